@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The agent's configuration: HCL files merged in order, then the command line.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shared/err.h"
+#include "shared/log.h"
+
+struct config_bind { /* one entry of client { chroot_env { "source" = "target" } } */
+    char *source;
+    char *target;
+};
+
+struct config {
+    char *data_dir;        /* absolute */
+    char **addresses;      /* "unix:///path" or "http://127.0.0.1:port"; NULL-terminated */
+    char *name;            /* node name; the host's name by default */
+    char *datacenter;      /* "dc1" */
+    char *region;          /* "global" */
+    char *executor;        /* path of cleat-executor; beside the manager's own binary by default */
+    bool dev;              /* -dev: data_dir is a throw-away directory, raw_exec is enabled */
+    bool raw_exec_enabled;
+    enum log_level log_level;
+    struct config_bind *chroot_env; /* default map of Nomad, or the configured one */
+    size_t n_chroot_env;
+    json_t *meta;          /* client { meta { } }: string to string */
+    unsigned long long max_kill_timeout_ns; /* 30 s */
+    char *cgroup_parent;   /* client { cgroup_parent }: "cleat" */
+};
+
+/* All defaults. */
+int config_new(struct config **ret_config, struct err *e);
+
+/* Merges the file, or every *.hcl of the directory in name order, at `path`. Unknown blocks and
+ * attributes are errors that name the nearest known one. -EINVAL, -ENOENT. */
+int config_load(struct config *config, const char *path, struct err *e);
+
+/* NULL is fine; returns NULL. */
+struct config *config_free(struct config *config);

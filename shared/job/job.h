@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A job: what a job file or the HTTP API asks for, with Nomad's names, meanings and defaults.
+ * HCL and JSON both go through one table of fields (job/schema.h), so a field is declared once.
+ * Strings are owned by the job, never NULL unless said so; lists of strings are NULL-terminated and
+ * never NULL. Free-form maps (meta, env, config) are jansson objects.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/err.h"
+#include "shared/hcl/hcl.h"
+
+enum job_type { JOB_TYPE_SERVICE, JOB_TYPE_BATCH, JOB_TYPE_N };
+
+struct job_restart {
+    bool set; /* false: the type's default was filled in */
+    int64_t attempts;
+    int64_t interval_ns;
+    int64_t delay_ns;
+    char *mode; /* "fail" or "delay" */
+};
+
+struct job_logs {
+    int64_t max_files;
+    int64_t max_file_size_mb;
+    bool disabled;
+};
+
+struct job_resources {
+    int64_t cpu_mhz;
+    int64_t memory_mb;
+};
+
+struct job_task {
+    struct hcl_pos pos;
+    char *name;
+    char *driver;
+    json_t *config; /* as written; each driver's schema has checked it (job/driver_config.h) */
+    json_t *env;    /* string to string */
+    json_t *meta;   /* string to string */
+    char *user;        /* "" : the driver's default */
+    char *kill_signal; /* "" : the driver's default */
+    int64_t kill_timeout_ns;
+    int64_t shutdown_delay_ns;
+    struct job_logs logs;
+    struct job_resources resources;
+    struct job_restart restart; /* Nomad has it on the group and, newer, on the task */
+};
+
+struct job_group {
+    struct hcl_pos pos;
+    char *name;
+    int64_t count;
+    json_t *meta;
+    struct job_restart restart;
+    struct job_task *tasks;
+    size_t n_tasks;
+};
+
+struct job {
+    struct hcl_pos pos;
+    char *id;
+    char *name;
+    enum job_type type;
+    char *region;      /* "global" */
+    char *namespace_;  /* "default" */
+    char **datacenters;
+    int64_t priority;  /* 50 */
+    json_t *meta;
+    struct job_group *groups;
+    size_t n_groups;
+};
+
+/* Reads one job from a parsed file: decodes, fills defaults, validates. Messages carry positions.
+ * -EINVAL; -ENOTSUP for what Nomad knows and this release does not run yet, named. */
+int job_from_hcl(const struct hcl_file *file, struct job **ret_job, struct err *e);
+
+/* The same from Nomad's JSON job object (the value of "Job" in PUT /v1/jobs). Messages carry the path
+ * to the field ("TaskGroups[0].Tasks[1].Driver"). Null fields take their defaults. */
+int job_from_json(const json_t *json, struct job **ret_job, struct err *e);
+
+/* Nomad's JSON job object with every default filled in; the caller owns the reference. */
+json_t *job_to_json(const struct job *job);
+
+/* NULL is fine; returns NULL. */
+struct job *job_free(struct job *job);
+
+const struct job_group *job_find_group(const struct job *job, const char *name);
+const struct job_task *job_group_find_task(const struct job_group *group, const char *name);
+
+const char *job_type_name(enum job_type type);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The executor's order: all it needs to run one task for as long as the task lives, written by the
+ * manager to <task state dir>/spec before it forks the executor (so the file is also the record of
+ * the intent to run). On disk: one msgpack map in the envelope of shared/statefile.h.
+ *
+ * Encode and decode are pure over buffers. Unknown keys are skipped, missing required ones are
+ * -EBADMSG, sizes are bounded by SPEC_MAX_BYTES.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "shared/err.h"
+
+enum {
+    SPEC_VERSION = 1,
+    SPEC_MAX_BYTES = 1 << 20,
+};
+
+/* What the task sees of the host's file system (Nomad's "filesystem isolation"). */
+enum spec_isolation {
+    SPEC_ISOLATION_NONE,   /* raw_exec: the host's root, a plain process */
+    SPEC_ISOLATION_CHROOT, /* exec: own mount namespace, root = task_dir plus `binds` */
+    SPEC_ISOLATION_N,
+};
+
+enum spec_restart_mode {
+    SPEC_RESTART_FAIL,  /* attempts used up: the task is dead and failed */
+    SPEC_RESTART_DELAY, /* attempts used up: wait for the end of the interval, then go on */
+    SPEC_RESTART_MODE_N,
+};
+
+/* A host path shown at `target` (absolute, inside the task's root), read-only. */
+struct spec_bind {
+    char *source;
+    char *target;
+};
+
+/* Where the task's leaf cgroups go: absolute paths of existing directories, NULL where the host has
+ * no such hierarchy. On a pure v2 host only `unified` is set; on a hybrid host `unified` is the
+ * controller-less tree used to kill, and the v1 trees carry the limits. All NULL: no cgroups. */
+struct spec_cgroup {
+    char *unified;
+    char *memory;
+    char *cpu;
+    char *freezer;
+    bool v2_controllers; /* `unified` carries the cpu and memory controllers */
+};
+
+struct spec_restart {
+    uint32_t attempts;
+    uint64_t interval_ns;
+    uint64_t delay_ns;
+    enum spec_restart_mode mode;
+    bool on_success; /* restart after exit code 0 too (service jobs) */
+};
+
+struct spec_logs {
+    uint32_t max_files;          /* per stream, >= 1 */
+    uint64_t max_file_size;      /* bytes, >= 1 */
+    bool disabled;               /* the task's output goes to /dev/null */
+};
+
+/* Strings are owned by the spec (spec_free). Lists of strings are NULL-terminated. */
+struct exec_spec {
+    char *alloc_id;
+    char *task;
+    enum spec_isolation isolation;
+
+    /* argv: args[0] is the command as written in the job; see executor/launch for the look-up. */
+    char **args;
+    char **env;       /* "KEY=value", complete: nothing is inherited */
+    char *task_dir;   /* <alloc dir>/<task>: work dir or root */
+    char *shared_dir; /* <alloc dir>/alloc, shown at /alloc under chroot isolation */
+    char *log_dir;    /* <alloc dir>/alloc/logs */
+    char *work_dir;   /* NULL: "/" under chroot isolation, else task_dir */
+
+    char *user; /* for messages and USER/LOGNAME; ids below count */
+    uid_t uid;
+    gid_t gid;
+    gid_t *groups; /* supplementary groups, n_groups of them */
+    size_t n_groups;
+    bool set_user; /* false: keep the executor's ids (raw_exec without `user`) */
+
+    struct spec_bind *binds;
+    size_t n_binds;
+    bool private_pid;
+    bool private_ipc;
+    bool no_new_privs;
+    char **caps;      /* names of the capabilities kept, NULL: leave capabilities alone */
+
+    struct spec_cgroup cgroup;
+    uint64_t cpu_shares;   /* MHz in the job = cpu.shares; 0: no weight set */
+    uint64_t memory_bytes; /* hard limit; 0: none */
+
+    struct spec_restart restart;
+    int kill_signal;
+    uint64_t kill_timeout_ns;
+    uint64_t shutdown_delay_ns;
+    struct spec_logs logs;
+};
+
+/* Encodes `spec`. On success 0, and *ret_data (malloc'ed, the caller frees) of *ret_size bytes.
+ * -ENOMEM, or -E2BIG over SPEC_MAX_BYTES. */
+int spec_encode(const struct exec_spec *spec, char **ret_data, size_t *ret_size);
+
+/* Decodes into a new spec the caller frees with spec_free(). -EBADMSG with the key at fault in `e`,
+ * -ENOMEM. */
+int spec_decode(const char *data, size_t size, struct exec_spec **ret_spec, struct err *e);
+
+/* NULL is fine. Always returns NULL. A decoded spec lives in one arena and is freed whole. */
+struct exec_spec *spec_free(struct exec_spec *spec);
