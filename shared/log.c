@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One line is one write(2): lines of several processes on one stderr do not mix, and a sink that
+ * cannot take one loses that line only.
+ */
+#include "shared/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const names[LOG_LEVEL_N] = {"debug", "info", "warn", "error"};
+static const char *const tags[LOG_LEVEL_N] = {"[DEBUG]", "[INFO]", "[WARN]", "[ERROR]"};
+static enum log_level threshold = LOG_LEVEL_INFO;
+static unsigned long dropped;
+
+void log_set_level(enum log_level level)
+{
+    threshold = level;
+}
+
+int log_level_parse(const char *text)
+{
+    for (int i = 0; i < LOG_LEVEL_N; i++)
+        if (strcasecmp(text, names[i]) == 0)
+            return i;
+    return -EINVAL;
+}
+
+void log_message(enum log_level level, const char *fmt, ...)
+{
+    char line[1024];
+    struct timespec now;
+    struct tm tm;
+    va_list ap;
+    size_t n;
+    int len;
+
+    if (level < threshold)
+        return;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &tm);
+    n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
+    n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ %-7s ", now.tv_nsec / 1000000,
+                          tags[level]);
+    if (dropped)
+        n += (size_t)snprintf(line + n, sizeof(line) - n, "(%lu lines lost before this) ", dropped);
+    va_start(ap, fmt);
+    len = vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
+    va_end(ap);
+    n += len < 0 ? 0 : (size_t)len;
+    if (n > sizeof(line) - 2)
+        n = sizeof(line) - 2;
+    line[n++] = '\n';
+    if (write(STDERR_FILENO, line, n) < 0)
+        dropped++;
+    else
+        dropped = 0;
+}
