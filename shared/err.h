@@ -13,7 +13,10 @@ struct err {
     char text[508]; /* what was tried, on what, and the likely mend; no newline at the end */
 };
 
-#define ERR_INIT {0}
+#define ERR_INIT                                                                                   \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 /* Sets `e` to `code` (a negative errno) and the formatted text. Returns `code`, so that a caller
  * can write `return err_set(e, -EINVAL, "…")`. */
@@ -22,6 +25,6 @@ int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format
 /* Like err_set(), and appends ": " and the system's text for `code`. */
 int err_sys(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* Puts the formatted text and ": " in front of the text already in `e`. Returns e->code (0 for NULL, so callers
- * return their own code, not this, where `e` may be NULL). */
+/* Puts the formatted text and ": " in front of the text already in `e`. Returns e->code (0 for
+ * NULL, so callers return their own code, not this, where `e` may be NULL). */
 int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -11,13 +11,14 @@
 #include "shared/err.h"
 
 /* Writes `name` in the directory `dirfd`. On success the old or the new content is there after any
- * crash, and the new one once this returns. Errors: -ENOSPC, -EROFS, -EIO … with the text in `e`; the
- * old content is untouched then. */
+ * crash, and the new one once this returns. Errors: -ENOSPC, -EROFS, -EIO … with the text in `e`;
+ * the old content is untouched then. */
 int statefile_write(int dirfd, const char *name, uint32_t version, const char *data, size_t size,
                     struct err *e);
 
 /* Reads `name`. 0, and *ret_data (malloc'ed, NUL-terminated behind its *ret_size bytes) and
- * *ret_version; -ENOENT; -EBADMSG when the envelope is damaged (`e` says how); -EFBIG over `max`. */
+ * *ret_version; -ENOENT; -EBADMSG when the envelope is damaged (`e` says how); -EFBIG over `max`.
+ */
 int statefile_read(int dirfd, const char *name, size_t max, uint32_t *ret_version, char **ret_data,
                    size_t *ret_size, struct err *e);
 

@@ -16,8 +16,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* glibc 2.35 has none of these, glibc 2.36 has them in <sys/mount.h>, and <linux/mount.h> may not be
- * included beside that in either: so the few needed stand here. */
+/* glibc 2.35 has none of these, glibc 2.36 has them in <sys/mount.h>, and <linux/mount.h> may not
+ * be included beside that in either: so the few needed stand here. */
 #ifndef MOVE_MOUNT_F_EMPTY_PATH
 #define MOVE_MOUNT_F_EMPTY_PATH 0x00000004
 #define MOVE_MOUNT_T_EMPTY_PATH 0x00000040

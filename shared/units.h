@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-/* Go's duration syntax, as Nomad takes it: "1h30m", "250ms", "1.5s", "-" not allowed; units ns us ms
- * s m h. "0" is zero. -EINVAL, -ERANGE. */
+/* Go's duration syntax, as Nomad takes it: "1h30m", "250ms", "1.5s", "-" not allowed; units ns us
+ * ms s m h. "0" is zero. -EINVAL, -ERANGE. */
 int duration_parse(const char *text, uint64_t *ret_ns);
 
 /* The same back: "1h30m0s", "15s", "250ms", into `buf`. Returns buf. */

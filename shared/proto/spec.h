@@ -60,9 +60,9 @@ struct spec_restart {
 };
 
 struct spec_logs {
-    uint32_t max_files;          /* per stream, >= 1 */
-    uint64_t max_file_size;      /* bytes, >= 1 */
-    bool disabled;               /* the task's output goes to /dev/null */
+    uint32_t max_files;     /* per stream, >= 1 */
+    uint64_t max_file_size; /* bytes, >= 1 */
+    bool disabled;          /* the task's output goes to /dev/null */
 };
 
 /* Strings are owned by the spec (spec_free). Lists of strings are NULL-terminated. */
@@ -91,7 +91,7 @@ struct exec_spec {
     bool private_pid;
     bool private_ipc;
     bool no_new_privs;
-    char **caps;      /* names of the capabilities kept, NULL: leave capabilities alone */
+    char **caps; /* names of the capabilities kept, NULL: leave capabilities alone */
 
     struct spec_cgroup cgroup;
     uint64_t cpu_shares;   /* MHz in the job = cpu.shares; 0: no weight set */

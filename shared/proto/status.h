@@ -3,10 +3,10 @@
  * The executor's durable account of its task: <task state dir>/status, and the events in it.
  *
  * The file has two slots of STATUS_SLOT_BYTES each, preallocated. A record goes to the slot that
- * does not hold the newest one, in one pwrite(2), with length and CRC: a torn write leaves the older
- * record valid, and since the blocks exist, an exit status can be recorded on a full disk. This is
- * the one state file that is not temp + rename, for those two reasons and because it costs one
- * system call instead of five. The highest valid `seq` wins.
+ * does not hold the newest one, in one pwrite(2), with length and CRC: a torn write leaves the
+ * older record valid, and since the blocks exist, an exit status can be recorded on a full disk.
+ * This is the one state file that is not temp + rename, for those two reasons and because it costs
+ * one system call instead of five. The highest valid `seq` wins.
  *
  * Every change has a number (`seq`, from 1) and, if a person should see it, an event carrying the
  * same number; the record keeps the newest STATUS_EVENTS events, so a manager that was away misses
@@ -24,7 +24,7 @@
 enum {
     STATUS_VERSION = 1,
     STATUS_SLOT_BYTES = 4096,
-    STATUS_EVENTS = 10,     /* as many as Nomad keeps per task */
+    STATUS_EVENTS = 10,      /* as many as Nomad keeps per task */
     STATUS_TEXT_BYTES = 176, /* a message, with its terminator */
 };
 
@@ -35,7 +35,8 @@ enum task_state {
     TASK_STATE_N,
 };
 
-/* Nomad's names for task events; the manager adds those of its own that come before the executor. */
+/* Nomad's names for task events; the manager adds those of its own that come before the executor.
+ */
 enum task_event_type {
     TASK_EVENT_STARTED,
     TASK_EVENT_TERMINATED,
@@ -45,14 +46,14 @@ enum task_event_type {
     TASK_EVENT_KILLED,
     TASK_EVENT_SIGNALING,
     TASK_EVENT_RESTART_SIGNALED,
-    TASK_EVENT_DRIVER_FAILURE,      /* a setup stage failed; `message` names it */
-    TASK_EVENT_SHUTDOWN_DELAY,      /* waiting for shutdown_delay */
-    TASK_EVENT_LOG_LOST,            /* ours: log bytes were dropped, or writing resumed */
-    TASK_EVENT_RECEIVED,            /* manager */
-    TASK_EVENT_TASK_SETUP,          /* manager */
-    TASK_EVENT_SETUP_FAILURE,       /* manager: directories, user look-up, executor did not start */
-    TASK_EVENT_SIBLING_FAILED,      /* manager */
-    TASK_EVENT_LOST,                /* manager: executor or machine died under the task */
+    TASK_EVENT_DRIVER_FAILURE, /* a setup stage failed; `message` names it */
+    TASK_EVENT_SHUTDOWN_DELAY, /* waiting for shutdown_delay */
+    TASK_EVENT_LOG_LOST,       /* ours: log bytes were dropped, or writing resumed */
+    TASK_EVENT_RECEIVED,       /* manager */
+    TASK_EVENT_TASK_SETUP,     /* manager */
+    TASK_EVENT_SETUP_FAILURE,  /* manager: directories, user look-up, executor did not start */
+    TASK_EVENT_SIBLING_FAILED, /* manager */
+    TASK_EVENT_LOST,           /* manager: executor or machine died under the task */
     TASK_EVENT_TYPE_N,
 };
 
@@ -60,9 +61,9 @@ struct task_event {
     uint64_t seq;     /* position in the executor's sequence; 0 for the manager's own events */
     uint64_t time_ns; /* CLOCK_REALTIME */
     enum task_event_type type;
-    int exit_code;    /* TERMINATED */
-    int signal;       /* TERMINATED: signal that ended it or 0; SIGNALING, KILLING: signal sent */
-    bool oom_killed;  /* TERMINATED */
+    int exit_code;     /* TERMINATED */
+    int signal;        /* TERMINATED: signal that ended it or 0; SIGNALING, KILLING: signal sent */
+    bool oom_killed;   /* TERMINATED */
     uint64_t delay_ns; /* RESTARTING: until the next start */
     char message[STATUS_TEXT_BYTES];
 };

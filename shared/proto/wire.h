@@ -11,13 +11,14 @@
  *   ctl     FIFO, manager to executor: commands
  *   evt     FIFO, executor to manager: hello and events
  *
- * Framing, both ways: a 4-byte little-endian length and one msgpack map, at most WIRE_FRAME_MAX bytes
- * together. That is PIPE_BUF, so a frame is written whole or not at all (pipe(7)), whoever dies.
+ * Framing, both ways: a 4-byte little-endian length and one msgpack map, at most WIRE_FRAME_MAX
+ * bytes together. That is PIPE_BUF, so a frame is written whole or not at all (pipe(7)), whoever
+ * dies.
  *
- * Attaching: the manager opens evt for reading, reads it empty (what a dead predecessor left there is
- * in the record), sends HELLO; the executor opens evt, answers with its own HELLO and follows with
- * events. The manager reads the record when the HELLO arrives and ignores events up to the record's
- * seq. A gap in the numbers (the pipe was full) means: read the record again.
+ * Attaching: the manager opens evt for reading, reads it empty (what a dead predecessor left there
+ * is in the record), sends HELLO; the executor opens evt, answers with its own HELLO and follows
+ * with events. The manager reads the record when the HELLO arrives and ignores events up to the
+ * record's seq. A gap in the numbers (the pipe was full) means: read the record again.
  *
  * A newer program talks to every older one: keys are only added, unknown ones are skipped.
  */
@@ -42,10 +43,10 @@ enum {
 
 /* Exit codes of `cleat-executor supervise`; the task's own code is in the record, not here. */
 enum wire_exit {
-    WIRE_EXIT_OK = 0,       /* the task is dead and recorded */
-    WIRE_EXIT_USAGE = 64,   /* wrong arguments */
-    WIRE_EXIT_STATE = 65,   /* spec or state directory unusable; text on stderr */
-    WIRE_EXIT_LOCKED = 66,  /* another executor holds the task */
+    WIRE_EXIT_OK = 0,      /* the task is dead and recorded */
+    WIRE_EXIT_USAGE = 64,  /* wrong arguments */
+    WIRE_EXIT_STATE = 65,  /* spec or state directory unusable; text on stderr */
+    WIRE_EXIT_LOCKED = 66, /* another executor holds the task */
 };
 
 enum ctl_type {
@@ -73,9 +74,9 @@ enum evt_type {
 
 struct evt_msg {
     enum evt_type type;
-    uint32_t version;  /* HELLO */
-    char release[16];  /* HELLO: the executor's release, for people */
-    uint64_t seq;      /* HELLO: newest seq; STATUS: this one */
+    uint32_t version; /* HELLO */
+    char release[16]; /* HELLO: the executor's release, for people */
+    uint64_t seq;     /* HELLO: newest seq; STATUS: this one */
     /* STATUS: the state after the change, as in struct task_status */
     enum task_state state;
     bool failed;

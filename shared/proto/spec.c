@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A decoded spec and all it points to live in one msgpack zone; an assembled one (the manager's) is
+ * the assembler's to free. spec_free() knows only the first kind.
+ */
+#include "shared/proto/spec.h"
+
+#include <errno.h>
+#include <msgpack.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/cleanup.h"
+#include "shared/proto/fields.h"
+
+struct gid_box {
+    gid_t gid;
+};
+
+static const struct field group_fields[] = {FIELD(struct gid_box, gid, UINT), {0}};
+
+static const struct field bind_fields[] = {
+    FIELD(struct spec_bind, source, STRING), FIELD(struct spec_bind, target, STRING), {0}};
+
+static const struct field cgroup_fields[] = {
+    FIELD(struct spec_cgroup, unified, STRING, .optional = true),
+    FIELD(struct spec_cgroup, memory, STRING, .optional = true),
+    FIELD(struct spec_cgroup, cpu, STRING, .optional = true),
+    FIELD(struct spec_cgroup, freezer, STRING, .optional = true),
+    FIELD(struct spec_cgroup, v2_controllers, BOOL),
+    {0}};
+
+static const struct field restart_fields[] = {
+    FIELD(struct spec_restart, attempts, UINT),
+    FIELD(struct spec_restart, interval_ns, UINT),
+    FIELD(struct spec_restart, delay_ns, UINT),
+    FIELD(struct spec_restart, mode, UINT, .max = SPEC_RESTART_MODE_N - 1),
+    FIELD(struct spec_restart, on_success, BOOL),
+    {0}};
+
+static const struct field log_fields[] = {FIELD(struct spec_logs, max_files, UINT),
+                                          FIELD(struct spec_logs, max_file_size, UINT),
+                                          FIELD(struct spec_logs, disabled, BOOL),
+                                          {0}};
+
+static const struct field spec_fields[] = {
+    FIELD(struct exec_spec, alloc_id, STRING),
+    FIELD(struct exec_spec, task, STRING),
+    FIELD(struct exec_spec, isolation, UINT, .max = SPEC_ISOLATION_N - 1),
+    FIELD(struct exec_spec, args, STRINGS),
+    FIELD(struct exec_spec, env, STRINGS),
+    FIELD(struct exec_spec, task_dir, STRING),
+    FIELD(struct exec_spec, shared_dir, STRING, .optional = true),
+    FIELD(struct exec_spec, log_dir, STRING),
+    FIELD(struct exec_spec, work_dir, STRING, .optional = true),
+    FIELD(struct exec_spec, user, STRING, .optional = true),
+    FIELD(struct exec_spec, uid, UINT),
+    FIELD(struct exec_spec, gid, UINT),
+    {.key = "groups",
+     .kind = FIELD_LIST,
+     .offset = offsetof(struct exec_spec, groups),
+     .size = sizeof(struct gid_box),
+     .count_offset = offsetof(struct exec_spec, n_groups),
+     .sub = group_fields},
+    FIELD(struct exec_spec, set_user, BOOL),
+    {.key = "binds",
+     .kind = FIELD_LIST,
+     .offset = offsetof(struct exec_spec, binds),
+     .size = sizeof(struct spec_bind),
+     .count_offset = offsetof(struct exec_spec, n_binds),
+     .sub = bind_fields},
+    FIELD(struct exec_spec, private_pid, BOOL),
+    FIELD(struct exec_spec, private_ipc, BOOL),
+    FIELD(struct exec_spec, no_new_privs, BOOL),
+    FIELD(struct exec_spec, caps, STRINGS, .optional = true),
+    FIELD(struct exec_spec, cgroup, MAP, .sub = cgroup_fields),
+    FIELD(struct exec_spec, cpu_shares, UINT),
+    FIELD(struct exec_spec, memory_bytes, UINT),
+    FIELD(struct exec_spec, restart, MAP, .sub = restart_fields),
+    FIELD(struct exec_spec, kill_signal, INT),
+    FIELD(struct exec_spec, kill_timeout_ns, UINT),
+    FIELD(struct exec_spec, shutdown_delay_ns, UINT),
+    FIELD(struct exec_spec, logs, MAP, .sub = log_fields),
+    {0}};
+
+/* The spec comes first, so that the public pointer is also the box's. */
+struct spec_box {
+    struct exec_spec spec;
+    msgpack_zone zone;
+};
+
+int spec_encode(const struct exec_spec *spec, char **ret_data, size_t *ret_size)
+{
+    msgpack_sbuffer out;
+    msgpack_packer pk;
+    int r;
+
+    msgpack_sbuffer_init(&out);
+    msgpack_packer_init(&pk, &out, msgpack_sbuffer_write);
+    r = fields_pack(&pk, spec_fields, spec);
+    if (r || out.size > SPEC_MAX_BYTES) {
+        msgpack_sbuffer_destroy(&out);
+        return r ? -ENOMEM : -E2BIG;
+    }
+    *ret_size = out.size;
+    *ret_data = msgpack_sbuffer_release(&out);
+    return 0;
+}
+
+/* Rules that go beyond a field's own range. */
+static int check(const struct exec_spec *spec, struct err *e)
+{
+    if (!spec->args[0])
+        return err_set(e, -EBADMSG, "spec: \"args\" is empty, there is nothing to run");
+    if (!spec->task[0] || strchr(spec->task, '/'))
+        return err_set(e, -EBADMSG, "spec: \"task\" is no file name: \"%s\"", spec->task);
+    if (spec->kill_signal < 0 || spec->kill_signal > 64)
+        return err_set(e, -EBADMSG, "spec: \"kill_signal\" %d is no signal", spec->kill_signal);
+    if (!spec->logs.disabled && (!spec->logs.max_files || !spec->logs.max_file_size))
+        return err_set(e, -EBADMSG, "spec: \"logs\" keeps no files");
+    for (size_t i = 0; i < spec->n_binds; i++)
+        if (spec->binds[i].source[0] != '/' || spec->binds[i].target[0] != '/')
+            return err_set(e, -EBADMSG, "spec: \"binds\" has a path that is not absolute");
+    return 0;
+}
+
+int spec_decode(const char *data, size_t size, struct exec_spec **ret_spec, struct err *e)
+{
+    struct spec_box *box;
+    int r;
+
+    if (size > SPEC_MAX_BYTES)
+        return err_set(e, -EBADMSG, "spec: larger than %d bytes", SPEC_MAX_BYTES);
+    box = calloc(1, sizeof(*box));
+    if (!box || !msgpack_zone_init(&box->zone, 2048)) {
+        free(box);
+        return err_sys(e, -ENOMEM, "spec");
+    }
+    r = fields_decode(data, size, spec_fields, &box->spec, &box->zone, e);
+    if (!r)
+        r = check(&box->spec, e);
+    if (r < 0) {
+        (void)spec_free(&box->spec);
+        return r;
+    }
+    *ret_spec = &box->spec;
+    return 0;
+}
+
+struct exec_spec *spec_free(struct exec_spec *spec)
+{
+    if (spec) {
+        struct spec_box *box = container_of(spec, struct spec_box, spec);
+
+        msgpack_zone_destroy(&box->zone);
+        free(box);
+    }
+    return NULL;
+}

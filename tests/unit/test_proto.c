@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * shared/proto: round trips, bounds and damage.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "shared/cleanup.h"
+#include "shared/proto/spec.h"
+#include "shared/proto/status.h"
+#include "shared/proto/wire.h"
+
+static struct exec_spec example_spec(void)
+{
+    static char *args[] = {"/bin/echo", "hello", NULL};
+    static char *env[] = {"A=1", NULL};
+    static char *caps[] = {"chown", NULL};
+    static gid_t groups[] = {7, 65534};
+    static struct spec_bind binds[] = {{"/usr", "/usr"}, {"/etc", "/etc"}};
+
+    return (struct exec_spec){
+        .alloc_id = "4c3e5d64-0000-4000-8000-000000000000",
+        .task = "web",
+        .isolation = SPEC_ISOLATION_CHROOT,
+        .args = args,
+        .env = env,
+        .task_dir = "/d/web",
+        .shared_dir = "/d/alloc",
+        .log_dir = "/d/alloc/logs",
+        .user = "nobody",
+        .uid = 65534,
+        .gid = 65534,
+        .groups = groups,
+        .n_groups = 2,
+        .set_user = true,
+        .binds = binds,
+        .n_binds = 2,
+        .private_pid = true,
+        .caps = caps,
+        .cgroup = {.unified = "/sys/fs/cgroup/cleat"},
+        .cpu_shares = 100,
+        .memory_bytes = 300ULL << 20,
+        .restart = {.attempts = 3, .interval_ns = 1, .delay_ns = 2, .mode = SPEC_RESTART_DELAY},
+        .kill_signal = 2,
+        .kill_timeout_ns = 5000000000,
+        .logs = {.max_files = 10, .max_file_size = 10 << 20},
+    };
+}
+
+static void test_spec_round_trip(void **state)
+{
+    struct exec_spec in = example_spec(), *out = NULL;
+    autofree char *data = NULL;
+    struct err e = ERR_INIT;
+    size_t size = 0;
+
+    (void)state;
+    assert_int_equal(spec_encode(&in, &data, &size), 0);
+    assert_int_equal(spec_decode(data, size, &out, &e), 0);
+    assert_string_equal(out->args[1], "hello");
+    assert_null(out->args[2]);
+    assert_string_equal(out->env[0], "A=1");
+    assert_int_equal(out->n_groups, 2);
+    assert_int_equal(out->groups[1], 65534);
+    assert_int_equal(out->n_binds, 2);
+    assert_string_equal(out->binds[1].target, "/etc");
+    assert_string_equal(out->cgroup.unified, "/sys/fs/cgroup/cleat");
+    assert_null(out->cgroup.memory);
+    assert_null(out->work_dir);
+    assert_int_equal(out->restart.mode, SPEC_RESTART_DELAY);
+    assert_true(out->kill_timeout_ns == 5000000000);
+    out = spec_free(out);
+}
+
+/* No prefix of a spec decodes, and none is read beyond its end (the sanitizer watches). */
+static void test_spec_cut(void **state)
+{
+    struct exec_spec in = example_spec(), *out = NULL;
+    autofree char *data = NULL;
+    size_t size = 0;
+
+    (void)state;
+    assert_int_equal(spec_encode(&in, &data, &size), 0);
+    for (size_t n = 0; n < size; n++) {
+        autofree char *part = malloc(n + 1);
+        struct err e = ERR_INIT;
+
+        memcpy(part, data, n);
+        assert_int_equal(spec_decode(part, n, &out, &e), -EBADMSG);
+        assert_true(e.text[0]);
+    }
+    assert_null(out);
+}
+
+static void test_spec_rules(void **state)
+{
+    static char *nothing[] = {NULL};
+    struct exec_spec *out = NULL;
+    struct err e = ERR_INIT;
+    size_t size;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct exec_spec in = example_spec();
+        autofree char *data = NULL;
+
+        switch (i) {
+        case 0:
+            in.args = nothing;
+            break;
+        case 1:
+            in.task = "a/b";
+            break;
+        case 2:
+            in.kill_signal = 65;
+            break;
+        default:
+            in.logs.max_files = 0;
+        }
+        assert_int_equal(spec_encode(&in, &data, &size), 0);
+        assert_int_equal(spec_decode(data, size, &out, &e), -EBADMSG);
+    }
+    assert_null(out);
+}
+
+/* The fullest record there can be fits its slot. */
+static struct task_status full_status(uint64_t seq)
+{
+    struct task_status s = {
+        .seq = seq,
+        .state = TASK_STATE_DEAD,
+        .failed = true,
+        .executor_pid = INT32_MIN,
+        .executor_start = UINT64_MAX,
+        .pid = INT32_MIN,
+        .pid_start = UINT64_MAX,
+        .attempt = UINT32_MAX,
+        .restarts = UINT32_MAX,
+        .started_ns = UINT64_MAX,
+        .finished_ns = UINT64_MAX,
+        .last_restart_ns = UINT64_MAX,
+        .exit_code = INT32_MIN,
+        .exit_signal = INT32_MIN,
+        .log_lost_bytes = UINT64_MAX,
+    };
+
+    memset(s.boot_id, 'b', sizeof(s.boot_id) - 1);
+    for (int i = 0; i < STATUS_EVENTS + 3; i++) {
+        struct task_event event = {.seq = UINT64_MAX - (uint64_t)i,
+                                   .time_ns = UINT64_MAX,
+                                   .type = TASK_EVENT_LOST,
+                                   .exit_code = INT32_MIN,
+                                   .signal = INT32_MIN,
+                                   .delay_ns = UINT64_MAX};
+
+        memset(event.message, 'm', sizeof(event.message) - 1);
+        task_status_add_event(&s, &event);
+    }
+    return s;
+}
+
+static void test_status_slots(void **state)
+{
+    autofd int fd = memfd_create("status", MFD_CLOEXEC);
+    struct task_status in, out = {0};
+    struct err e = ERR_INIT;
+    char byte = 'x';
+
+    (void)state;
+    assert_int_equal(status_read(fd, &out, &e), -ENODATA);
+    for (uint64_t seq = 1; seq <= 5; seq++) {
+        in = full_status(seq);
+        assert_int_equal(status_write(fd, &in, true), 0);
+        assert_int_equal(status_read(fd, &out, &e), 0);
+        assert_int_equal(out.seq, seq);
+    }
+    assert_int_equal(out.n_events, STATUS_EVENTS);
+    assert_true(out.events[0].seq == UINT64_MAX - 3);
+    assert_memory_equal(&in, &out, sizeof(in));
+
+    /* Damage the newest slot (seq 5 is in slot 1): the one before it counts. */
+    assert_int_equal(pwrite(fd, &byte, 1, STATUS_SLOT_BYTES + 100), 1);
+    assert_int_equal(status_read(fd, &out, &e), 0);
+    assert_int_equal(out.seq, 4);
+    assert_int_equal(pwrite(fd, &byte, 1, 100), 1);
+    assert_int_equal(status_read(fd, &out, &e), -ENODATA);
+    assert_int_equal(out.seq, 4);
+}
+
+static void test_frames(void **state)
+{
+    struct evt_msg in = {.type = EVT_STATUS,
+                         .seq = 9,
+                         .state = TASK_STATE_RUNNING,
+                         .pid = 42,
+                         .has_event = true,
+                         .event = {.seq = 9, .type = TASK_EVENT_STARTED, .message = "hello"}};
+    struct evt_msg out = {0};
+    char frame[WIRE_FRAME_MAX];
+    size_t size = evt_encode(&in, frame), payload_size, used;
+    struct err e = ERR_INIT;
+    const char *payload;
+
+    (void)state;
+    for (size_t n = 0; n < size; n++)
+        assert_int_equal(wire_frame(frame, n, &payload, &payload_size, &used), -EAGAIN);
+    assert_int_equal(wire_frame(frame, size, &payload, &payload_size, &used), 0);
+    assert_int_equal(used, size);
+    assert_int_equal(evt_decode(payload, payload_size, &out, &e), 0);
+    assert_string_equal(out.event.message, "hello");
+    assert_int_equal(out.pid, 42);
+
+    memset(frame, 0xff, sizeof(frame));
+    assert_int_equal(wire_frame(frame, sizeof(frame), &payload, &payload_size, &used), -EBADMSG);
+}
+
+static void test_newer_command(void **state)
+{
+    /* {"type": 200, "shiny": [1]} */
+    static const char payload[] = "\x82\xa4type\xcc\xc8\xa5shiny\x91\x01";
+    struct ctl_msg msg = {.type = CTL_PING};
+    struct err e = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(ctl_decode(payload, sizeof(payload) - 1, &msg, &e), -EPROTONOSUPPORT);
+    assert_int_equal(msg.type, CTL_PING);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_spec_round_trip), cmocka_unit_test(test_spec_cut),
+        cmocka_unit_test(test_spec_rules),      cmocka_unit_test(test_status_slots),
+        cmocka_unit_test(test_frames),          cmocka_unit_test(test_newer_command),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
