@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the manager knows: jobs, allocations, tasks. The HTTP API reads these; only the modules named
- * at each struct change them. All strings are owned by their struct.
+ * What the manager knows: jobs, allocations, tasks. The HTTP API reads these; only the modules
+ * named at each struct change them. All strings are owned by their struct.
  */
 #pragma once
 
@@ -14,8 +14,13 @@
 
 struct manager;
 struct task_handle; /* the live link to an executor: manager/task_handle.h */
+struct task_retry;  /* the wait before another executor is tried: manager/task.c */
 
-enum desired_status { DESIRED_RUN, DESIRED_STOP, DESIRED_STATUS_N };
+enum desired_status {
+    DESIRED_RUN,
+    DESIRED_STOP,
+    DESIRED_STATUS_N
+};
 enum client_status {
     CLIENT_PENDING,
     CLIENT_RUNNING,
@@ -41,15 +46,49 @@ struct job_record {
     struct job_record *next; /* newest version of each job, in the manager's list */
 };
 
-/* One task of one allocation; task.c changes it. `status` is the executor's account, or the manager's
- * own where no executor ever ran. `events` merges both, oldest first. */
+/* What the executor's record (struct task_status) says, without its events, which `events` holds;
+ * or the manager's own account where no executor ever ran. */
+struct task_summary {
+    uint64_t seq; /* of the newest change taken over from the record */
+    enum task_state state;
+    bool failed; /* meaningful once DEAD */
+    pid_t pid;   /* the task's main process; 0 while there is none */
+    uint64_t pid_start;
+    uint32_t attempt;
+    uint32_t restarts; /* all of them, those the manager caused included */
+    uint64_t started_ns;
+    uint64_t finished_ns;
+    uint64_t last_restart_ns;
+    int exit_code;
+    int exit_signal;
+    bool oom_killed;
+    uint64_t log_lost_bytes;
+};
+
+/* Where the manager is with a task; task.c changes it. */
+enum task_phase {
+    TASK_PHASE_QUEUED,     /* to be started, as soon as the loop gets to it */
+    TASK_PHASE_SUPERVISED, /* an executor lives: `handle` is set */
+    TASK_PHASE_WAITING,    /* its executor died; `retry` is the timer of the next start */
+    TASK_PHASE_DONE,       /* dead for good, no executor */
+    TASK_PHASE_N,
+};
+
+/* One task of one allocation; task.c changes it. `events` is exactly as long as it needs to be, at
+ * most STATUS_EVENTS, oldest first, those of executor and manager merged. */
 struct task {
     struct alloc *alloc;
     const struct job_task *def;
-    struct task_status status;
-    struct task_event events[2 * STATUS_EVENTS];
+    struct task_summary status;
+    struct task_event *events;
     size_t n_events;
-    struct task_handle *handle; /* NULL: no executor */
+    enum task_phase phase;
+    bool lost;             /* dead because its executor or the machine died */
+    uint32_t own_restarts; /* starts after the loss of an executor, in status.restarts too */
+    uint32_t window_count; /* of these, since window_ns */
+    uint64_t window_ns;
+    struct task_handle *handle;
+    struct task_retry *retry;
 };
 
 /* One placement of a group; alloc.c changes it. */
@@ -66,8 +105,11 @@ struct alloc {
     uint64_t modify_ns;
     uint64_t create_index;
     uint64_t modify_index;
-    char *dir; /* <data_dir>/allocs/<id> */
+    char *dir;          /* <data_dir>/allocs/<id> */
     struct task *tasks; /* group->n_tasks of them, in the group's order */
+    bool dirty;         /* in the manager's list of changed allocations: `next_dirty` */
+    bool tidy;          /* terminal, its executors are gone and its mounts are undone */
+    struct alloc *next_dirty;
     struct alloc *next;
 };
 
