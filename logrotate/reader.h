@@ -4,8 +4,8 @@
  * nothing is locked, nobody is told. The caller decides when to look again (inotify, a timer).
  *
  * A segment that was trimmed while being read is still read to its end (the descriptor is open); if
- * segments were trimmed before they were opened, the reader goes on at the oldest one left and counts
- * the gap in `skipped`.
+ * segments were trimmed before they were opened, the reader goes on at the oldest one left and
+ * counts the gap in `skipped`.
  */
 #pragma once
 
@@ -16,21 +16,27 @@
 #include "logrotate/segment.h"
 #include "shared/err.h"
 
-enum reader_origin { READER_ORIGIN_START, READER_ORIGIN_END };
+enum reader_origin {
+    READER_ORIGIN_START,
+    READER_ORIGIN_END
+};
 
 struct log_reader {
     int dirfd; /* owned (dup of the caller's) */
-    char name[SEGMENT_NAME_MAX - 20];
-    int fd;          /* segment being read, -1 before the first exists */
-    int64_t number;  /* its number, -1 before the first */
-    uint64_t offset; /* of the next byte in it */
+    char name[SEGMENT_STREAM_MAX];
+    int fd;           /* segment being read, -1 before the first exists */
+    int64_t number;   /* its number, -1 before the first */
+    uint64_t offset;  /* of the next byte in it */
     uint64_t skipped; /* segments that were gone before they could be read */
 };
 
-#define LOG_READER_INIT {.dirfd = -1, .fd = -1, .number = -1}
+#define LOG_READER_INIT                                                                            \
+    {                                                                                              \
+        .dirfd = -1, .fd = -1, .number = -1                                                        \
+    }
 
-/* Starts `offset` bytes from the origin, over all segments that exist now (Nomad's meaning of offset
- * and origin). No segment yet is fine. */
+/* Starts `offset` bytes from the origin, over all segments that exist now (Nomad's meaning of
+ * offset and origin). No segment yet is fine. */
 int reader_open(struct log_reader *r, int dirfd, const char *name, enum reader_origin origin,
                 uint64_t offset, struct err *e);
 

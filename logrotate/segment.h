@@ -11,12 +11,29 @@
 
 #include "shared/err.h"
 
-enum { SEGMENT_NAME_MAX = 255 };
+enum {
+    SEGMENT_NAME_MAX = 255,                     /* of a file's name */
+    SEGMENT_STREAM_MAX = SEGMENT_NAME_MAX - 20, /* of NAME, with its terminating zero */
+};
+
+/* Larger numbers are no segments: a file put there by hand must not make a number overflow. */
+#define SEGMENT_NUMBER_MAX INT64_C(999999999999999)
 
 /* The number in `file` if it is exactly NAME.<number>, else -1. ("a.stdout.0" is no segment of "a",
  * and "a.stdout.0.gz" or "a.stdout.stdout.0" none of "a.stdout".) */
 int64_t segment_number(const char *file, const char *name);
 
+/* Writes NAME.<number> into `buf`. `name` is one that segment_check_name() took. */
+void segment_file(char buf[SEGMENT_NAME_MAX + 1], const char *name, int64_t number);
+
+/* -EINVAL unless `name` can be a stream's: not empty, no '/', shorter than SEGMENT_STREAM_MAX. */
+int segment_check_name(const char *name, struct err *e);
+
+/* Calls `found` for each of NAME's segments in `dirfd`, in no order. Entries that are not regular
+ * files are left out. Allocates nothing. A negative return of `found` ends the scan and is
+ * returned. Negative errno of the directory. */
+int segment_scan(int dirfd, const char *name, int (*found)(void *arg, int64_t number), void *arg);
+
 /* Lists the numbers of NAME's segments in `dirfd`, ascending, into a malloc'ed array the caller
- * frees. Entries that are not regular files are left out. Negative errno. */
+ * frees (NULL when there is none). Negative errno. */
 int segment_list(int dirfd, const char *name, int64_t **ret_numbers, size_t *ret_n, struct err *e);

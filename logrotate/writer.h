@@ -3,45 +3,51 @@
  * Writes one stream into rotated segments. No I/O but open, write and unlink in one directory; no
  * allocation; never blocks beyond write(2) to a regular file.
  *
- * Contract: the concatenation of the segments is the input. No segment exceeds max_size. A line of at
- * most writer_line_window() bytes is never cut; a longer one may be cut, only exactly at max_size.
- * Everything accepted by writer_write() is in a file when it returns, except a tail of a line that it
- * says it left (see below), which the caller keeps and offers again.
+ * Contract: the concatenation of the segments is the input. No segment exceeds max_size. A line of
+ * at most writer_line_window() bytes is never cut; a longer one may be cut, only exactly at
+ * max_size. Everything accepted by writer_write() is in a file when it returns, except a tail of a
+ * line that it says it left (see below), which the caller keeps and offers again.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "logrotate/segment.h"
 #include "shared/err.h"
 
 struct log_writer {
     int dirfd; /* borrowed */
-    char name[SEGMENT_NAME_MAX - 20];
+    char name[SEGMENT_STREAM_MAX];
     uint64_t max_size;
     uint32_t max_files;
-    int fd;              /* live segment, O_APPEND, -1 while closed */
-    int64_t number;      /* of the live segment */
-    uint64_t size;       /* of the live segment */
-    bool line_open;      /* the last byte written was not a newline */
-    uint64_t written;    /* bytes written since writer_open() */
-    uint64_t lost;       /* bytes dropped by writer_drop() */
+    int fd;           /* live segment, O_APPEND, -1 while closed */
+    int64_t number;   /* of the live segment */
+    uint64_t size;    /* of the live segment */
+    bool line_open;   /* the last byte written was not a newline */
+    uint64_t written; /* bytes written since writer_open() */
+    uint64_t lost;    /* bytes dropped by writer_drop() */
 };
 
-#define LOG_WRITER_INIT {.dirfd = -1, .fd = -1, .number = -1}
+#define LOG_WRITER_INIT                                                                            \
+    {                                                                                              \
+        .dirfd = -1, .fd = -1, .number = -1                                                        \
+    }
 
-/* Opens (or continues) the newest segment of `name` in `dirfd` and trims to max_files. max_size and
- * max_files must be >= 1. Does not follow links: a link in a segment's place is skipped over like a
- * directory. Negative errno with `e`. */
+/* Opens (or continues) the newest segment of `name` in `dirfd` and trims: segments numbered
+ * max_files or more below it go. max_size and max_files must be >= 1. Only regular files with one
+ * name are written to: a symbolic link, a hard link or a directory in a segment's place is skipped
+ * over. Negative errno with `e`. */
 int writer_open(struct log_writer *w, int dirfd, const char *name, uint64_t max_size,
                 uint32_t max_files, struct err *e);
 
 /* Writes from `data`. `more`: further bytes are at hand, so a partial line near the cut may be left
- * for the caller to offer again with what follows. Returns the number of bytes consumed (all of
- * `size` when !more), or a negative errno when the next byte cannot be written now (-ENOSPC, -EDQUOT,
- * -EIO, -EROFS …): *ret_done then says how many bytes were consumed before it. */
+ * for the caller to offer again with what follows; never more than writer_line_window() bytes are.
+ * Returns the number of bytes consumed (all of `size` when !more), or a negative errno when the
+ * next byte cannot be written now (-ENOSPC, -EDQUOT, -EIO, -EROFS …). *ret_done is the number of
+ * bytes consumed in either case. After an error a later call simply tries again. */
 ssize_t writer_write(struct log_writer *w, const char *data, size_t size, bool more,
                      size_t *ret_done);
 

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Writes a stream into segments. writer_open() finds the highest number by one scan of the
+ * directory and continues that file; from then on the directory is not listed again: a rotation
+ * creates the next free number, closes the old file and unlinks what fell out of max_files by its
+ * number.
+ *
+ * Why no line up to the window is ever cut: a line is started in a segment only if its end is in
+ * the data and fits, or if at least a window's worth of room is left, or if the segment is empty. A
+ * line once started goes on until the segment is full. All of that is decided in next_part(), which
+ * sees nothing but the struct and the data.
+ *
+ * A new segment is created with O_EXCL: a name that is taken, by whatever, is passed over. An
+ * existing segment is continued only if it is a regular file with one name, since the task may be
+ * able to write to the directory and could otherwise aim the executor's writes at files elsewhere.
+ *
+ * After an error the file is closed and the next write opens it again, which mends a stale handle
+ * and finds out if somebody removed the file.
+ */
+#include "logrotate/writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shared/cleanup.h"
+
+enum {
+    LINE_WINDOW_MAX = 64 * 1024
+};
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t writer_line_window(const struct log_writer *w)
+{
+    return min_u64(LINE_WINDOW_MAX, w->max_size / 4);
+}
+
+static void unlink_segment(const struct log_writer *w, int64_t number)
+{
+    char file[SEGMENT_NAME_MAX + 1];
+
+    segment_file(file, w->name, number);
+    (void)unlinkat(w->dirfd, file, 0); /* gone already, or tried again by the next writer_open() */
+}
+
+static int create_next(struct log_writer *w)
+{
+    int64_t number = w->number;
+    char file[SEGMENT_NAME_MAX + 1];
+    int fd;
+
+    do {
+        segment_file(file, w->name, ++number);
+        fd = openat(w->dirfd, file, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    } while (fd < 0 && errno == EEXIST);
+    if (fd < 0)
+        return -errno;
+    close_fd(&w->fd);
+    for (int64_t old = w->number; old < number; old++)
+        if (old >= w->max_files - 1)
+            unlink_segment(w, old - (w->max_files - 1));
+    w->fd = fd;
+    w->number = number;
+    w->size = 0;
+    return 0;
+}
+
+/* Opens segment w->number to go on in it. -ENOENT also where something else has its name. */
+static int continue_newest(struct log_writer *w)
+{
+    char file[SEGMENT_NAME_MAX + 1];
+    struct stat st;
+    autofd int fd = -1;
+
+    segment_file(file, w->name, w->number);
+    /* O_NONBLOCK: a FIFO without a reader must not hold us up. */
+    fd = openat(w->dirfd, file, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ELOOP || errno == EISDIR || errno == ENXIO ? -ENOENT : -errno;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+        return -ENOENT;
+    w->fd = take_fd(&fd);
+    w->size = (uint64_t)st.st_size;
+    return 0;
+}
+
+static int open_live(struct log_writer *w)
+{
+    int r = w->number < 0 ? -ENOENT : continue_newest(w);
+
+    return r == -ENOENT ? create_next(w) : r;
+}
+
+static int find_newest(void *arg, int64_t number)
+{
+    struct log_writer *w = arg;
+
+    if (number > w->number)
+        w->number = number;
+    return 0;
+}
+
+static int trim_old(void *arg, int64_t number)
+{
+    const struct log_writer *w = arg;
+
+    if (number <= w->number - (int64_t)w->max_files)
+        unlink_segment(w, number);
+    return 0;
+}
+
+static bool ends_in_line(const struct log_writer *w)
+{
+    char last;
+
+    return w->size > 0 && pread(w->fd, &last, 1, (off_t)w->size - 1) == 1 && last != '\n';
+}
+
+int writer_open(struct log_writer *w, int dirfd, const char *name, uint64_t max_size,
+                uint32_t max_files, struct err *e)
+{
+    int r = segment_check_name(name, e);
+
+    if (r < 0)
+        return r;
+    if (max_size < 1 || max_files < 1)
+        return err_set(e, -EINVAL, "log stream '%s' needs max_files and max_file_size of 1 or more",
+                       name);
+    *w = (struct log_writer)LOG_WRITER_INIT;
+    w->dirfd = dirfd;
+    w->max_size = max_size;
+    w->max_files = max_files;
+    (void)stpcpy(w->name, name);
+    r = segment_scan(dirfd, name, find_newest, w);
+    if (r == 0)
+        r = open_live(w);
+    if (r == 0)
+        r = segment_scan(dirfd, name, trim_old, w);
+    if (r < 0) {
+        writer_close(w);
+        return err_sys(e, r, "cannot open a log segment of '%s'", name);
+    }
+    w->line_open = ends_in_line(w);
+    return 0;
+}
+
+enum part {
+    PART_WRITE,  /* write the first *ret_len bytes into the live segment */
+    PART_ROTATE, /* go on in a new segment */
+    PART_LEAVE,  /* leave the rest, a partial line, to the caller */
+};
+
+static enum part next_part(const struct log_writer *w, const char *data, size_t size, bool more,
+                           size_t *ret_len)
+{
+    const uint64_t window = writer_line_window(w);
+    const uint64_t left = w->max_size - min_u64(w->size, w->max_size);
+    const char *newline;
+    size_t fits, whole;
+
+    *ret_len = size;
+    if (left >= window && size <= left - window)
+        return PART_WRITE; /* far from the cut: not looked at */
+    if (left == 0)
+        return PART_ROTATE;
+    fits = (size_t)min_u64(size, left);
+    newline = memrchr(data, '\n', fits);
+    whole = newline ? (size_t)(newline - data) + 1 : 0;
+    if (whole == size || (fits == size && left - whole >= window))
+        return PART_WRITE; /* what starts after the last newline has room enough */
+    *ret_len = whole ? whole : fits;
+    if (whole || w->line_open || w->size == 0)
+        return PART_WRITE;
+    /* At the start of a line whose end is not within reach. */
+    if (left < window)
+        return more && fits == size ? PART_LEAVE : PART_ROTATE;
+    /* The line is longer than the window: kept whole where it is known that a segment holds it. */
+    return memchr(data, '\n', (size_t)min_u64(size, w->max_size)) ? PART_ROTATE : PART_WRITE;
+}
+
+static int write_all(struct log_writer *w, const char *data, size_t size, size_t *done)
+{
+    while (size > 0) {
+        ssize_t n = write(w->fd, data, size);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        w->size += (size_t)n;
+        w->written += (size_t)n;
+        w->line_open = data[n - 1] != '\n';
+        *done += (size_t)n;
+        data += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+ssize_t writer_write(struct log_writer *w, const char *data, size_t size, bool more,
+                     size_t *ret_done)
+{
+    int r = 0;
+
+    *ret_done = 0;
+    while (r == 0 && *ret_done < size) {
+        const char *rest = data + *ret_done;
+        enum part part;
+        size_t len;
+
+        if (w->fd < 0) {
+            r = open_live(w);
+            continue;
+        }
+        part = next_part(w, rest, size - *ret_done, more, &len);
+        if (part == PART_LEAVE)
+            break;
+        r = part == PART_ROTATE ? create_next(w) : write_all(w, rest, len, ret_done);
+    }
+    if (r < 0)
+        close_fd(&w->fd);
+    return r < 0 ? r : (ssize_t)*ret_done;
+}
+
+void writer_drop(struct log_writer *w, uint64_t size)
+{
+    w->lost += size;
+}
+
+void writer_close(struct log_writer *w)
+{
+    close_fd(&w->fd);
+    *w = (struct log_writer)LOG_WRITER_INIT;
+}
