@@ -27,7 +27,7 @@ static const struct unit durations[] = {
     {"s", 1000000000ULL}, {"m", 60000000000ULL}, {"h", 3600000000000ULL},
 };
 
-/* Reads a run of digits as `scale` times its value. 1 if there was a digit, 0 if none, -ERANGE. */
+/* Reads a run of digits and moves behind it. 1 if there was a digit, 0 if none, -ERANGE. */
 static int read_whole(const char **at, uint64_t *ret)
 {
     const char *p = *at;

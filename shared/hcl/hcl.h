@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * HCL as job files and agent configurations use it: blocks with labels, attributes, strings with
- * escapes, numbers, booleans, lists, maps, heredocs (<<, <<-), comments (#, //, block). `${…}` is kept
- * as written. The reader builds a tree with positions and knows nothing of jobs.
- * Source: HCL native syntax specification (hashicorp/hcl), plus the HCL1 habits the seeds show
+ * escapes, numbers, booleans, lists, maps, heredocs (<<, <<-), comments (#, //, block). `${…}` is
+ * kept as written. The reader builds a tree with positions and knows nothing of jobs. Source: HCL
+ * native syntax specification (hashicorp/hcl), plus the HCL1 habits the seeds show
  * (`bind { "/a" = "/b" }`).
  */
 #pragma once
@@ -18,7 +18,15 @@ struct hcl_pos {
     unsigned int col;  /* from 1, in bytes */
 };
 
-enum hcl_kind { HCL_NULL, HCL_BOOL, HCL_NUMBER, HCL_STRING, HCL_LIST, HCL_MAP, HCL_KIND_N };
+enum hcl_kind {
+    HCL_NULL,
+    HCL_BOOL,
+    HCL_NUMBER,
+    HCL_STRING,
+    HCL_LIST,
+    HCL_MAP,
+    HCL_KIND_N
+};
 
 struct hcl_value {
     enum hcl_kind kind;
@@ -63,11 +71,16 @@ struct hcl_file {
     void *arena;
 };
 
-enum { HCL_MAX_BYTES = 4 << 20, HCL_MAX_DEPTH = 64 };
+enum {
+    HCL_MAX_BYTES = 4 << 20,
+    HCL_MAX_DEPTH = 64,    /* blocks, lists and maps in each other */
+    HCL_MAX_ITEMS = 65536, /* values, attributes, blocks and labels of one file */
+    HCL_MAX_KEYS = 4096    /* attributes of one body, keys of one map */
+};
 
 /* Parses `size` bytes of UTF-8 at `source` (copied). `name` is what messages call the file.
- * -EINVAL with "name:line:col: what, and how to mend it" and the source line with a caret under it in
- * `e`; -E2BIG over HCL_MAX_BYTES; -ENOMEM. */
+ * -EINVAL with "name:line:col: what, and how to mend it" and the source line with a caret under it
+ * in `e`; -E2BIG over HCL_MAX_BYTES; -ENOMEM. */
 int hcl_parse(const char *name, const char *source, size_t size, struct hcl_file **ret_file,
               struct err *e);
 

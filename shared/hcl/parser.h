@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tokens to tree.
+ */
+#pragma once
+
+#include "shared/err.h"
+#include "shared/hcl/arena.h"
+#include "shared/hcl/hcl.h"
+
+/* Parses all of file->source into `arena`. -EINVAL with the place and the mend in `e`; -ENOMEM. */
+int parser_run(const struct hcl_file *file, struct arena *arena, struct hcl_body **ret_body,
+               struct err *e);

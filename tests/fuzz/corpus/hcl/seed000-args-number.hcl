@@ -1,0 +1,4 @@
+config {
+    command = "/bin/sleep"
+    args = 1
+}

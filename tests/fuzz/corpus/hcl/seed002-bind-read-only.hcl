@@ -1,0 +1,6 @@
+config {
+  bind_read_only {
+    "/etc/passwd" = "/etc/passwd"
+  }
+}
+

@@ -1,0 +1,5 @@
+config {
+  bind {
+    "/var/lib/postgresql" = "/postgres"
+  }
+}

@@ -1,0 +1,5 @@
+config {
+  environment = {
+    FOO = "bar"
+  }
+}

@@ -1,0 +1,5 @@
+config {
+  port_map {
+    http = 80
+  }
+}

@@ -1,0 +1,1 @@
+config = { max-file = "2", max-size = "2m" }
