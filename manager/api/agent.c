@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * /v1/agent: this manager. /v1/system: what concerns all jobs.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "manager/api/context.h"
+#include "manager/api/encode.h"
+#include "manager/api/handlers.h"
+
+/* We are a client agent and no server: ?type=server says so with Nomad's 500. */
+void agent_health(struct request *r)
+{
+    const char *type = request_param(r, "type");
+
+    if (type && !strcmp(type, "server"))
+        request_reply_json(r, 500,
+                           json_pack("{s:{s:b,s:s}}", "server", "ok", false, "message",
+                                     "this agent runs no server"));
+    else if (type && *type && strcmp(type, "client") != 0)
+        request_reply_text(r, 400, "parameter \"type\" must be client or server, not \"%s\"", type);
+    else
+        request_reply_json(r, 200,
+                           json_pack("{s:{s:b,s:s}}", "client", "ok", true, "message", "ok"));
+}
+
+void agent_self(struct request *r)
+{
+    const struct config *c = r->api->config;
+    json_t *addresses = json_array();
+
+    for (char **address = c->addresses; *address; address++)
+        (void)json_array_append_new(addresses, encode_text(*address));
+    request_reply_json(
+        r, 200,
+        json_pack("{s:{s:o,s:o,s:o,s:o,s:o,s:b,s:{s:b},s:{s:s}}, s:{s:o,s:s,s:s}, s:{s:{s:s}}}",
+                  "config", "DataDir", encode_text(c->data_dir), "Name", encode_text(c->name),
+                  "Datacenter", encode_text(c->datacenter), "Region", encode_text(c->region),
+                  "Addresses", addresses, "DevMode", c->dev, "Client", "Enabled", true, "Version",
+                  "Version", CLEAT_VERSION, "member", "Name", encode_text(c->name), "Addr",
+                  "127.0.0.1", "Status", "alive", "stats", "client", "node_id",
+                  manager_node_id(r->api->manager)));
+}
+
+static void on_all_stopped(void *arg)
+{
+    struct api *api = arg;
+
+    api->stop_running = false;
+    api_changed(api);
+}
+
+/* Ours. Answered when every task is dead; calls that come meanwhile join in. */
+void system_stop_all(struct request *r)
+{
+    struct api *api = r->api;
+
+    if (!r->again && !api->stop_running) {
+        api->stop_running = true;
+        manager_stop_all(api->manager, on_all_stopped, api);
+    }
+    r->blocked = api->stop_running;
+    if (!r->blocked)
+        request_reply_json(r, 200, json_object());
+}

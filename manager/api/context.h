@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What every handler may use. One per api_new().
+ */
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+
+#include "manager/config.h"
+#include "manager/manager.h"
+
+struct server;
+struct watch_hub;
+
+struct api {
+    struct ev_loop *loop;
+    struct manager *manager;
+    const struct config *config;
+    struct watch_hub *hub; /* file changes, for followers */
+    struct server *server;
+    ev_timer told;     /* runs in the next turn of the loop, after a change */
+    bool stop_running; /* manager_stop_all() has not called back yet */
+};
+
+/* Something was changed that blocked requests and followers may wait for. */
+void api_changed(struct api *api);

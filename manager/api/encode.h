@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The manager's structs as Nomad's JSON. Every function returns a new reference, or NULL when
+ * memory is short.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "manager/manager.h"
+
+/* A JSON string of any bytes: what is not UTF-8 becomes U+FFFD. NULL gives "". */
+json_t *encode_text(const char *text);
+
+/* Go's time.Time in JSON: "2020-10-27T18:00:39.123456789Z"; 0 is "0001-01-01T00:00:00Z". */
+json_t *encode_time(uint64_t ns);
+
+enum {
+    GO_MODE_BYTES = 16
+};
+
+/* Go's os.FileMode text: "drwxr-xr-x", "dtrwxrwxrwx", "Lrwxrwxrwx". Returns buf. */
+const char *encode_go_mode(mode_t mode, char buf[GO_MODE_BYTES]);
+
+json_t *encode_event(const struct task_event *event);
+json_t *encode_task_states(const struct alloc *alloc);
+
+/* An allocation as lists show it, and as GET /v1/allocation/:id does (with its job). */
+json_t *encode_alloc_stub(const struct alloc *alloc);
+json_t *encode_alloc(const struct alloc *alloc);
+
+/* A job as the list shows it, and as GET /v1/job/:id does. */
+json_t *encode_job_stub(const struct manager *m, const struct job_record *record);
+json_t *encode_job(const struct manager *m, const struct job_record *record);

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The kernel gives two watches on one file the same number, so a watch is taken away only with its
+ * last follower. Events are not counted or told apart: a follower looks for itself, and reading it
+ * all at once keeps a fast writer from costing a call per write. An overflow of the queue wakes
+ * everyone.
+ *
+ * The list of followers may change while it is walked only by watch_stop() of the one that is
+ * called; callbacks only ask for a later write, so not even that happens.
+ */
+#include "manager/api/watch.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "shared/cleanup.h"
+
+struct watch_hub {
+    struct ev_loop *loop;
+    int fd;
+    ev_io io;
+    struct watch *watches;
+};
+
+/* IN_ATTRIB: the number of links changed, which is all an open file's removal shows. */
+static const uint32_t mask = IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF;
+
+static void wake(struct watch_hub *hub, int wd)
+{
+    for (struct watch *w = hub->watches; w; w = w->next)
+        if (wd < 0 || w->wd == wd)
+            w->changed(w);
+}
+
+static void on_inotify(struct ev_loop *loop, ev_io *io, int revents)
+{
+    struct watch_hub *hub = container_of(io, struct watch_hub, io);
+    char buf[16 << 10] __attribute__((aligned(__alignof__(struct inotify_event))));
+    ssize_t n = read(hub->fd, buf, sizeof(buf));
+    int last = 0; /* no watch has this number */
+
+    (void)loop;
+    (void)revents;
+    for (ssize_t at = 0; at < n;) {
+        const struct inotify_event *event = (const struct inotify_event *)(buf + at);
+
+        if (event->wd != last && !(event->mask & IN_IGNORED))
+            wake(hub, event->mask & IN_Q_OVERFLOW ? -1 : event->wd);
+        last = event->wd;
+        at += (ssize_t)(sizeof(*event) + event->len);
+    }
+}
+
+int watch_hub_new(struct ev_loop *loop, struct watch_hub **ret_hub, struct err *e)
+{
+    struct watch_hub *hub = calloc(1, sizeof(*hub));
+
+    if (!hub)
+        return err_sys(e, -ENOMEM, "cannot follow files");
+    hub->loop = loop;
+    hub->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (hub->fd < 0) {
+        int r = err_sys(e, -errno,
+                        "cannot follow files (inotify); if it is a limit, raise "
+                        "fs.inotify.max_user_instances");
+        free(hub);
+        return r;
+    }
+    ev_io_init(&hub->io, on_inotify, hub->fd, EV_READ);
+    ev_io_start(loop, &hub->io);
+    *ret_hub = hub;
+    return 0;
+}
+
+struct watch_hub *watch_hub_free(struct watch_hub *hub)
+{
+    if (!hub)
+        return NULL;
+    ev_io_stop(hub->loop, &hub->io);
+    close_fd(&hub->fd);
+    free(hub);
+    return NULL;
+}
+
+void watch_hub_wake_all(struct watch_hub *hub)
+{
+    wake(hub, -1);
+}
+
+int watch_start(struct watch *w, struct watch_hub *hub, int fd, void (*changed)(struct watch *w),
+                struct err *e)
+{
+    char path[32];
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int wd = inotify_add_watch(hub->fd, path, mask);
+    if (wd < 0)
+        return err_sys(e, -errno, "cannot follow the file%s",
+                       errno == ENOSPC ? "; raise fs.inotify.max_user_watches" : "");
+    *w = (struct watch){.hub = hub, .changed = changed, .wd = wd, .next = hub->watches};
+    w->link = &hub->watches;
+    if (w->next)
+        w->next->link = &w->next;
+    hub->watches = w;
+    return 0;
+}
+
+void watch_stop(struct watch *w)
+{
+    struct watch_hub *hub = w->hub;
+
+    if (!hub)
+        return;
+    *w->link = w->next;
+    if (w->next)
+        w->next->link = w->link;
+    w->hub = NULL;
+    for (const struct watch *other = hub->watches; other; other = other->next)
+        if (other->wd == w->wd)
+            return;
+    (void)inotify_rm_watch(hub->fd, w->wd);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include "fake_manager.h"
+
+#include <errno.h>
+#include <string.h>
+
+const char *desired_status_name(enum desired_status status)
+{
+    return status == DESIRED_RUN ? "run" : "stop";
+}
+
+const char *client_status_name(enum client_status status)
+{
+    static const char *const names[] = {"pending", "running", "complete", "failed", "lost"};
+
+    return names[status];
+}
+
+const char *job_record_status(const struct manager *m, const struct job_record *job)
+{
+    (void)m;
+    return job->stop ? "dead" : "running";
+}
+
+int manager_job_register(struct manager *m, struct job *job, struct job_record **ret_record,
+                         struct err *e)
+{
+    if (m->register_result)
+        return err_set(e, m->register_result, "the fake refuses");
+    job_free(m->registered);
+    m->registered = job;
+    *ret_record = m->jobs;
+    return 0;
+}
+
+int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)
+{
+    struct job_record *record = manager_find_job(m, job_id);
+
+    if (!record)
+        return err_set(e, -ENOENT, "job %s not found", job_id);
+    record->stop = true;
+    return 0;
+}
+
+void manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg)
+{
+    m->stop_done = done;
+    m->stop_done_arg = arg;
+}
+
+struct job_record *manager_jobs(const struct manager *m)
+{
+    return m->jobs;
+}
+
+struct alloc *manager_allocs(const struct manager *m)
+{
+    return m->allocs;
+}
+
+struct job_record *manager_find_job(const struct manager *m, const char *id)
+{
+    struct job_record *record = m->jobs;
+
+    while (record && strcmp(record->job->id, id) != 0)
+        record = record->next;
+    return record;
+}
+
+struct alloc *manager_find_alloc(const struct manager *m, const char *id)
+{
+    struct alloc *alloc = m->allocs;
+
+    while (alloc && strcmp(alloc->id, id) != 0)
+        alloc = alloc->next;
+    return alloc;
+}
+
+json_t *manager_node_json(const struct manager *m)
+{
+    return json_pack("{s:s,s:s,s:{s:s}}", "ID", manager_node_id(m), "Status", "ready", "Attributes",
+                     "kernel.name", "linux");
+}
+
+const char *manager_node_id(const struct manager *m)
+{
+    (void)m;
+    return "11111111-2222-3333-4444-555555555555";
+}
+
+const struct config *manager_config(const struct manager *m)
+{
+    return m->config;
+}
+
+const char *const *manager_damaged(const struct manager *m, size_t *ret_n)
+{
+    (void)m;
+    *ret_n = 0;
+    return NULL;
+}
+
+void manager_on_change(struct manager *m, void (*cb)(void *arg, struct alloc *alloc), void *arg)
+{
+    m->on_change = cb;
+    m->on_change_arg = arg;
+}
