@@ -114,6 +114,7 @@ static void on_signal(int sig)
 
 static void on_quit_signal(int sig)
 {
+    put("end\n", 4);
     _exit(quit_code[sig]);
 }
 

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""The environment of a task: NOMAD_* and nothing that should not be there."""
+import pytest
+
+from jobs import group, job, simple, task
+
+
+def environment(output):
+    return dict(line.split("=", 1) for line in output.splitlines())
+
+
+@pytest.mark.parametrize("driver", ["exec", "raw_exec"])
+def test_nomad_variables(manager, driver):
+    the_task = task(
+        "env", name="web-1", driver=driver, Env={"MINE": "a b", "REF": "${NOMAD_TASK_NAME}!"},
+        Meta={"owner": "team", "odd-key": "x"}, Resources={"CPU": 150, "MemoryMB": 70},
+    )  # fmt: skip
+    the_job = job(group(the_task, name="front"), id="shop", Meta={"tier": "gold"})
+    alloc_id = manager.run_one({**the_job, "Name": "shop"})
+    manager.wait_client(alloc_id, "complete")
+    env = environment(manager.output(alloc_id, "web-1"))
+    base = manager.alloc_dir(alloc_id)
+    dirs = (
+        {"ALLOC": "/alloc", "TASK": "/local", "SECRETS": "/secrets"}
+        if driver == "exec"
+        else {"ALLOC": f"{base}/alloc", "TASK": f"{base}/web-1/local",
+              "SECRETS": f"{base}/web-1/secrets"}
+    )  # fmt: skip
+    expected = {
+        "NOMAD_ALLOC_DIR": dirs["ALLOC"],
+        "NOMAD_TASK_DIR": dirs["TASK"],
+        "NOMAD_SECRETS_DIR": dirs["SECRETS"],
+        "NOMAD_MEMORY_LIMIT": "70",
+        "NOMAD_CPU_LIMIT": "150",
+        "NOMAD_ALLOC_ID": alloc_id,
+        "NOMAD_SHORT_ALLOC_ID": alloc_id[:8],
+        "NOMAD_ALLOC_NAME": "shop.front[0]",
+        "NOMAD_ALLOC_INDEX": "0",
+        "NOMAD_TASK_NAME": "web-1",
+        "NOMAD_GROUP_NAME": "front",
+        "NOMAD_JOB_ID": "shop",
+        "NOMAD_JOB_NAME": "shop",
+        "NOMAD_DC": "dc1",
+        "NOMAD_REGION": "global",
+        "NOMAD_NAMESPACE": "default",
+        "NOMAD_META_owner": "team",
+        "NOMAD_META_OWNER": "team",
+        "NOMAD_META_tier": "gold",
+        "NOMAD_META_TIER": "gold",
+        "MINE": "a b",
+        "REF": "web-1!",
+    }
+    assert {k: env.get(k) for k in expected} == expected
+    assert env["NOMAD_META_odd_key"] == "x"
+    assert env["PATH"]
+
+
+def test_secrets_of_the_managers_environment_stay_there(box):
+    denied = ["VAULT_TOKEN", "NOMAD_TOKEN", "CONSUL_HTTP_TOKEN", "AWS_SECRET_ACCESS_KEY"]
+    box.env.update({name: "secret" for name in denied})
+    manager = box.manager().start()
+    output, _ = manager.run_to_end(simple("env", driver="raw_exec"))
+    assert not set(denied) & set(environment(output))
+
+
+def test_references_in_the_configuration(manager):
+    output, _ = manager.run_to_end(
+        simple("argv:", "${NOMAD_TASK_DIR}/x", "${env[\"NOMAD_JOB_ID\"]}", "${unknown.ref}", "$HOME")
+    )
+    assert output.splitlines() == [
+        "argv=argv:", "argv=/local/x", "argv=job", "argv=${unknown.ref}", "argv=$HOME",
+    ]  # fmt: skip
+
+
+def test_user_variables(manager):
+    output, _ = manager.run_to_end(simple("env", User="daemon"))
+    env = environment(output)
+    assert (env["USER"], env["LOGNAME"]) == ("daemon", "daemon")

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""The executor dies: its task dies with it, and the manager reports and restarts by policy."""
+import pytest
+
+import leftovers
+import records
+from harness import kill_hard, process_gone, wait_for
+from jobs import restart, simple
+
+DRIVERS = ["exec", "raw_exec"]
+
+
+def executor(manager, alloc_id):
+    return records.task_status(manager, alloc_id)["executor_pid"]
+
+
+def others(manager):
+    """The test's processes without the manager."""
+    return leftovers.processes(manager.box.token).keys() - {manager.process.pid}
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_task_dies_and_is_reported(manager, driver):
+    alloc_id = manager.run_one(
+        simple("fork:2", "daemon", "print:ready", "pause", driver=driver, policy=restart(0))
+    )
+    wait_for(lambda: "ready" in manager.output(alloc_id), "the task to be ready")
+    pid = manager.wait_running(alloc_id)
+    kill_hard(executor(manager, alloc_id))
+    wait_for(lambda: process_gone(pid), "the task to die with its executor")
+    alloc = manager.wait_client(alloc_id, "failed", "lost")
+    assert alloc["TaskStates"]["t"]["State"] == "dead"
+    texts = " ".join(e["DisplayMessage"] for e in alloc["TaskStates"]["t"]["Events"])
+    assert "executor" in texts
+    assert "ready" in manager.output(alloc_id)
+    wait_for(lambda: not others(manager), "nothing of the task to be left")
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_task_is_restarted_by_policy(manager, driver):
+    alloc_id = manager.run_one(
+        simple("print:start", "pause", type="service", driver=driver, policy=restart(2))
+    )
+    pid = manager.wait_running(alloc_id)
+    wait_for(lambda: manager.output(alloc_id) == "start\n", "the first line")
+    kill_hard(executor(manager, alloc_id))
+    wait_for(lambda: manager.output(alloc_id) == "start\n" * 2, "the task to run again")
+    wait_for(lambda: manager.task(alloc_id).get("Pid") not in (None, 0, pid), "the new pid")
+    assert process_gone(pid)
+    assert manager.task(alloc_id)["Restarts"] == 1
+    assert manager.alloc(alloc_id)["ClientStatus"] == "running"
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_both_die(manager, driver):
+    alloc_id = manager.run_one(
+        simple("print:start", "pause", type="service", driver=driver, policy=restart(2))
+    )
+    pid = manager.wait_running(alloc_id)
+    manager.kill9()
+    kill_hard(executor(manager, alloc_id))
+    wait_for(lambda: process_gone(pid), "the task to die with its executor")
+    manager.start()
+    wait_for(lambda: manager.output(alloc_id) == "start\n" * 2, "the task to run again")
+    assert manager.wait_running(alloc_id) != pid
+
+
+def test_the_policy_ends_at_its_attempts(manager):
+    alloc_id = manager.run_one(simple("pause", policy=restart(1)))
+    for _ in range(2):
+        pid = manager.wait_running(alloc_id)
+        kill_hard(executor(manager, alloc_id))
+        wait_for(lambda: manager.task(alloc_id).get("Pid") != pid, "the manager to notice")
+    alloc = manager.wait_client(alloc_id, "failed", "lost")
+    assert alloc["TaskStates"]["t"]["Restarts"] == 1
+
+
+def test_there_is_never_a_second_executor_for_a_task(manager):
+    """An executor started by hand on a live task's directory refuses and disturbs nothing."""
+    import subprocess
+
+    from harness import BUILD
+
+    alloc_id = manager.run_one(simple("pause", type="service"))
+    pid = manager.wait_running(alloc_id)
+    done = subprocess.run(
+        [BUILD / "bin/cleat-executor", "supervise", records.task_dir(manager, alloc_id)],
+        capture_output=True, text=True, timeout=20,
+    )  # fmt: skip
+    assert done.returncode == 66, done.stderr
+    assert manager.wait_running(alloc_id) == pid

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: MIT
+"""What an exec task can see, do and keep; and that raw_exec is the plain process it promises."""
+import grp
+import os
+import pwd
+
+import pytest
+
+import leftovers
+import records
+from harness import ApiError, wait_for
+from jobs import simple
+
+DEFAULT_CAPS = "00000000a80405fb"
+
+
+def values(output, name):
+    """All values printed as name=value."""
+    return [line.partition("=")[2] for line in output.splitlines() if line.startswith(name + "=")]
+
+
+def proc_field(output, name):
+    """A field of /proc/PID/status."""
+    (value,) = [line.split(":")[1] for line in output.splitlines() if line.startswith(name + ":")]
+    return value.split()
+
+
+def mounts_of(output):
+    """{mount point: (options, file system)} of a mountinfo."""
+    found = {}
+    for line in output.splitlines():
+        left, _, right = line.partition(" - ")
+        words = left.split()
+        found[words[4]] = (set(words[5].split(",")), right.split()[0], right.split()[2])
+    return found
+
+
+def test_user_is_nobody_with_its_own_groups(manager):
+    output, _ = manager.run_to_end(simple("ids"))
+    nobody = pwd.getpwnam("nobody")
+    assert values(output, "uid") == values(output, "euid") == [str(nobody.pw_uid)]
+    assert values(output, "gid") == values(output, "egid") == [str(nobody.pw_gid)]
+    assert set(values(output, "group")) <= {str(nobody.pw_gid)}
+
+
+def test_user_of_the_job(manager):
+    output, _ = manager.run_to_end(simple("ids", User="daemon"))
+    daemon = pwd.getpwnam("daemon")
+    groups = {str(g.gr_gid) for g in grp.getgrall() if "daemon" in g.gr_mem}
+    assert values(output, "uid") == [str(daemon.pw_uid)]
+    assert values(output, "gid") == [str(daemon.pw_gid)]
+    assert set(values(output, "group")) == groups | {str(daemon.pw_gid)}
+
+
+def test_capabilities_and_no_new_privs(manager):
+    output, _ = manager.run_to_end(simple("cat:/proc/self/status"))
+    for name in ("CapEff", "CapPrm", "CapBnd"):
+        assert proc_field(output, name) == [DEFAULT_CAPS], name
+    assert proc_field(output, "NoNewPrivs") == ["1"]
+
+
+def test_root_user_has_no_more_capabilities(manager):
+    output, _ = manager.run_to_end(simple("cat:/proc/self/status", User="root"))
+    assert proc_field(output, "Uid")[0] == "0"
+    assert proc_field(output, "CapEff") == [DEFAULT_CAPS]
+    assert proc_field(output, "NoNewPrivs") == ["1"]
+
+
+def test_the_root_holds_the_chroot_environment_and_no_more(manager):
+    output, _ = manager.run_to_end(simple("ls:/"))
+    entries = set(values(output, "entry"))
+    must = {"alloc", "bin", "dev", "etc", "lib", "local", "payload", "proc", "secrets", "sys",
+            "tmp", "usr"}  # fmt: skip
+    may = {"executor.out", "lib32", "lib64", "run", "sbin"}
+    assert must <= entries <= must | may
+
+
+def test_the_hosts_files_are_read_only(manager):
+    output, _ = manager.run_to_end(
+        simple("write:/usr/x", "write:/bin/x", "write:/etc/passwd", "mkdir:/payload/x",
+               "umount:/usr", "umount:/proc", "write:/proc/sys/kernel/hostname", User="root")
+    )  # fmt: skip
+    results = dict(line.split("=") for line in output.splitlines())
+    assert results == {
+        "write /usr/x": "EROFS",
+        "write /bin/x": "EROFS",
+        "write /etc/passwd": "EROFS",
+        "mkdir /payload/x": "EROFS",
+        "umount /usr": "EPERM",
+        "umount /proc": "EPERM",
+        "write /proc/sys/kernel/hostname": "EROFS",
+    }
+
+
+def test_the_tasks_own_directories_are_writable(manager):
+    where = ["/local/f", "/tmp/f", "/secrets/f", "/alloc/data/f", "/alloc/tmp/f", "/dev/shm/f"]
+    output, _ = manager.run_to_end(simple(*(f"write:{path}" for path in where)))
+    assert output == "".join(f"write {path}=ok\n" for path in where)
+
+
+def test_mounts(manager):
+    output, _ = manager.run_to_end(simple("cat:/proc/self/mountinfo"))
+    mounts = mounts_of(output)
+    assert manager.box.token not in " ".join(mounts)
+    for point in ("/bin", "/usr", "/etc", "/payload"):
+        if point in mounts:
+            assert "ro" in mounts[point][0], point
+    options, kind, superblock = mounts["/secrets"]
+    assert kind == "tmpfs" and {"noexec", "nosuid", "nodev"} <= options
+    assert "size=1024k" in superblock
+    assert mounts["/proc"][1] == "proc" and {"nosuid", "nodev", "noexec"} <= mounts["/proc"][0]
+    assert mounts["/sys"][1] == "sysfs" and "ro" in mounts["/sys"][0]
+    assert mounts["/dev"][1] == "tmpfs" and "nosuid" in mounts["/dev"][0]
+    assert mounts["/dev/pts"][1] == "devpts"
+
+
+def test_devices(manager):
+    output, _ = manager.run_to_end(
+        simple("ls:/dev", "write:/dev/null", "cat:/dev/full0", "ls:/dev/shm")
+    )
+    entries = set(values(output, "entry"))
+    must = {"null", "zero", "full", "random", "urandom", "tty", "pts", "shm", "ptmx"}
+    may = {"fd", "stdin", "stdout", "stderr", "mqueue", "console", "core"}
+    assert must <= entries <= must | may
+    assert "write /dev/null=ok" in output
+
+
+def test_a_made_device_node_is_of_no_use(manager):
+    output, _ = manager.run_to_end(
+        simple("mknod:/tmp/disk", "cat:/tmp/disk", "mknod:/dev/disk", "cat:/dev/disk",
+               "mknod:/local/disk", "cat:/local/disk", User="root")
+    )  # fmt: skip
+    for line in output.splitlines():
+        if line.startswith("cat "):
+            assert line.split("=")[1] in ("EPERM", "EACCES", "ENOENT"), output
+
+
+def test_masked_kernel_files(manager):
+    output, _ = manager.run_to_end(
+        simple("cat:/proc/kcore", "print:after kcore", "ls:/sys/firmware",
+               "write:/proc/sysrq-trigger", User="root")
+    )  # fmt: skip
+    assert output.startswith("after kcore\n")
+    assert "entry=" not in output
+    assert "write /proc/sysrq-trigger=EROFS" in output
+
+
+def test_private_pid_namespace(manager):
+    alloc_id = manager.run_one(simple("ids", "ls:/proc", f"kill:{os.getpid()}", "pause"))
+    pid = manager.wait_running(alloc_id)
+    output = wait_for(
+        lambda: "kill " in manager.output(alloc_id) and manager.output(alloc_id), "its output"
+    )
+    pids = [int(e) for e in values(output, "entry") if e.isdigit()]
+    assert len(pids) <= 2 and max(pids) < 10
+    assert int(values(output, "pid")[0]) < 10
+    assert f"kill {os.getpid()}=ESRCH" in output
+    for kind in ("pid", "mnt", "ipc"):
+        assert records.namespace(pid, kind) != records.namespace("self", kind), kind
+    for kind in ("net", "user", "uts"):
+        assert records.namespace(pid, kind) == records.namespace("self", kind), kind
+
+
+def test_namespaces_of_the_host_on_request(manager):
+    job = simple("pause")
+    job["TaskGroups"][0]["Tasks"][0]["Config"].update(pid_mode="host", ipc_mode="host")
+    pid = manager.wait_running(manager.run_one(job))
+    for kind in ("pid", "ipc"):
+        assert records.namespace(pid, kind) == records.namespace("self", kind), kind
+    assert records.namespace(pid, "mnt") != records.namespace("self", "mnt")
+
+
+@pytest.mark.parametrize("driver", ["exec", "raw_exec"])
+def test_descriptors_and_signals_are_clean(manager, driver):
+    output, _ = manager.run_to_end(simple("fds", "signals", driver=driver))
+    fds = {line.split("=")[0]: line.split("=")[1] for line in output.splitlines() if "=" in line}
+    assert sorted(fds) == ["fd 0", "fd 1", "fd 2"], output
+    assert fds["fd 0"] == "/dev/null"
+
+
+@pytest.mark.parametrize("driver", ["exec", "raw_exec"])
+def test_standard_output_can_be_opened_anew(manager, driver):
+    job = simple("reopen", driver=driver, User="nobody")
+    output, _ = manager.run_to_end(job)
+    assert output == "reopened=ok\n"
+
+
+def test_cgroup_and_limits(manager):
+    alloc_id = manager.run_one(simple("pause", Resources={"CPU": 250, "MemoryMB": 48}))
+    pid = manager.wait_running(alloc_id)
+    groups = records.cgroups_of(pid)
+    executor = records.cgroups_of(records.task_status(manager, alloc_id)["executor_pid"])
+    token = manager.box.token
+    assert all(token not in path or path != groups[c] for c, path in executor.items())
+    if token in groups.get("memory", ""):
+        root = next(r for r in leftovers.cgroup_roots() if r.name == "memory")
+        leaf = root / groups["memory"].lstrip("/")
+        assert int((leaf / "memory.limit_in_bytes").read_text()) == 48 << 20
+        root = next(r for r in leftovers.cgroup_roots() if "cpu" in r.name.split(","))
+        leaf = root / groups["cpu"].lstrip("/")
+        assert int((leaf / "cpu.shares").read_text()) == 250
+    else:
+        root = next(r for r in leftovers.cgroup_roots() if (r / "cgroup.controllers").exists())
+        leaf = root / groups[""].lstrip("/")
+        assert token in str(leaf)
+        assert int((leaf / "memory.max").read_text()) == 48 << 20
+
+
+def test_raw_exec_is_a_plain_process(manager):
+    output, _ = manager.run_to_end(simple("ids", "cwd", "ls:/", driver="raw_exec"))
+    assert values(output, "uid") == ["0"]
+    assert set(values(output, "entry")) == set(os.listdir("/"))
+    (alloc_id,) = [a["ID"] for a in manager.get("/v1/allocations")]
+    assert values(output, "cwd") == [str(manager.alloc_dir(alloc_id) / "t")]
+
+
+def test_raw_exec_as_another_user(manager):
+    output, _ = manager.run_to_end(simple("ids", driver="raw_exec", User="nobody"))
+    nobody = pwd.getpwnam("nobody")
+    assert values(output, "uid") == [str(nobody.pw_uid)]
+    assert values(output, "gid") == [str(nobody.pw_gid)]
+
+
+def test_raw_exec_off_unless_enabled(box):
+    manager = box.manager(raw_exec=False).start()
+    with pytest.raises(ApiError) as e:
+        manager.run(simple("pause", driver="raw_exec"))
+    assert "raw_exec" in e.value.text and "plugin" in e.value.text
+
+
+def test_secrets_are_not_readable_through_the_api(manager):
+    alloc_id = manager.run_one(simple("write:/secrets/key", "pause"))
+    manager.wait_running(alloc_id)
+    wait_for(lambda: manager.output(alloc_id), "the file to be written")
+    for path in ("/t/secrets/key", "t/secrets/key", "/t/./secrets/key", "/t/local/../secrets/key"):
+        for call in ("cat", "stat"):
+            with pytest.raises(ApiError) as e:
+                manager.get(f"/v1/client/fs/{call}/{alloc_id}?path={path}")
+            assert e.value.status in (400, 403), path
+
+
+def test_tasks_of_two_allocations_do_not_see_each_other(manager):
+    first = manager.run_one(simple("write:/secrets/key", "pause", id="first"))
+    wait_for(lambda: manager.output(first), "the file to be written")
+    host_path = manager.alloc_dir(first) / "t/secrets/key"
+    output, _ = manager.run_to_end(simple(f"cat:{host_path}", "ls:/secrets", id="second"))
+    assert output == f"cat {host_path}=ENOENT\n"
+
+
+def test_dynamic_programs_of_the_host_run(manager):
+    output, _ = manager.run_to_end(simple("-c", "id -un; echo $((6*7))", command="/bin/sh"))
+    assert output == "nobody\n42\n"
+
+
+def test_a_bare_command_is_looked_up_in_the_root(manager):
+    output, _ = manager.run_to_end(simple("found", command="echo"))
+    assert output == "found\n"

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: MIT
+"""The manager dies, at any moment: no task, no line, no exit code may be lost."""
+import subprocess
+
+import pytest
+
+import records
+from harness import SLOW, kill_hard, process_gone, wait_for
+from jobs import MS, group, job, restart, simple, task
+
+TASKS = 50
+KILLS = 100
+
+
+def fifty():
+    """50 groups, exec and raw_exec by turns; task i prints lines until SIGTERM, then exits with i."""
+    return job(
+        *(
+            group(
+                task(f"quit:TERM:{i}", "lines:0:20", driver=("exec", "raw_exec")[i % 2],
+                     KillSignal="SIGTERM"),
+                name=f"g{i}",
+            )
+            for i in range(TASKS)
+        ),
+        type="service",
+    )  # fmt: skip
+
+
+def index(alloc):
+    return int(alloc["TaskGroup"][1:])
+
+
+@pytest.mark.timeout(180)
+def test_killed_a_hundred_times_under_fifty_tasks(manager):
+    ids = manager.run(fifty())
+    assert len(ids) == TASKS
+    pids = {a: manager.wait_running(a) for a in ids}
+    starts = {a: records.start_time(pid) for a, pid in pids.items()}
+    for i in range(KILLS):
+        if i % 2:
+            manager.kill9()
+            manager.spawn()
+            try:  # a moment of its start, a later one each time
+                manager.process.wait(timeout=i / 1000)
+            except subprocess.TimeoutExpired:
+                pass
+            manager.kill9()
+            manager.spawn()
+        else:
+            manager.kill9()
+            manager.start()
+    wait_for(manager.answers, "the manager to answer")
+    for alloc_id, pid in pids.items():
+        assert manager.wait_running(alloc_id) == pid
+        assert records.start_time(pid) == starts[alloc_id]
+        assert manager.task(alloc_id)["Restarts"] == 0
+    manager.stop("job")
+    for alloc_id in ids:
+        state = manager.wait_dead(alloc_id)
+        (event,) = [e for e in state["Events"] if e["Type"] == "Terminated"]
+        assert event["ExitCode"] == index(manager.alloc(alloc_id))
+        *lines, last = manager.output(alloc_id).splitlines()
+        assert last == "end"
+        assert lines == [str(n) for n in range(len(lines))]
+        assert [e["Type"] for e in state["Events"]].count("Started") == 1
+
+
+@pytest.mark.parametrize("driver", ["exec", "raw_exec"])
+def test_tasks_that_end_meanwhile(manager, driver):
+    ids = {
+        manager.run_one(simple("print:x", "wait:500", step, id=f"j{i}", driver=driver)): expected
+        for i, (step, expected) in enumerate(
+            [("exit:0", (0, 0)), ("exit:17", (17, 0)), ("die:ABRT", (134, 6))]
+        )
+    }
+    for alloc_id in ids:
+        manager.wait_running(alloc_id)
+    manager.kill9()
+    for alloc_id in ids:
+        wait_for(lambda: records.task_status(manager, alloc_id)["state"] == "dead", "the record")
+    manager.start()
+    for alloc_id, expected in ids.items():
+        alloc = manager.wait_client(alloc_id, "complete" if expected == (0, 0) else "failed")
+        (event,) = [e for e in alloc["TaskStates"]["t"]["Events"] if e["Type"] == "Terminated"]
+        assert (event["ExitCode"], event["Signal"]) == expected
+        assert manager.output(alloc_id) == "x\n"
+
+
+def test_restarts_go_on_meanwhile(manager):
+    alloc_id = manager.run_one(simple("print:try", "wait:100", "exit:1", policy=restart(2, MS)))
+    manager.wait_event(alloc_id, "Started")
+    manager.kill9()
+    wait_for(lambda: records.task_status(manager, alloc_id)["state"] == "dead", "the record")
+    assert manager.output(alloc_id) == "try\n" * 3
+    manager.start()
+    state = manager.wait_client(alloc_id, "failed")["TaskStates"]["t"]
+    kinds = [e["Type"] for e in state["Events"]]
+    assert state["Restarts"] == 2
+    assert kinds.count("Restarting") == 2 and kinds.count("Not Restarting") == 1
+    assert kinds[-1] == "Not Restarting"
+
+
+def test_a_killed_task_is_restarted_meanwhile(manager):
+    alloc_id = manager.run_one(simple("pause", type="service", policy=restart(3)))
+    pid = manager.wait_running(alloc_id)
+    manager.kill9()
+    kill_hard(pid)
+    new = wait_for(
+        lambda: (s := records.task_status(manager, alloc_id))["restarts"] == 1
+        and s["state"] == "running"
+        and s["pid"],
+        "the executor to restart its task",
+    )
+    manager.start()
+    assert manager.wait_running(alloc_id) == new != pid
+
+
+def test_sigterm_leaves_tasks_running(manager):
+    alloc_id = manager.run_one(simple("lines:0:10", type="service"))
+    pid = manager.wait_running(alloc_id)
+    assert manager.terminate() == 0
+    assert not manager.socket.exists()
+    before = len(manager.output(alloc_id))
+    wait_for(lambda: len(manager.output(alloc_id)) > before, "lines without a manager")
+    manager.start()
+    assert manager.wait_running(alloc_id) == pid
+
+
+@pytest.mark.timeout(120)
+def test_an_accepted_job_is_there_after_a_crash(manager):
+    """Killed right after the answer: the job is known, and its task runs, once."""
+    for i in range(15):
+        job_id = f"job{i}"
+        manager.call("PUT", "/v1/jobs", {"Job": simple("pause", id=job_id, type="service")})
+        manager.kill9()
+        manager.start()
+        (alloc,) = manager.get(f"/v1/job/{job_id}/allocations")
+        manager.wait_running(alloc["ID"])
+        assert [e["Type"] for e in manager.task(alloc["ID"])["Events"]].count("Started") == 1
+
+
+@pytest.mark.timeout(120)
+def test_a_job_not_acknowledged_is_whole_or_absent(manager):
+    """Killed while it works on the request, a little later each time."""
+    for i in range(15):
+        job_id = f"job{i}"
+        request = subprocess.Popen(
+            ["/usr/bin/python3", "-c", REGISTER, str(manager.socket), job_id],
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            request.wait(timeout=(20 + i * 3) / 1000 * SLOW)
+        except subprocess.TimeoutExpired:
+            pass
+        manager.kill9()
+        request.wait()
+        manager.start()
+        if job_id in [j["ID"] for j in manager.get("/v1/jobs")]:
+            (alloc,) = manager.get(f"/v1/job/{job_id}/allocations")
+            manager.wait_client(alloc["ID"], "complete")
+
+
+REGISTER = """
+import json, socket, sys
+task = {"Name": "t", "Driver": "raw_exec", "Config": {"command": "/bin/true"}}
+job = {"ID": sys.argv[2], "Name": sys.argv[2], "Type": "batch", "Datacenters": ["dc1"],
+       "TaskGroups": [{"Name": "g", "Tasks": [task]}]}
+body = json.dumps({"Job": job})
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(f"PUT /v1/jobs HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: {len(body)}\\r\\n\\r\\n{body}".encode())
+s.recv(1)
+"""
+
+
+def test_a_task_may_outlive_many_managers_and_still_be_stopped(manager):
+    alloc_id = manager.run_one(simple("quit:INT:3", "print:ready", "pause", type="service"))
+    pid = manager.wait_running(alloc_id)
+    wait_for(lambda: manager.output(alloc_id), "the task to be ready")
+    for _ in range(3):
+        manager.kill9()
+        manager.start()
+    manager.stop("job")
+    state = manager.wait_dead(alloc_id)
+    assert process_gone(pid)
+    assert [e for e in state["Events"] if e["Type"] == "Terminated"][0]["ExitCode"] == 3
