@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * After clone, the first child never returns from here. It shares nothing with the executor but
+ * descriptors (no CLONE_VM): whatever it does to its memory is its own affair.
+ */
+#include "executor/launch.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "executor/report.h"
+#include "shared/cleanup.h"
+#include "shared/sys.h"
+
+enum {
+    CHILD_FAILED = 127
+};
+
+__attribute__((noreturn)) static void child_fail(const struct plan *plan, unsigned int stage,
+                                                 int error, const char *arg)
+{
+    struct report report = {.kind = REPORT_FAILED, .stage = stage, .value = error};
+
+    (void)strncpy(report.arg, arg ? arg : "", sizeof(report.arg) - 1);
+    report_send(plan->report_fd, &report);
+    _exit(CHILD_FAILED);
+}
+
+__attribute__((noreturn)) static void become_task(struct plan *plan)
+{
+    unsigned int stage = 0;
+    const char *arg = "";
+    int r = plan_run(plan, STAGE_TASK, &stage, &arg);
+
+    child_fail(plan, stage, r, arg); /* the last stage is the exec, so this is a failure */
+}
+
+/* The stub init. Its memory is a copy of the executor's, shared until written: it touches little.
+ */
+__attribute__((noreturn)) static void stub_init(struct plan *plan)
+{
+    struct report report = {.kind = REPORT_EXITED};
+    int report_fd = plan->report_fd;
+    pid_t task = vfork();
+    pid_t pid;
+
+    if (task == 0)
+        become_task(plan);
+    if (task < 0) {
+        report = (struct report){.kind = REPORT_FAILED, .stage = n_stages, .value = -errno};
+        report_send(report_fd, &report);
+        _exit(CHILD_FAILED);
+    }
+    /* vfork(2) returned: the task has been executed or has failed and said so. It is not reaped
+     * yet, so its pid cannot be another's. */
+    report_send_started(report_fd, sys_pidfd_open(task, 0), task);
+    (void)prctl(PR_SET_NAME, "cleat-init");
+    /* Keep the report socket at 3 and nothing else: not the log pipes, whose end the pump waits
+     * for. */
+    if (dup2(report_fd, 3) < 0 || sys_close_range(4, ~0U, 0) < 0 || sys_close_range(0, 2, 0) < 0)
+        _exit(CHILD_FAILED);
+    do {
+        pid = waitpid(-1, &report.value, 0);
+    } while (pid != task && (pid > 0 || errno == EINTR));
+    report_send(3, &report);
+    _exit(0);
+}
+
+__attribute__((noreturn)) static void first_child(struct plan *plan, bool stub)
+{
+    unsigned int stage = 0;
+    const char *arg = "";
+    int r = plan_run(plan, STAGE_ROOT, &stage, &arg);
+
+    if (r < 0)
+        child_fail(plan, stage, r, arg);
+    if (stub)
+        stub_init(plan);
+    become_task(plan);
+}
+
+static uint64_t namespaces(const struct exec_spec *spec)
+{
+    uint64_t flags = 0;
+
+    if (spec->isolation == SPEC_ISOLATION_CHROOT)
+        flags |= CLONE_NEWNS;
+    if (spec->private_pid)
+        flags |= CLONE_NEWPID;
+    if (spec->private_ipc)
+        flags |= CLONE_NEWIPC;
+    return flags;
+}
+
+static int clone_child(struct plan *plan, int cgroup_fd, struct launched *out, struct err *e)
+{
+    struct clone_args args = {
+        .flags = CLONE_PIDFD | namespaces(plan->spec),
+        .pidfd = (uint64_t)(uintptr_t)&out->pidfd,
+        .exit_signal = SIGCHLD,
+    };
+    pid_t pid;
+
+    if (cgroup_fd >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (uint64_t)cgroup_fd;
+    }
+    pid = sys_clone3(&args);
+    if (pid < 0)
+        return err_sys(e, -errno, "start a process");
+    if (pid == 0)
+        first_child(plan, plan->spec->private_pid);
+    out->pid = pid;
+    return 0;
+}
+
+int launch(const struct exec_spec *spec, const struct cgroup *cgroup, bool tmpfs_root,
+           int stdout_fd, int stderr_fd, struct launched *ret_launched, const char **ret_stage,
+           struct err *e)
+{
+    struct launched out = {.pidfd = -1, .report_fd = -1};
+    struct plan plan;
+    int r;
+
+    *ret_stage = "plan";
+    r = plan_init(&plan, spec, e);
+    if (r < 0)
+        return r;
+    plan.tmpfs_root = tmpfs_root;
+    plan.stdout_fd = stdout_fd >= 0 ? stdout_fd : plan.null_fd;
+    plan.stderr_fd = stderr_fd >= 0 ? stderr_fd : plan.null_fd;
+    r = report_pair(&out.report_fd, &plan.report_fd);
+    if (r < 0)
+        err_sys(e, r, "make the report socket");
+    if (!r) {
+        *ret_stage = "cgroup";
+        plan.n_joins = cgroup_open_joins(cgroup, plan.join_fds, e);
+        r = plan.n_joins < 0 ? plan.n_joins : 0;
+    }
+    if (!r) {
+        *ret_stage = "clone";
+        r = clone_child(&plan, cgroup_clone_fd(cgroup), &out, e);
+    }
+    plan_deinit(&plan);
+    if (r < 0) {
+        close_fd(&out.report_fd);
+        return r;
+    }
+    *ret_launched = out;
+    return 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Starts one attempt: clones the first child with the namespaces and cgroup the spec asks for and
+ * lets it walk the stages. With a private pid namespace the first child becomes the stub init: it
+ * forks the task, hands a pidfd of it to the executor, reaps orphans, reports the task's wait
+ * status and exits, which makes the kernel kill whatever is left in the namespace.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "executor/cgroup.h"
+#include "executor/plan.h"
+#include "shared/err.h"
+
+struct launched {
+    pid_t pid;     /* of the first child */
+    int pidfd;     /* of the first child; the caller closes it */
+    int report_fd; /* the executor's end; the caller closes it */
+};
+
+/* `stdout_fd` and `stderr_fd` are borrowed, -1 for /dev/null. On failure nothing is left of the
+ * attempt but the cgroup, and *ret_stage names the stage ("plan", "cgroup" or "clone"). Failures of
+ * later stages come over report_fd. */
+int launch(const struct exec_spec *spec, const struct cgroup *cgroup, bool tmpfs_root,
+           int stdout_fd, int stderr_fd, struct launched *ret_launched, const char **ret_stage,
+           struct err *e);

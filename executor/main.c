@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cleat-executor: supervises one task.
+ *
+ *   cleat-executor supervise DIR      for a manager: DIR is the task's state directory
+ * (proto/wire.h) cleat-executor run … -- CMD …     in the foreground, without a manager
+ *
+ * Outlives: every manager, the closing of its standard streams, SIGHUP, SIGINT, SIGQUIT, SIGTERM
+ * and SIGPIPE (under `run`, SIGINT and SIGTERM stop the task). Dies of: the end of its task,
+ * SIGKILL; the task then dies with it.
+ */
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "executor/run.h"
+#include "executor/supervisor.h"
+#include "shared/cleanup.h"
+#include "shared/proto/wire.h"
+#include "shared/statefile.h"
+#include "shared/sys.h"
+
+static const char usage[] =
+    "usage: cleat-executor supervise DIR\n"
+    "       cleat-executor run [options] -- COMMAND [ARG …]   (see cleat-executor run -help)\n"
+    "       cleat-executor -version | -help\n"
+    "\n"
+    "Supervises one task: sets up its root, namespaces, cgroup and user, rotates its logs,\n"
+    "restarts and stops it. `supervise` is for cleat-manager.\n";
+
+static void ignore(int signo)
+{
+    (void)signo;
+}
+
+/* Handlers that do nothing, not SIG_IGN: execve(2) resets them, so the task starts with the
+ * defaults without a system call per signal. */
+static void outlive_signals(void)
+{
+    static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE};
+    struct sigaction sa = {.sa_handler = ignore, .sa_flags = SA_RESTART};
+    sigset_t none;
+
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        (void)sigaction(signals[i], &sa, NULL);
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int read_spec(int dir, struct exec_spec **ret_spec, struct err *e)
+{
+    autofree char *data = NULL;
+    uint32_t version;
+    size_t size;
+    int r = statefile_read(dir, WIRE_SPEC, SPEC_MAX_BYTES, &version, &data, &size, e);
+
+    return r < 0 ? r : spec_decode(data, size, ret_spec, e);
+}
+
+static int fail(const struct err *e, enum wire_exit code)
+{
+    (void)dprintf(STDERR_FILENO, "cleat-executor: %s\n", e->text);
+    return (int)code;
+}
+
+static int supervise(const char *path)
+{
+    autofd int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct exec_spec *spec = NULL;
+    struct supervisor *s = NULL;
+    struct err e = ERR_INIT;
+    struct ev_loop *loop;
+    int r;
+
+    if (dir < 0) {
+        (void)err_sys(&e, -errno, "open the task's state directory %s", path);
+        return fail(&e, WIRE_EXIT_STATE);
+    }
+    r = read_spec(dir, &spec, &e);
+    if (r < 0)
+        return fail(&e, WIRE_EXIT_STATE);
+    loop = ev_loop_new(EVFLAG_NOENV);
+    r = supervisor_new(loop, spec, dir, &s, &e);
+    if (r < 0) {
+        (void)spec_free(spec);
+        ev_loop_destroy(loop);
+        return fail(&e, r == -EBUSY ? WIRE_EXIT_LOCKED : WIRE_EXIT_STATE);
+    }
+    while (supervisor_status(s)->state != TASK_STATE_DEAD)
+        ev_run(loop, EVRUN_ONCE);
+    (void)supervisor_free(s);
+    ev_loop_destroy(loop);
+    return WIRE_EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    const char *verb = argc > 1 ? argv[1] : "";
+
+    if (strcmp(verb, "supervise") == 0 && argc == 3) {
+        (void)sys_close_range(3, ~0U, 0); /* whatever a careless parent left open */
+        outlive_signals();
+        return supervise(argv[2]);
+    }
+    if (strcmp(verb, "run") == 0) {
+        outlive_signals();
+        return run_main(argc - 1, argv + 1);
+    }
+    verb += strspn(verb, "-");
+    if (strcmp(verb, "version") == 0) {
+        (void)printf("cleat-executor %s\n", CLEAT_VERSION);
+        return 0;
+    }
+    if (strcmp(verb, "help") == 0 || strcmp(verb, "h") == 0) {
+        (void)fputs(usage, stdout);
+        return 0;
+    }
+    (void)fputs(usage, stderr);
+    return WIRE_EXIT_USAGE;
+}

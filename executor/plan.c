@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The stage table, its walker, and the stages too small for a file of their own.
+ *
+ * Descriptors of the plan are CLOEXEC and inherited over the clone; stage "stdio" puts three of
+ * them at 0, 1, 2 and execve(2) closes the rest.
+ */
+#include "executor/plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "executor/privileges.h"
+#include "executor/root.h"
+#include "shared/cleanup.h"
+
+static bool has_joins(const struct plan *plan)
+{
+    return plan->n_joins > 0;
+}
+
+static bool is_chroot(const struct plan *plan)
+{
+    return plan->spec->isolation == SPEC_ISOLATION_CHROOT;
+}
+
+static bool is_chroot_with_shared(const struct plan *plan)
+{
+    return is_chroot(plan) && plan->spec->shared_dir;
+}
+
+static bool sets_user(const struct plan *plan)
+{
+    return plan->spec->set_user;
+}
+
+static bool sets_caps(const struct plan *plan)
+{
+    return plan->spec->caps;
+}
+
+static bool sets_no_new_privs(const struct plan *plan)
+{
+    return plan->spec->no_new_privs;
+}
+
+static int stage_cgroup(struct plan *plan, const char **ret_arg)
+{
+    for (int i = 0; i < plan->n_joins; i++) {
+        *ret_arg = "cgroup.procs";
+        if (write(plan->join_fds[i], "0", 1) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+/* Dies with whoever forked it. The death may have come before the prctl: then the peer is gone. */
+static int stage_parent_death(struct plan *plan, const char **ret_arg)
+{
+    struct pollfd peer = {.fd = plan->report_fd};
+
+    (void)ret_arg;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+        return -errno;
+    if (poll(&peer, 1, 0) > 0 && (peer.revents & POLLHUP))
+        return -ESRCH;
+    return 0;
+}
+
+/* A task must not inherit the protection an init system gives the manager. */
+static int stage_oom_score(struct plan *plan, const char **ret_arg)
+{
+    autofd int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    char now[8] = "";
+
+    (void)plan;
+    *ret_arg = "/proc/self/oom_score_adj";
+    if (fd < 0 || read(fd, now, sizeof(now) - 1) < 0)
+        return -errno;
+    if (strcmp(now, "0\n") == 0)
+        return 0;
+    return write(fd, "0", 1) < 0 ? -errno : 0;
+}
+
+static int stage_session(struct plan *plan, const char **ret_arg)
+{
+    (void)plan;
+    (void)ret_arg;
+    (void)umask(022);
+    return setsid() < 0 ? -errno : 0;
+}
+
+static int stage_no_new_privs(struct plan *plan, const char **ret_arg)
+{
+    (void)plan;
+    (void)ret_arg;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+static int stage_work_dir(struct plan *plan, const char **ret_arg)
+{
+    const char *dir = plan->spec->work_dir;
+
+    if (!dir)
+        dir = is_chroot(plan) ? "/" : plan->spec->task_dir;
+    *ret_arg = dir;
+    return chdir(dir) < 0 ? -errno : 0;
+}
+
+static int stage_stdio(struct plan *plan, const char **ret_arg)
+{
+    (void)ret_arg;
+    if (dup2(plan->null_fd, 0) < 0 || dup2(plan->stdout_fd, 1) < 0 || dup2(plan->stderr_fd, 2) < 0)
+        return -errno;
+    return 0;
+}
+
+/* Where a command may be, in this order (Nomad's look-up): beneath local/ and the root as written,
+ * then, for a bare name, in the usual directories. */
+static const char *const look_in[] = {"/local/", "/", "/usr/local/bin/", "/usr/bin/", "/bin/"};
+enum {
+    LOOK_IN_FOR_PATHS = 2
+};
+
+/* Runs `path` if it is there. Returns only on failure; -ENOENT means look on. */
+static int try_exec(struct plan *plan, const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return errno == ENOTDIR ? -ENOENT : -errno;
+    if (!S_ISREG(st.st_mode))
+        return S_ISDIR(st.st_mode) ? -EISDIR : -EACCES;
+    plan->path = path;
+    if ((st.st_mode & 0555) != 0555)
+        (void)chmod(path, (st.st_mode & 07777) | 0555); /* refused on read-only binds: exec tells */
+    execve(path, plan->spec->args, plan->spec->env);
+    /* The file is there, so what is missing is its interpreter. */
+    return errno == ENOENT ? -ELIBBAD : -errno;
+}
+
+static int stage_exec(struct plan *plan, const char **ret_arg)
+{
+    const char *command = plan->spec->args[0];
+    size_t n = strchr(command, '/') ? LOOK_IN_FOR_PATHS : ARRAY_LEN(look_in);
+    int r = -ENOENT;
+
+    *ret_arg = command;
+    if (!is_chroot(plan))
+        return try_exec(plan, command);
+    for (size_t i = 0; i < n && (r == -ENOENT || r == -EISDIR); i++) {
+        (void)snprintf(plan->found, sizeof(plan->found), "%s%s", look_in[i],
+                       command + strspn(command, "/"));
+        r = try_exec(plan, plan->found);
+    }
+    if (plan->path)
+        *ret_arg = plan->path;
+    return r;
+}
+
+/* The ROOT side runs with the executor's own ids; what the task may not have is given up on the
+ * TASK side, right before the exec. The parent-death signal is set there again because a change of
+ * ids clears it (prctl(2)). */
+const struct stage stages[] = {
+    {"cgroup", STAGE_ROOT, has_joins, stage_cgroup},
+    {"parent-death", STAGE_ROOT, NULL, stage_parent_death},
+    {"oom-score", STAGE_ROOT, NULL, stage_oom_score},
+    {"private-mounts", STAGE_ROOT, is_chroot, root_stage_private},
+    {"root", STAGE_ROOT, is_chroot, root_stage_base},
+    {"binds", STAGE_ROOT, is_chroot, root_stage_binds},
+    {"alloc", STAGE_ROOT, is_chroot_with_shared, root_stage_shared},
+    {"dev", STAGE_ROOT, is_chroot, root_stage_dev},
+    {"proc", STAGE_ROOT, is_chroot, root_stage_proc},
+    {"sys", STAGE_ROOT, is_chroot, root_stage_sys},
+    {"pivot", STAGE_ROOT, is_chroot, root_stage_pivot},
+    {"session", STAGE_TASK, NULL, stage_session},
+    {"stdio", STAGE_TASK, NULL, stage_stdio},
+    {"bounding-set", STAGE_TASK, sets_caps, privileges_stage_caps_bound},
+    {"user", STAGE_TASK, sets_user, privileges_stage_user},
+    {"capabilities", STAGE_TASK, sets_caps, privileges_stage_caps},
+    {"no-new-privs", STAGE_TASK, sets_no_new_privs, stage_no_new_privs},
+    {"work-dir", STAGE_TASK, NULL, stage_work_dir},
+    {"death-with-parent", STAGE_TASK, NULL, stage_parent_death},
+    {"exec", STAGE_TASK, NULL, stage_exec},
+};
+const unsigned int n_stages = ARRAY_LEN(stages);
+
+int plan_run(struct plan *plan, enum stage_side side, unsigned int *ret_stage, const char **ret_arg)
+{
+    for (unsigned int i = 0; i < n_stages; i++) {
+        const struct stage *s = &stages[i];
+        int r;
+
+        if (s->side != side || (s->applies && !s->applies(plan)))
+            continue;
+        *ret_arg = "";
+        r = s->run(plan, ret_arg);
+        if (r < 0) {
+            *ret_stage = i;
+            return r;
+        }
+    }
+    return 0;
+}
+
+int plan_init(struct plan *plan, const struct exec_spec *spec, struct err *e)
+{
+    int r;
+
+    *plan = (struct plan){.spec = spec,
+                          .null_fd = -1,
+                          .stdout_fd = -1,
+                          .stderr_fd = -1,
+                          .report_fd = -1,
+                          .root_fd = -1};
+    r = privileges_resolve(plan, e);
+    if (r < 0)
+        return r;
+    plan->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (plan->null_fd < 0)
+        return err_sys(e, -errno, "open /dev/null");
+    return 0;
+}
+
+void plan_deinit(struct plan *plan)
+{
+    close_fd(&plan->null_fd);
+    close_fd(&plan->report_fd);
+    while (plan->n_joins > 0)
+        close_fd(&plan->join_fds[--plan->n_joins]);
+}
+
+struct hint {
+    const char *stage; /* NULL: any */
+    int error;
+    const char *text;
+};
+
+static const struct hint hints[] = {
+    {"exec", -ENOENT, "no such file in the task's root; is it in chroot_env, or an artifact?"},
+    {"exec", -ENOEXEC,
+     "a text file without an interpreter: begin it with a line such as #!/bin/sh"},
+    {"exec", -ELIBBAD,
+     "the interpreter it names (#! line or ELF loader) is not in the task's root"},
+    {"exec", -EACCES, "it is no executable file, or its mount is noexec"},
+    {"exec", -EISDIR, "it is a directory; name the program in it"},
+    {"exec", -E2BIG, "arguments and environment together are too large"},
+    {"work-dir", -ENOENT, "make the directory, or mend work_dir"},
+    {"work-dir", -EACCES, "the task's user may not enter it"},
+    {"user", -EPERM, "only root can run a task as another user"},
+    {"clone", -EPERM, "namespaces need root; use the raw_exec driver, or run the manager as root"},
+    {"clone", -ENOSPC, "too many namespaces: see user.max_pid_namespaces and its like in sysctl"},
+    {"clone", -EAGAIN, "too many processes: see pids.max of the manager's cgroup and RLIMIT_NPROC"},
+    {NULL, -ELOOP,
+     "a symbolic link lies where a mount point should be; remove it from the task's "
+     "directory"},
+    {NULL, -EPERM, "the manager needs to be root with all capabilities for this"},
+    {NULL, -ENOSYS, "this kernel is too old: 5.15 or newer is needed"},
+};
+
+const char *plan_hint(const char *stage, int error)
+{
+    for (size_t i = 0; i < ARRAY_LEN(hints); i++)
+        if (hints[i].error == error && (!hints[i].stage || strcmp(hints[i].stage, stage) == 0))
+            return hints[i].text;
+    return "";
+}
+
+bool plan_may_pass(int error)
+{
+    switch (-error) {
+    case EAGAIN:
+    case EBUSY:
+    case EINTR:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOSPC:
+    case ETXTBSY:
+        return true;
+    default:
+        return false;
+    }
+}

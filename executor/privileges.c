@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Order matters: the bounding set is cut while CAP_SETPCAP is still there; PR_SET_KEEPCAPS carries
+ * the permitted set over setresuid(2); then the sets are written, and the ambient set last, because
+ * it may only hold what is permitted and inheritable. Ambient is what survives execve(2) of a plain
+ * file by a user that is not root: without it the kept capabilities would be of no use to `nobody`.
+ */
+#include "executor/privileges.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int privileges_resolve(struct plan *plan, struct err *e)
+{
+    if (!plan->spec->caps)
+        return 0;
+    for (char **name = plan->spec->caps; *name; name++) {
+        const char *bare = strncasecmp(*name, "cap_", 4) == 0 ? *name + 4 : *name;
+        int cap = capng_name_to_capability(bare);
+
+        if (cap < 0)
+            return err_set(e, -EINVAL,
+                           "unknown capability \"%s\": see capabilities(7) for the names", *name);
+        plan->caps |= 1ULL << cap;
+    }
+    return 0;
+}
+
+int privileges_stage_caps_bound(struct plan *plan, const char **ret_arg)
+{
+    (void)ret_arg;
+    for (int cap = 0; cap < 64; cap++) {
+        if (plan->caps >> cap & 1)
+            continue;
+        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+            continue;
+        if (errno == EINVAL)
+            break; /* past the last capability of this kernel */
+        /* EPERM: the executor is not privileged itself; then there is nothing to give up that it
+         * has, unless the capability is in the set. */
+        if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1)
+            return -errno;
+    }
+    return 0;
+}
+
+int privileges_stage_user(struct plan *plan, const char **ret_arg)
+{
+    const struct exec_spec *spec = plan->spec;
+
+    *ret_arg = spec->user;
+    if (plan->spec->caps && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+        return -errno;
+    /* The raw calls: one thread, so glibc's all-threads dance is not needed here. */
+    if (syscall(SYS_setgroups, spec->n_groups, spec->groups) < 0 ||
+        syscall(SYS_setresgid, spec->gid, spec->gid, spec->gid) < 0 ||
+        syscall(SYS_setresuid, spec->uid, spec->uid, spec->uid) < 0)
+        return -errno;
+    return 0;
+}
+
+int privileges_stage_caps(struct plan *plan, const char **ret_arg)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    uint32_t low = (uint32_t)plan->caps, high = (uint32_t)(plan->caps >> 32);
+    struct __user_cap_data_struct data[2] = {{low, low, low}, {high, high, high}};
+
+    (void)ret_arg;
+    if (syscall(SYS_capset, &header, data) < 0)
+        return -errno;
+    if (plan->spec->uid == 0)
+        return 0; /* root gets the bounding set at execve(2) anyway */
+    for (int cap = 0; cap < 64; cap++)
+        if ((plan->caps >> cap & 1) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+            return -errno;
+    return 0;
+}

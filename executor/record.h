@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where a task's account goes: first into the durable status record, then as a numbered event to
+ * the manager if one reads, and as a line for people into executor.out. Never blocks: when no
+ * manager reads or its pipe is full, the record alone tells, and a HELLO with the newest number
+ * follows as soon as the pipe takes one.
+ */
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+
+#include "shared/err.h"
+#include "shared/proto/spec.h"
+#include "shared/proto/status.h"
+#include "shared/proto/wire.h"
+
+struct record {
+    struct ev_loop *loop;
+    struct ev_io evt_writable; /* runs only while a frame did not fit */
+    int state_dir;             /* borrowed, -1: standalone, nothing is kept */
+    int status_fd;
+    int evt_fd; /* -1 while no manager reads */
+    int out_fd; /* executor.out, -1 if it cannot be had; standalone: stderr */
+    struct task_status status;
+    bool went_on; /* an earlier executor's record was continued */
+};
+
+/* Locks and opens the status file in `state_dir` (made at need), continues what an earlier executor
+ * left there, and writes the first record. -EBUSY: another executor holds the task. */
+int record_open(struct record *rec, struct ev_loop *loop, int state_dir,
+                const struct exec_spec *spec, struct err *e);
+
+/* For runs without a manager: keeps the account in memory and tells people on stderr. */
+void record_open_standalone(struct record *rec, struct ev_loop *loop);
+
+/* Commits rec->status as a new change, with `event` if there is one (its seq and time are filled
+ * in). `sync`: survive a crash of the machine too. */
+void record_commit(struct record *rec, const struct task_event *event, bool sync);
+
+/* A manager said hello: (re)opens evt and answers. */
+void record_hello(struct record *rec);
+
+/* One line for people: `<time> attempt <n>: <text>`. */
+void record_say(struct record *rec, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+void record_close(struct record *rec);

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Options become a spec, the spec goes to the same supervisor the manager's executors use. Nothing
+ * is kept on disk but the logs asked for: the root is a tmpfs in the task's own mount namespace, on
+ * an empty directory that is removed at the end.
+ */
+#include "executor/run.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <getopt.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "executor/supervisor.h"
+#include "shared/cleanup.h"
+#include "shared/units.h"
+
+enum {
+    EXIT_OURS = 125,
+    EXIT_NOT_EXECUTABLE = 126,
+    EXIT_NOT_FOUND = 127
+};
+enum {
+    ENV_MAX = 1024,
+    GROUPS_MAX = 256
+};
+
+static const char help[] =
+    "usage: cleat-executor run [options] -- COMMAND [ARG …]\n"
+    "\n"
+    "Runs COMMAND supervised, in the foreground, and exits with its code (128+N when signal N\n"
+    "ended it; 127 not found, 126 not executable, 125 any other failure). SIGINT and SIGTERM\n"
+    "run the stop sequence.\n"
+    "\n"
+    "  -isolation exec|none   exec (default as root): own root, mount, pid and ipc namespaces;\n"
+    "                         none (default otherwise): a plain process\n"
+    "  -root DIR              with exec: a prepared root directory instead of the host's /bin,\n"
+    "                         /etc, /lib*, /sbin and /usr, read-only, on a fresh tmpfs\n"
+    "  -log-dir DIR           rotate the output into DIR/TASK.stdout.N and DIR/TASK.stderr.N\n"
+    "                         (default: this program's own stdout and stderr)\n"
+    "  -name TASK             task name, for log files (default: task)\n"
+    "  -max-files N           log files kept per stream (10)\n"
+    "  -max-file-size SIZE    of one log file (10MiB)\n"
+    "  -cpu MHZ, -memory SIZE limits, in a cgroup below -cgroup\n"
+    "  -cgroup V2DIR          existing cgroup v2 directory to make the task's cgroup in\n"
+    "  -user USER             run as USER (default with exec: nobody; with none: the caller)\n"
+    "  -env K=V               add a variable; nothing but PATH is set otherwise\n"
+    "  -work-dir DIR          directory to start in\n"
+    "  -restart N             start again after failures, up to N times\n"
+    "  -kill-signal SIG, -kill-timeout TIME   for the stop sequence (SIGINT, 5s)\n"
+    "\n"
+    "  cleat-executor run -- /bin/sh -c 'id; ls /'\n"
+    "  cleat-executor run -log-dir /var/log/web -name web -memory 64MiB -- /usr/bin/server\n";
+
+/* The host's chroot_env by default, as the manager has it. */
+static struct spec_bind default_binds[] = {
+    {"/bin", "/bin"},
+    {"/etc", "/etc"},
+    {"/lib", "/lib"},
+    {"/lib32", "/lib32"},
+    {"/lib64", "/lib64"},
+    {"/sbin", "/sbin"},
+    {"/usr", "/usr"},
+    {"/run/resolvconf", "/run/resolvconf"},
+    {"/run/systemd/resolve", "/run/systemd/resolve"},
+};
+
+static char *default_caps[] = {"audit_write", "chown",  "dac_override",     "fowner",  "fsetid",
+                               "kill",        "mknod",  "net_bind_service", "setfcap", "setgid",
+                               "setpcap",     "setuid", "sys_chroot",       NULL};
+
+struct options {
+    struct exec_spec spec;
+    const char *isolation;
+    const char *root;
+    const char *user;
+    char *env[ENV_MAX + 2];
+    size_t n_env;
+    gid_t groups[GROUPS_MAX];
+};
+
+static int parse_count(const char *text, uint64_t max, uint64_t *ret, const char *option,
+                       struct err *e)
+{
+    char *end;
+    unsigned long long n;
+
+    errno = 0;
+    n = strtoull(text, &end, 10);
+    if (errno || *end || end == text || text[0] == '-' || n > max)
+        return err_set(e, -EINVAL, "-%s: \"%s\" is no number up to %llu", option, text,
+                       (unsigned long long)max);
+    *ret = n;
+    return 0;
+}
+
+static int set_option(struct options *o, const char *name, char *value, struct err *e)
+{
+    struct exec_spec *spec = &o->spec;
+    uint64_t n = 0;
+    int r = 0;
+
+    if (strcmp(name, "isolation") == 0) {
+        o->isolation = value;
+    } else if (strcmp(name, "root") == 0) {
+        o->root = value;
+    } else if (strcmp(name, "log-dir") == 0) {
+        spec->log_dir = value;
+        spec->logs.disabled = false;
+    } else if (strcmp(name, "name") == 0) {
+        spec->task = value;
+    } else if (strcmp(name, "max-files") == 0) {
+        r = parse_count(value, UINT32_MAX, &n, name, e);
+        spec->logs.max_files = (uint32_t)n;
+    } else if (strcmp(name, "max-file-size") == 0) {
+        r = size_parse(value, &spec->logs.max_file_size);
+    } else if (strcmp(name, "cpu") == 0) {
+        r = parse_count(value, 262144, &spec->cpu_shares, name, e);
+    } else if (strcmp(name, "memory") == 0) {
+        r = size_parse(value, &spec->memory_bytes);
+    } else if (strcmp(name, "cgroup") == 0) {
+        spec->cgroup.unified = value;
+        spec->cgroup.v2_controllers = true;
+    } else if (strcmp(name, "user") == 0) {
+        o->user = value;
+    } else if (strcmp(name, "env") == 0) {
+        if (!strchr(value, '=') || o->n_env == ENV_MAX)
+            return err_set(e, -EINVAL, "-env: \"%s\" is not NAME=VALUE, or is one too many", value);
+        o->env[o->n_env++] = value;
+    } else if (strcmp(name, "work-dir") == 0) {
+        spec->work_dir = value;
+    } else if (strcmp(name, "restart") == 0) {
+        r = parse_count(value, UINT32_MAX, &n, name, e);
+        spec->restart.attempts = (uint32_t)n;
+    } else if (strcmp(name, "kill-signal") == 0) {
+        spec->kill_signal = signal_parse(value);
+        r = spec->kill_signal < 0 ? spec->kill_signal : 0;
+    } else if (strcmp(name, "kill-timeout") == 0) {
+        r = duration_parse(value, &spec->kill_timeout_ns);
+    }
+    if (r < 0 && !e->code)
+        return err_set(e, r, "-%s: \"%s\" cannot be understood; see -help", name, value);
+    return r;
+}
+
+static const struct option long_options[] = {
+    {"isolation", required_argument, NULL, 'o'},
+    {"root", required_argument, NULL, 'o'},
+    {"log-dir", required_argument, NULL, 'o'},
+    {"name", required_argument, NULL, 'o'},
+    {"max-files", required_argument, NULL, 'o'},
+    {"max-file-size", required_argument, NULL, 'o'},
+    {"cpu", required_argument, NULL, 'o'},
+    {"memory", required_argument, NULL, 'o'},
+    {"cgroup", required_argument, NULL, 'o'},
+    {"user", required_argument, NULL, 'o'},
+    {"env", required_argument, NULL, 'o'},
+    {"work-dir", required_argument, NULL, 'o'},
+    {"restart", required_argument, NULL, 'o'},
+    {"kill-signal", required_argument, NULL, 'o'},
+    {"kill-timeout", required_argument, NULL, 'o'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+/* Looks `user` up in /etc/passwd and /etc/group. Not getpwnam(3): statically linked, it would want
+ * the dynamic loader for NSS, and a task's ids should not hang on a directory server. */
+static int resolve_user(struct options *o, struct err *e)
+{
+    autoclose FILE *passwd = fopen("/etc/passwd", "re");
+    autoclose FILE *group = fopen("/etc/group", "re");
+    struct exec_spec *spec = &o->spec;
+    struct passwd *pw = NULL;
+    struct group *gr;
+
+    while (passwd && (pw = fgetpwent(passwd)) && strcmp(pw->pw_name, o->user) != 0)
+        ;
+    if (!pw)
+        return err_set(e, -ENOENT, "-user: \"%s\" is not in /etc/passwd", o->user);
+    spec->user = (char *)o->user;
+    spec->uid = pw->pw_uid;
+    spec->gid = pw->pw_gid;
+    spec->groups = o->groups;
+    spec->set_user = true;
+    while (group && spec->n_groups < GROUPS_MAX && (gr = fgetgrent(group)))
+        for (char **member = gr->gr_mem; *member; member++)
+            if (strcmp(*member, o->user) == 0 && spec->n_groups < GROUPS_MAX)
+                o->groups[spec->n_groups++] = gr->gr_gid;
+    return 0;
+}
+
+static int isolate(struct options *o, struct err *e)
+{
+    struct exec_spec *spec = &o->spec;
+
+    spec->isolation = SPEC_ISOLATION_CHROOT;
+    spec->private_pid = spec->private_ipc = spec->no_new_privs = true;
+    spec->caps = default_caps;
+    if (!o->user)
+        o->user = "nobody";
+    if (!o->root) {
+        spec->binds = default_binds;
+        spec->n_binds = ARRAY_LEN(default_binds);
+        return 0;
+    }
+    spec->task_dir = realpath(o->root, NULL);
+    return spec->task_dir ? 0 : err_sys(e, -errno, "-root %s", o->root);
+}
+
+static void defaults(struct options *o)
+{
+    *o = (struct options){
+        .spec = {.alloc_id = "run",
+                 .task = "task",
+                 .log_dir = "",
+                 .logs = {.max_files = 10, .max_file_size = 10 << 20, .disabled = true},
+                 .kill_signal = SIGINT,
+                 .kill_timeout_ns = 5000000000,
+                 .restart = {.interval_ns = UINT64_MAX, .delay_ns = 1000000000}},
+    };
+}
+
+/* Fills `o`; 1: help was asked for and printed. */
+static int parse(struct options *o, int argc, char **argv, struct err *e)
+{
+    int index, c, r = 0;
+
+    opterr = 0;
+    while (!r && (c = getopt_long_only(argc, argv, "+h", long_options, &index)) != -1) {
+        if (c == 'h') {
+            (void)fputs(help, stdout);
+            return 1;
+        }
+        if (c == '?')
+            return err_set(e, -EINVAL, "%s: unknown option, or its value is missing; see -help",
+                           argv[optind - 1]);
+        r = set_option(o, long_options[index].name, optarg, e);
+    }
+    if (r < 0)
+        return r;
+    if (optind == argc)
+        return err_set(e, -EINVAL, "no command: cleat-executor run [options] -- COMMAND [ARG …]");
+    o->spec.args = argv + optind;
+    if (!o->isolation)
+        o->isolation = geteuid() == 0 ? "exec" : "none";
+    if (strcmp(o->isolation, "exec") == 0)
+        r = isolate(o, e);
+    else if (strcmp(o->isolation, "none") != 0)
+        r = err_set(e, -EINVAL, "-isolation: \"%s\" is neither exec nor none", o->isolation);
+    if (!r && o->user)
+        r = resolve_user(o, e);
+    o->env[o->n_env] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    o->spec.env = o->env;
+    return r;
+}
+
+static void on_stop_signal(struct ev_loop *loop, struct ev_signal *w, int revents)
+{
+    (void)loop;
+    (void)revents;
+    supervisor_stop(w->data);
+}
+
+/* The spec the supervisor owns: encoding and decoding also applies every rule a spec must keep. */
+static int own_spec(const struct exec_spec *spec, struct exec_spec **ret_spec, struct err *e)
+{
+    autofree char *data = NULL;
+    size_t size;
+    int r = spec_encode(spec, &data, &size);
+
+    return r < 0 ? err_sys(e, r, "encode the spec") : spec_decode(data, size, ret_spec, e);
+}
+
+static int exit_code(const struct supervisor *s)
+{
+    int error;
+    const char *stage = supervisor_failed_stage(s, &error);
+
+    if (!stage)
+        return supervisor_status(s)->exit_code;
+    if (strcmp(stage, "exec") != 0)
+        return EXIT_OURS;
+    return error == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}
+
+static int run_spec(const struct exec_spec *wanted, struct err *e)
+{
+    struct ev_signal on_int, on_term;
+    struct exec_spec *spec = NULL;
+    struct supervisor *s = NULL;
+    struct ev_loop *loop;
+    int r = own_spec(wanted, &spec, e);
+
+    if (r < 0)
+        return r;
+    loop = ev_default_loop(EVFLAG_NOENV); /* the one loop that takes signal watchers */
+    r = supervisor_new(loop, spec, -1, &s, e);
+    if (r < 0) {
+        (void)spec_free(spec);
+        return r;
+    }
+    on_int.data = on_term.data = s;
+    ev_signal_init(&on_int, on_stop_signal, SIGINT);
+    ev_signal_init(&on_term, on_stop_signal, SIGTERM);
+    ev_signal_start(loop, &on_int);
+    ev_signal_start(loop, &on_term);
+    while (supervisor_status(s)->state != TASK_STATE_DEAD)
+        ev_run(loop, EVRUN_ONCE);
+    r = exit_code(s);
+    (void)supervisor_free(s);
+    return r;
+}
+
+int run_main(int argc, char **argv)
+{
+    char base[] = "/tmp/cleat-run.XXXXXX";
+    bool fresh_root, made = false;
+    struct err e = ERR_INIT;
+    struct options o;
+    int r;
+
+    defaults(&o);
+    r = parse(&o, argc, argv, &e);
+    if (r > 0)
+        return 0;
+    fresh_root = o.spec.isolation == SPEC_ISOLATION_CHROOT && !o.root;
+    if (!r && fresh_root) {
+        made = mkdtemp(base) != NULL;
+        o.spec.task_dir = base;
+        if (!made)
+            r = err_sys(&e, -errno, "make a directory for the root in /tmp");
+    }
+    if (!o.spec.task_dir)
+        o.spec.task_dir = ".";
+    if (!r)
+        r = run_spec(&o.spec, &e);
+    if (made)
+        (void)rmdir(base);
+    if (r < 0) {
+        (void)dprintf(STDERR_FILENO, "cleat-executor run: %s\n", e.text);
+        return EXIT_OURS;
+    }
+    return r;
+}

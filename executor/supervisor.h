@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One task under supervision: wires life cycle, launch, cgroup, logs, record and control together
+ * on one loop. Outlives every manager; ends when the task is dead for good.
+ */
+#pragma once
+
+#include <ev.h>
+
+#include "shared/err.h"
+#include "shared/proto/spec.h"
+#include "shared/proto/status.h"
+
+struct supervisor;
+
+/* Takes over `spec` (on success) and starts its task. `state_dir` (borrowed) is the task's state
+ * directory, or -1 for a run without a manager: then the task has this process's stdout and stderr
+ * if the spec's logs are disabled, and under chroot isolation its root is a fresh tmpfs mounted on
+ * task_dir. The task may be dead already on return; the caller runs the loop until
+ * supervisor_status() says so. */
+int supervisor_new(struct ev_loop *loop, struct exec_spec *spec, int state_dir,
+                   struct supervisor **ret_supervisor, struct err *e);
+
+/* As the commands of the same name (proto/wire.h). */
+void supervisor_stop(struct supervisor *s);
+
+/* The account so far; borrowed. */
+const struct task_status *supervisor_status(const struct supervisor *s);
+
+/* The stage at which the last attempt failed to start, or NULL; *ret_error is its negative errno.
+ */
+const char *supervisor_failed_stage(const struct supervisor *s, int *ret_error);
+
+/* NULL is fine; returns NULL. Whatever still runs is killed. */
+struct supervisor *supervisor_free(struct supervisor *s);
