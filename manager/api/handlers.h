@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The handlers of all routes, one file per resource.
+ * The handlers of all routes, one file per resource, and what they share.
  */
 #pragma once
 
 #include "manager/api/request.h"
+#include "manager/state.h"
 
 /* agent.c */
 void agent_health(struct request *r);
@@ -14,3 +15,28 @@ void system_stop_all(struct request *r);
 /* node.c */
 void node_list(struct request *r);
 void node_read(struct request *r);
+
+/* jobs.c */
+void job_list(struct request *r);
+void job_read(struct request *r);
+void job_register(struct request *r);
+void job_deregister(struct request *r);
+void job_allocations(struct request *r);
+void job_parse(struct request *r);
+void job_validate(struct request *r);
+
+/* allocs.c */
+void alloc_list(struct request *r);
+void alloc_read(struct request *r);
+struct alloc *find_alloc(struct request *r); /* the path's; NULL after a 404 */
+
+/* fs.c */
+void fs_ls(struct request *r);
+void fs_stat(struct request *r);
+void fs_cat(struct request *r);
+void fs_readat(struct request *r);
+void fs_stream(struct request *r);
+bool param_origin(struct request *r, bool *ret_from_end); /* false after a 400 */
+
+/* logs.c */
+void fs_logs(struct request *r);

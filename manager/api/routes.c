@@ -7,10 +7,26 @@
 #include "shared/cleanup.h"
 
 const struct route api_routes[] = {
-    {HTTP_GET, "/v1/agent/health", NULL, false, agent_health},
-    {HTTP_GET, "/v1/agent/self", NULL, false, agent_self},
+    {HTTP_GET, "/v1/jobs", NULL, false, job_list},
+    {HTTP_PUT, "/v1/jobs", NULL, false, job_register},
+    {HTTP_PUT, "/v1/jobs/parse", NULL, false, job_parse},
+    {HTTP_PUT, "/v1/validate/job", NULL, false, job_validate},
+    {HTTP_GET, "/v1/job/", "/allocations", true, job_allocations},
+    {HTTP_GET, "/v1/job/", "", true, job_read},
+    {HTTP_PUT, "/v1/job/", "", true, job_register},
+    {HTTP_DELETE, "/v1/job/", "", true, job_deregister},
+    {HTTP_GET, "/v1/allocations", NULL, false, alloc_list},
+    {HTTP_GET, "/v1/allocation/", "", false, alloc_read},
+    {HTTP_GET, "/v1/client/fs/ls/", "", false, fs_ls},
+    {HTTP_GET, "/v1/client/fs/stat/", "", false, fs_stat},
+    {HTTP_GET, "/v1/client/fs/cat/", "", false, fs_cat},
+    {HTTP_GET, "/v1/client/fs/readat/", "", false, fs_readat},
+    {HTTP_GET, "/v1/client/fs/stream/", "", false, fs_stream},
+    {HTTP_GET, "/v1/client/fs/logs/", "", false, fs_logs},
     {HTTP_GET, "/v1/nodes", NULL, false, node_list},
     {HTTP_GET, "/v1/node/", "", false, node_read},
+    {HTTP_GET, "/v1/agent/self", NULL, false, agent_self},
+    {HTTP_GET, "/v1/agent/health", NULL, false, agent_health},
     {HTTP_PUT, "/v1/system/stop-all", NULL, false, system_stop_all}, /* ours */
 };
 const size_t api_n_routes = ARRAY_LEN(api_routes);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * /v1/allocations, /v1/allocation/:id.
+ */
+#include <string.h>
+
+#include "manager/api/context.h"
+#include "manager/api/encode.h"
+#include "manager/api/handlers.h"
+
+struct alloc *find_alloc(struct request *r)
+{
+    struct alloc *alloc = manager_find_alloc(r->api->manager, r->arg);
+
+    if (!alloc)
+        request_reply_text(r, 404, "alloc not found: %s%s", r->arg,
+                           strlen(r->arg) < 36 ? " (an id has 36 characters; list with ?prefix=)"
+                                               : "");
+    return alloc;
+}
+
+void alloc_list(struct request *r)
+{
+    const char *prefix = request_param(r, "prefix");
+    uint64_t index = 0;
+
+    for (const struct alloc *a = manager_allocs(r->api->manager); a; a = a->next)
+        if (a->modify_index > index)
+            index = a->modify_index;
+    if (request_block(r, index))
+        return;
+    json_t *list = json_array();
+    for (const struct alloc *a = manager_allocs(r->api->manager); a; a = a->next)
+        if (!prefix || !strncmp(a->id, prefix, strlen(prefix)))
+            (void)json_array_append_new(list, encode_alloc_stub(a));
+    request_reply_json(r, 200, list);
+}
+
+void alloc_read(struct request *r)
+{
+    struct alloc *alloc = find_alloc(r);
+
+    if (alloc && !request_block(r, alloc->modify_index))
+        request_reply_json(r, 200, encode_alloc(alloc));
+}

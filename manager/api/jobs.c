@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * /v1/jobs, /v1/job/:id, /v1/validate/job. There are no evaluations in this release: EvalID is "",
+ * by which Nomad's clients know that there is nothing to wait for.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "manager/api/context.h"
+#include "manager/api/encode.h"
+#include "manager/api/handlers.h"
+#include "shared/hcl/hcl.h"
+
+/* The newest change to a job: its own, or one of its allocations (its status follows from them). */
+static uint64_t job_index(const struct manager *m, const struct job_record *record)
+{
+    uint64_t index = record->modify_index;
+
+    for (const struct alloc *a = manager_allocs(m); a; a = a->next)
+        if (!strcmp(a->job->job->id, record->job->id) && a->modify_index > index)
+            index = a->modify_index;
+    return index;
+}
+
+static struct job_record *find_job(struct request *r)
+{
+    struct job_record *record = manager_find_job(r->api->manager, r->arg);
+
+    if (!record)
+        request_reply_text(r, 404, "job not found: %s", r->arg);
+    return record;
+}
+
+void job_list(struct request *r)
+{
+    const struct manager *m = r->api->manager;
+    const char *prefix = request_param(r, "prefix");
+    uint64_t index = 0;
+
+    for (const struct job_record *job = manager_jobs(m); job; job = job->next)
+        if (job->modify_index > index)
+            index = job->modify_index;
+    for (const struct alloc *a = manager_allocs(m); a; a = a->next)
+        if (a->modify_index > index)
+            index = a->modify_index;
+    if (request_block(r, index))
+        return;
+    json_t *list = json_array();
+    for (const struct job_record *job = manager_jobs(m); job; job = job->next)
+        if (!prefix || !strncmp(job->job->id, prefix, strlen(prefix)))
+            (void)json_array_append_new(list, encode_job_stub(m, job));
+    request_reply_json(r, 200, list);
+}
+
+void job_read(struct request *r)
+{
+    struct job_record *record = find_job(r);
+
+    if (record && !request_block(r, job_index(r->api->manager, record)))
+        request_reply_json(r, 200, encode_job(r->api->manager, record));
+}
+
+void job_allocations(struct request *r)
+{
+    struct job_record *record = find_job(r);
+
+    if (!record || request_block(r, job_index(r->api->manager, record)))
+        return;
+    json_t *list = json_array();
+    for (const struct alloc *a = manager_allocs(r->api->manager); a; a = a->next)
+        if (!strcmp(a->job->job->id, record->job->id))
+            (void)json_array_append_new(list, encode_alloc_stub(a));
+    request_reply_json(r, 200, list);
+}
+
+/* The job in {"Job": …}, or NULL after a 400. */
+static struct job *read_job(struct request *r, const json_t *body)
+{
+    const json_t *json = json_object_get(body, "Job");
+    struct job *job = NULL;
+    struct err e = ERR_INIT;
+
+    if (!json_is_object(json))
+        request_reply_text(r, 400, "the body must be {\"Job\": {…}}");
+    else if (job_from_json(json, &job, &e))
+        request_reply_text(r, 400, "%s", e.text);
+    return job;
+}
+
+/* {"EnforceIndex": true, "JobModifyIndex": N}: N is the version the caller has seen, 0 for none. */
+static bool index_is_enforced(struct request *r, const json_t *body, const struct job *job)
+{
+    const struct job_record *now = manager_find_job(r->api->manager, job->id);
+    uint64_t current = now && !now->stop ? now->modify_index : 0;
+    json_int_t seen = json_integer_value(json_object_get(body, "JobModifyIndex"));
+
+    if (!json_is_true(json_object_get(body, "EnforceIndex")) || (uint64_t)seen == current)
+        return true;
+    request_reply_text(r, 409,
+                       "Enforcing job modify index %lld: the job's is %llu; somebody changed it",
+                       (long long)seen, (unsigned long long)current);
+    return false;
+}
+
+static void reply_changed(struct request *r, const struct job_record *record)
+{
+    r->index = record->modify_index;
+    request_reply_json(r, 200,
+                       json_pack("{s:s,s:i,s:I,s:I,s:I,s:s}", "EvalID", "", "EvalCreateIndex", 0,
+                                 "JobModifyIndex", (json_int_t)record->modify_index, "JobVersion",
+                                 (json_int_t)record->version, "Index",
+                                 (json_int_t)record->modify_index, "Warnings", ""));
+}
+
+void job_register(struct request *r)
+{
+    json_t *body = request_json(r);
+    struct job *job = body ? read_job(r, body) : NULL;
+    struct job_record *record;
+    struct err e = ERR_INIT;
+
+    if (!job)
+        ;
+    else if (r->arg && strcmp(r->arg, job->id) != 0)
+        request_reply_text(r, 400, "the job's ID \"%s\" is not the path's \"%s\"", job->id, r->arg);
+    else if (!index_is_enforced(r, body, job))
+        ;
+    else if (manager_job_register(r->api->manager, job, &record, &e))
+        request_reply_err(r, &e);
+    else {
+        job = NULL; /* taken over */
+        reply_changed(r, record);
+        api_changed(r->api);
+    }
+    job_free(job);
+    json_decref(body);
+}
+
+void job_deregister(struct request *r)
+{
+    struct job_record *record = find_job(r);
+    struct err e = ERR_INIT;
+    bool purge;
+
+    if (!record || !request_param_bool(r, "purge", false, &purge))
+        return;
+    if (purge)
+        request_reply_text(
+            r, 400, "purge is not supported: a stopped job keeps its record; stop it without");
+    else if (manager_job_deregister(r->api->manager, r->arg, &e))
+        request_reply_err(r, &e);
+    else {
+        reply_changed(r, record);
+        api_changed(r->api);
+    }
+}
+
+void job_parse(struct request *r)
+{
+    json_t *body = request_json(r);
+    const char *hcl = json_string_value(json_object_get(body, "JobHCL"));
+    struct hcl_file *file = NULL;
+    struct job *job = NULL;
+    struct err e = ERR_INIT;
+
+    if (!body)
+        return;
+    if (!hcl || !*hcl)
+        request_reply_text(r, 400, "the body must be {\"JobHCL\": \"job …\"}");
+    else if (hcl_parse("JobHCL", hcl, strlen(hcl), &file, &e) || job_from_hcl(file, &job, &e))
+        request_reply_text(r, 400, "%s", e.text);
+    else
+        request_reply_json(r, 200, job_to_json(job));
+    job_free(job);
+    hcl_file_free(file);
+    json_decref(body);
+}
+
+/* A job that is wrong is a fine answer to this question, so it has status 200. */
+void job_validate(struct request *r)
+{
+    json_t *body = request_json(r);
+    const json_t *json = json_object_get(body, "Job");
+    struct job *job = NULL;
+    struct err e = ERR_INIT;
+
+    if (!body)
+        return;
+    if (!json_is_object(json))
+        request_reply_text(r, 400, "the body must be {\"Job\": {…}}");
+    else {
+        json_t *errors = json_array();
+
+        if (job_from_json(json, &job, &e))
+            (void)json_array_append_new(errors, encode_text(e.text));
+        request_reply_json(r, 200,
+                           json_pack("{s:b,s:o,s:o,s:s}", "DriverConfigValidated", job != NULL,
+                                     "ValidationErrors", errors, "Error", encode_text(e.text),
+                                     "Warnings", ""));
+    }
+    job_free(job);
+    json_decref(body);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A reply that reads on as its file grows: plain bytes, or Nomad's JSON frames
+ * {"Offset", "Data" (base64), "File", "FileEvent"} with {} as a sign of life each second.
+ */
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+
+#include "manager/api/request.h"
+#include "manager/api/watch.h"
+
+enum {
+    TAIL_FRAME_MAX = 64 << 10
+};
+
+/* Where bytes come from. */
+struct tail_piece {
+    uint64_t offset;   /* in its file, of the piece's first byte */
+    const char *event; /* "file deleted", "file truncated": something happened; no bytes then */
+};
+
+/* Embedded at the start of its owner, which fills in the five functions and calls tail_start(). */
+struct tail {
+    struct source source; /* first */
+    /* Up to `size` bytes. 0: nothing now, or an event in `piece`. Negative errno. */
+    ssize_t (*next)(struct tail *t, char *buf, size_t size, struct tail_piece *piece);
+    /* Nothing is written any more: what next() has not given by now is all there will be. */
+    bool (*over)(struct tail *t);
+    void (*deinit)(struct tail *t); /* of the owner's part; the owner's memory is freed after it */
+
+    struct request *request;
+    bool follow, framed;
+    char file[512]; /* for frames; next() may change it */
+    bool ended;
+    bool beat; /* a heartbeat is due */
+    ev_timer heartbeat;
+    struct watch watch;
+};
+
+/* Makes `t` the reply of `r`. Follows the open `fd` when t->follow. On failure the owner still has
+ * it, and nothing was started. */
+int tail_start(struct tail *t, struct request *r, int fd, struct err *e);
+
+/* Writes one frame; `data` may lie at the end of `buf` if size >= TAIL_FRAME_ROOM(file, n). Returns
+ * its length. */
+size_t frame_encode(char *buf, size_t size, const char *file, const struct tail_piece *piece,
+                    const char *data, size_t n);
