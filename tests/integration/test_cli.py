@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: MIT
+"""The command line: every command, its -json and -h, exit codes, short ids."""
+import json
+import subprocess
+
+import pytest
+
+from harness import wait_for
+from jobs import simple
+
+HCL = """\
+job "{name}" {{
+  datacenters = ["dc1"]
+  type        = "{type}"
+  group "g" {{
+    restart {{
+      attempts = 0
+      mode     = "fail"
+    }}
+    task "t" {{
+      driver = "raw_exec"
+      config {{
+        command = "/bin/sh"
+        args    = ["-c", "{script}"]
+      }}
+    }}
+  }}
+}}
+"""
+
+COMMANDS = [
+    "job run", "job status", "job stop", "job validate", "alloc status", "alloc logs", "alloc fs",
+    "node status", "system stop-all", "version", "run", "status", "logs", "stop",
+]  # fmt: skip
+
+
+def hcl(name="web", type="service", script="echo started; sleep 1000"):
+    return HCL.format(name=name, type=type, script=script)
+
+
+@pytest.fixture
+def web(manager):
+    """The allocation of a running job web."""
+    manager.cli("job", "run", "-", stdin=hcl())
+    (alloc,) = manager.get("/v1/job/web/allocations")
+    return alloc["ID"]
+
+
+# Help and wrong use
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_shows_examples(box, command, option):
+    done = box.manager().cli(*command.split(), option, address=False)
+    assert "xample" in done.stdout and f"cleat {command}" in done.stdout
+    assert done.stderr == ""
+
+
+def test_help_without_a_command(box):
+    done = box.manager().cli("-h", address=False)
+    for command in ("job", "alloc", "node", "version"):
+        assert command in done.stdout
+    assert box.manager("other").cli(check=False, address=False).returncode != 0
+
+
+@pytest.mark.parametrize(
+    "words,hint",
+    [
+        (["jbo"], "job"),
+        (["job", "rnu"], "run"),
+        (["job", "run"], "FILE"),
+        (["alloc", "logs"], "ID"),
+        (["job", "stop", "a", "b"], "b"),
+        (["job", "status", "-jsno"], "jsno"),
+        (["alloc", "logs", "-n", "x", "id"], "x"),
+    ],
+)
+def test_wrong_use(box, words, hint):
+    done = box.manager().cli(*words, check=False, address=False)
+    assert done.returncode not in (0, -6, -11) and hint in done.stderr
+    assert done.stdout == ""
+
+
+def test_version(box):
+    assert box.manager().cli("version", address=False).stdout.split()[-1][0].lstrip("v").isdigit()
+
+
+def test_no_manager(box):
+    manager = box.manager()
+    done = manager.cli("job", "status", check=False)
+    assert done.returncode != 0
+    assert str(manager.socket) in done.stderr and "cleat-manager" in done.stderr
+
+
+def test_address_option_wins(manager):
+    manager.box.env["CLEAT_ADDR"] = "unix:///nowhere"
+    address = f"unix://{manager.socket}"
+    for option in ("-address", "--address"):
+        manager.cli("node", "status", option, address, address=False)
+        manager.cli("node", "status", f"{option}={address}", address=False)
+    assert manager.cli("node", "status", check=False, address=False).returncode != 0
+    done = manager.cli("node", "status", "-address", "ftp://x", check=False)
+    assert done.returncode != 0 and "ftp://x" in done.stderr
+
+
+def test_loopback_tcp(box):
+    import socket
+
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    manager = box.manager(args=["-address", f"http://127.0.0.1:{port}"]).start()
+    done = manager.cli("node", "status", "-json", "-address", f"http://127.0.0.1:{port}")
+    assert json.loads(done.stdout)
+
+
+# Jobs
+
+def test_run_prints_allocation_ids_and_follows(manager):
+    done = manager.cli("job", "run", "-", stdin=hcl())
+    (alloc,) = manager.get("/v1/job/web/allocations")
+    assert alloc["ID"] in done.stdout or alloc["ID"][:8] in done.stdout
+    assert alloc["ClientStatus"] == "running"
+
+
+def test_run_detached_prints_ids_only(manager):
+    done = manager.cli("job", "run", "-detach", "-", stdin=hcl())
+    (alloc,) = manager.get("/v1/job/web/allocations")
+    assert alloc["ID"] in done.stdout
+
+
+def test_run_of_a_failing_job_fails(manager):
+    done = manager.cli("run", "-", stdin=hcl(script="exit 3", type="batch"), check=False)
+    assert done.returncode != 0
+    assert "3" in done.stdout + done.stderr
+
+
+def test_run_of_a_job_that_ends_well(manager):
+    assert manager.cli("run", "-", stdin=hcl(script="exit 0", type="batch")).returncode == 0
+
+
+def test_job_status(manager, web):
+    listed = manager.cli("job", "status").stdout
+    assert "web" in listed and "running" in listed
+    one = manager.cli("job", "status", "web").stdout
+    assert web[:8] in one and "running" in one
+    assert manager.cli("status", "web").stdout == one
+    assert web in manager.cli("job", "status", "-json", "web").stdout
+    assert "web" in manager.cli("job", "status", "-json").stdout
+    json.loads(manager.cli("job", "status", "--json").stdout)
+
+
+def test_job_names_can_be_shortened_if_unique(manager):
+    for name in ("web-one", "web-two", "db"):
+        manager.cli("run", "-detach", "-", stdin=hcl(name))
+    assert "db" in manager.cli("job", "status", "d").stdout
+    done = manager.cli("job", "stop", "web", check=False)
+    assert done.returncode != 0
+    assert "web-one" in done.stderr and "web-two" in done.stderr
+    done = manager.cli("job", "status", "none", check=False)
+    assert done.returncode != 0 and "none" in done.stderr
+
+
+def test_an_exact_name_is_never_ambiguous(manager):
+    for name in ("web", "web-two"):
+        manager.cli("run", "-detach", "-", stdin=hcl(name))
+    manager.cli("job", "stop", "web")
+    assert manager.get("/v1/job/web")["Stop"] and not manager.get("/v1/job/web-two")["Stop"]
+
+
+@pytest.mark.parametrize("command", [["job", "stop"], ["stop"]])
+def test_stop_waits_for_the_end(manager, web, command):
+    manager.cli(*command, "web")
+    assert manager.task(web)["State"] == "dead"
+    assert manager.cli("job", "status", "web").stdout.count("running") == 0
+
+
+# Allocations
+
+def test_alloc_status(manager, web):
+    text = manager.cli("alloc", "status", web).stdout
+    assert "running" in text and "Started" in text and web[:8] in text
+    assert manager.cli("alloc", "status", web[:8]).stdout == text
+    shown = json.loads(manager.cli("alloc", "status", "-json", web[:4]).stdout)
+    assert shown["ID"] == web and shown["TaskStates"]["t"]["Pid"] == manager.wait_running(web)
+
+
+def test_ambiguous_and_unknown_ids(manager):
+    manager.run(simple("pause", driver="raw_exec", count=40))
+    ids = [a["ID"] for a in manager.get("/v1/allocations")]
+    first = next(c for c in "0123456789abcdef" if sum(i.startswith(c) for i in ids) > 1)
+    done = manager.cli("alloc", "status", first, check=False)
+    assert done.returncode != 0
+    assert all(i[:8] in done.stderr for i in ids if i.startswith(first))
+    done = manager.cli("alloc", "status", "zzzz", check=False)
+    assert done.returncode != 0 and "zzzz" in done.stderr
+
+
+def test_alloc_logs(manager):
+    alloc_id = manager.run_one(
+        simple("lines:100:0", "err", "print:oops", driver="raw_exec")
+    )
+    manager.wait_client(alloc_id, "complete")
+    whole = "".join(f"{i}\n" for i in range(100))
+
+    def logs(*args):
+        return manager.cli("alloc", "logs", *args).stdout
+
+    assert logs(alloc_id) == logs(alloc_id[:8]) == logs(alloc_id, "t") == whole
+    assert manager.cli("logs", alloc_id).stdout == whole
+    assert logs("-stderr", alloc_id) == "oops\n"
+    assert logs("-tail", "-n", "3", alloc_id) == "97\n98\n99\n"
+    assert logs("-tail", "-n=3", alloc_id) == "97\n98\n99\n"
+    assert logs("-n", "1000", "-tail", alloc_id) == whole
+    assert logs("-tail", "-c", "6", alloc_id) == "98\n99\n"
+    assert logs("-tail", alloc_id) == "".join(f"{i}\n" for i in range(90, 100))
+    done = manager.cli("alloc", "logs", alloc_id, "nosuchtask", check=False)
+    assert done.returncode != 0 and "nosuchtask" in done.stderr and done.stdout == ""
+
+
+def test_alloc_logs_follow(manager):
+    alloc_id = manager.run_one(simple("lines:0:5", driver="raw_exec"))
+    manager.wait_running(alloc_id)
+    from harness import BUILD
+
+    command = [BUILD / "bin/cleat", "alloc", "logs", "-f",
+               "-address", f"unix://{manager.socket}", alloc_id]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=manager.box.env) as process:
+        lines = [process.stdout.readline() for _ in range(200)]
+        process.terminate()
+    assert lines == [b"%d\n" % i for i in range(200)]
+
+
+def test_logs_of_an_allocation_with_two_tasks_ask_which(manager):
+    from jobs import group, job, task
+
+    both = group(task("print:a", name="a", driver="raw_exec"),
+                 task("print:b", name="b", driver="raw_exec"))  # fmt: skip
+    alloc_id = manager.run_one(job(both))
+    manager.wait_client(alloc_id, "complete")
+    assert manager.cli("alloc", "logs", alloc_id, "b").stdout == "b\n"
+    done = manager.cli("alloc", "logs", alloc_id, check=False)
+    assert done.returncode != 0 and "a" in done.stderr and "b" in done.stderr
+
+
+def test_alloc_fs(manager):
+    alloc_id = manager.run_one(simple("write:/local/made"))
+    manager.wait_client(alloc_id, "complete")
+    text = manager.cli("alloc", "fs", alloc_id[:8]).stdout
+    assert text.split("\n")[0].split() == ["Mode", "Size", "Modified", "Time", "Name"]
+    assert "drwxrwxrwx" in text and " alloc/\n" in text and " t/\n" in text
+    assert "dtrwxrwxrwx" in manager.cli("alloc", "fs", alloc_id, "t/").stdout
+    assert manager.cli("alloc", "fs", alloc_id, "t/local/made").stdout == "written by the task\n"
+    listed = json.loads(manager.cli("alloc", "fs", "-json", alloc_id, "t/local").stdout)
+    assert [f["Name"] for f in listed] == ["made"]
+    done = manager.cli("alloc", "fs", alloc_id, "t/none", check=False)
+    assert done.returncode != 0 and "t/none" in done.stderr
+
+
+# The node, and everything at once
+
+def test_node_status(manager):
+    text = manager.cli("node", "status").stdout
+    assert "exec" in text and "ready" in text
+    node = json.loads(manager.cli("node", "status", "-json").stdout)
+    assert node["Status"] == "ready" and node["Attributes"]["driver.exec"] == "1"
+
+
+def test_stop_all(manager, web):
+    manager.cli("system", "stop-all")
+    assert manager.task(web)["State"] == "dead"
+    assert manager.alive()
+
+
+def test_output_into_a_closed_pipe(manager):
+    """`cleat … | head -1` ends without noise."""
+    alloc_id = manager.run_one(simple("lines:100000:0:60", driver="raw_exec"))
+    manager.wait_client(alloc_id, "complete")
+    from harness import BUILD
+
+    done = subprocess.run(
+        f"{BUILD}/bin/cleat alloc logs -address unix://{manager.socket} {alloc_id} | head -1",
+        shell=True, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout.startswith("0") and done.stderr == ""
+
+
+def test_commands_while_the_manager_is_away(manager, web):
+    manager.kill9()
+    done = manager.cli("alloc", "status", web, check=False)
+    assert done.returncode != 0 and str(manager.socket) in done.stderr
+    manager.start()
+    wait_for(lambda: manager.cli("alloc", "status", web).returncode == 0, "the answer")
