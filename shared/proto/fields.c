@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "shared/proto/scan.h"
+
 static size_t strings_count(char *const *list)
 {
     size_t n = 0;
@@ -296,6 +298,8 @@ int fields_decode(const char *data, size_t size, const struct field *fields, voi
     msgpack_object map;
     size_t used = 0;
 
+    if (!msgpack_counts_fit(data, size))
+        return err_set(e, -EBADMSG, "message: more elements announced than there are");
     switch (msgpack_unpack(data, size, &used, zone, &map)) {
     case MSGPACK_UNPACK_SUCCESS:
         if (used == size)
