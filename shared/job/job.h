@@ -15,10 +15,15 @@
 #include "shared/err.h"
 #include "shared/hcl/hcl.h"
 
-enum job_type { JOB_TYPE_SERVICE, JOB_TYPE_BATCH, JOB_TYPE_N };
+enum job_type {
+    JOB_TYPE_SERVICE,
+    JOB_TYPE_BATCH,
+    JOB_TYPE_N
+};
 
 struct job_restart {
-    bool set; /* false: the type's default was filled in */
+    bool
+        set; /* false: the default (the group's for a task, the type's for a group) was filled in */
     int64_t attempts;
     int64_t interval_ns;
     int64_t delay_ns;
@@ -40,9 +45,9 @@ struct job_task {
     struct hcl_pos pos;
     char *name;
     char *driver;
-    json_t *config; /* as written; each driver's schema has checked it (job/driver_config.h) */
-    json_t *env;    /* string to string */
-    json_t *meta;   /* string to string */
+    json_t *config;    /* as written; each driver's schema has checked it (job/driver_config.h) */
+    json_t *env;       /* string to string */
+    json_t *meta;      /* string to string */
     char *user;        /* "" : the driver's default */
     char *kill_signal; /* "" : the driver's default */
     int64_t kill_timeout_ns;
@@ -67,21 +72,23 @@ struct job {
     char *id;
     char *name;
     enum job_type type;
-    char *region;      /* "global" */
-    char *namespace_;  /* "default" */
+    char *region;     /* "global" */
+    char *namespace_; /* "default" */
     char **datacenters;
-    int64_t priority;  /* 50 */
+    int64_t priority; /* 50 */
     json_t *meta;
     struct job_group *groups;
     size_t n_groups;
+    struct job_task *loose_tasks; /* written directly in the job; none once each got its group */
+    size_t n_loose_tasks;
 };
 
 /* Reads one job from a parsed file: decodes, fills defaults, validates. Messages carry positions.
  * -EINVAL; -ENOTSUP for what Nomad knows and this release does not run yet, named. */
 int job_from_hcl(const struct hcl_file *file, struct job **ret_job, struct err *e);
 
-/* The same from Nomad's JSON job object (the value of "Job" in PUT /v1/jobs). Messages carry the path
- * to the field ("TaskGroups[0].Tasks[1].Driver"). Null fields take their defaults. */
+/* The same from Nomad's JSON job object (the value of "Job" in PUT /v1/jobs). Messages carry the
+ * path to the field ("TaskGroups[0].Tasks[1].Driver"). Null fields take their defaults. */
 int job_from_json(const json_t *json, struct job **ret_job, struct err *e);
 
 /* Nomad's JSON job object with every default filled in; the caller owns the reference. */

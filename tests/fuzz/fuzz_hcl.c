@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "shared/hcl/hcl.h"
+#include "shared/job/job.h"
 #include "tests/fuzz/fuzz.h"
 
 static size_t walk_value(const struct hcl_value *value)
@@ -34,16 +35,27 @@ static size_t walk_body(const struct hcl_body *body)
     return sum;
 }
 
+static void check_outcome(int r, const void *result, const struct err *e)
+{
+    if (r < 0 ? e->code != r || e->text[0] == '\0' : result == NULL)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct hcl_file *file = NULL;
+    struct job *job = NULL;
     struct err e = ERR_INIT;
     int r = hcl_parse("fuzz.hcl", (const char *)data, size, &file, &e);
 
-    if (r < 0 ? e.code != r || e.text[0] == '\0' : file == NULL)
-        abort();
-    if (r == 0 && walk_body(file->body) == SIZE_MAX) /* the walk is what matters */
-        abort();
+    check_outcome(r, file, &e);
+    if (r == 0) {
+        if (walk_body(file->body) == SIZE_MAX) /* the walk is what matters */
+            abort();
+        r = job_from_hcl(file, &job, &e);
+        check_outcome(r, job, &e);
+    }
+    (void)job_free(job);
     (void)hcl_file_free(file);
     return 0;
 }

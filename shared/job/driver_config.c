@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One table per driver; a driver is known here by its row in `drivers`. The config stays JSON in
+ * the job, as written, and is read twice by the same table: to check it when the job comes in, and
+ * to use it when the task starts.
+ */
+#include "shared/job/driver_config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/cleanup.h"
+#include "shared/job/value.h"
+#include "shared/job/words.h"
+
+struct exec_config {
+    char *command;
+    json_t *args; /* a list, or the old forms; NULL: none */
+    char *work_dir;
+};
+
+/* The arguments in any of their forms, as a NULL-terminated array. -EINVAL. */
+static int read_args(const json_t *args, char ***ret)
+{
+    autojson json_t *none = NULL, *alone = NULL;
+
+    if (json_is_string(args))
+        return words_split(json_string_value(args), ret);
+    if (!args)
+        return value_strings(none = json_array(), ret);
+    if (json_is_number(args))
+        return value_strings(alone = json_pack("[O]", args), ret);
+    return value_strings(args, ret);
+}
+
+static int check_args(struct schema_context *ctx, const struct schema_field *field, const void *obj,
+                      struct schema_source source)
+{
+    const struct exec_config *config = obj;
+    char **args = NULL;
+    int r = read_args(config->args, &args);
+
+    (void)field;
+    value_free_strings(args);
+    if (r == -EINVAL)
+        return schema_fail(ctx, source.pos, r,
+                           "\"args\" must be a list of strings such as [\"-c\", \"sleep 1\"], or "
+                           "one text with all its quotes closed");
+    return r;
+}
+
+static int check_work_dir(struct schema_context *ctx, const struct schema_field *field,
+                          const void *obj, struct schema_source source)
+{
+    const struct exec_config *config = obj;
+
+    (void)field;
+    if (!*config->work_dir || config->work_dir[0] == '/' || strncmp(config->work_dir, "${", 2) == 0)
+        return 0;
+    return schema_fail(ctx, source.pos, -EINVAL,
+                       "\"work_dir\" must be an absolute path; write \"/%.64s\"", config->work_dir);
+}
+
+#define COMMAND_FIELDS                                                                             \
+    SCHEMA_FIELD(STRING, exec_config, command, "command", "command", .required = true),            \
+        SCHEMA_FIELD(ANY, exec_config, args, "args", "args", .check = check_args),                 \
+        SCHEMA_FIELD(STRING, exec_config, work_dir, "work_dir", "work_dir",                        \
+                     .check = check_work_dir),                                                     \
+        SCHEMA_LATER("artifact_source", "artifact_source"), SCHEMA_LATER("checksum", "checksum")
+
+static const struct schema_field exec_fields[] = {
+    COMMAND_FIELDS,
+    SCHEMA_LATER("cap_add", "cap_add"),
+    SCHEMA_LATER("cap_drop", "cap_drop"),
+    SCHEMA_LATER("ipc_mode", "ipc_mode"),
+    SCHEMA_LATER("pid_mode", "pid_mode"),
+};
+
+static const struct schema_field raw_exec_fields[] = {
+    COMMAND_FIELDS,
+    SCHEMA_LATER("cgroup_v1_override", "cgroup_v1_override"),
+    SCHEMA_LATER("cgroup_v2_override", "cgroup_v2_override"),
+    SCHEMA_LATER("denied_envvars", "denied_envvars"),
+    SCHEMA_LATER("oom_score_adj", "oom_score_adj"),
+};
+
+static const struct driver {
+    const char *name;
+    struct schema config;
+} drivers[] = {
+    {"exec",
+     {
+         .what = "config block of the driver exec",
+         .size = sizeof(struct exec_config),
+         .fields = exec_fields,
+         .n_fields = ARRAY_LEN(exec_fields),
+     }},
+    {"raw_exec",
+     {
+         .what = "config block of the driver raw_exec",
+         .size = sizeof(struct exec_config),
+         .fields = raw_exec_fields,
+         .n_fields = ARRAY_LEN(raw_exec_fields),
+     }},
+};
+
+static const char *const driver_names[] = {
+    "exec", "raw_exec", "docker", "java", "nspawn", "qemu", "rkt", NULL,
+};
+
+static const struct schema *find_schema(const char *driver)
+{
+    for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
+        if (strcmp(drivers[i].name, driver) == 0)
+            return &drivers[i].config;
+    return NULL;
+}
+
+int driver_check_name(struct schema_context *ctx, const struct schema_field *field, const void *obj,
+                      struct schema_source source)
+{
+    const struct job_task *task = obj;
+    const char *nearest;
+
+    (void)field;
+    if (!*task->driver || find_schema(task->driver))
+        return 0;
+    nearest = schema_nearest(task->driver, driver_names);
+    if (strcmp(nearest, task->driver) == 0)
+        return schema_fail(ctx, source.pos, -ENOTSUP,
+                           "the driver \"%s\" is known to Nomad but not run by this release; use "
+                           "\"exec\" or \"raw_exec\"",
+                           task->driver);
+    return schema_fail(ctx, source.pos, -EINVAL,
+                       "there is no driver \"%.64s\"; did you mean \"%s\"? This release runs "
+                       "\"exec\" and \"raw_exec\"",
+                       task->driver, nearest);
+}
+
+int driver_check_config(struct schema_context *ctx, const struct schema_field *field,
+                        const void *obj, struct schema_source source)
+{
+    const struct job_task *task = obj;
+    const struct schema *schema = find_schema(task->driver);
+    struct exec_config config;
+    int r = schema_init(schema, &config);
+
+    (void)field;
+    if (r == 0)
+        r = schema_decode(ctx, schema, source, &config);
+    schema_deinit(schema, &config);
+    return r;
+}
+
+int driver_config_read(const struct job_task *task, struct driver_config *ret, struct err *e)
+{
+    struct schema_context ctx = {.e = e, .path = "Config"};
+    const struct schema *schema = find_schema(task->driver);
+    struct exec_config config;
+    char **args = NULL;
+    int r = schema_init(schema, &config);
+
+    if (r == 0)
+        r = schema_decode(&ctx, schema, (struct schema_source){.json = task->config}, &config);
+    if (r == 0)
+        r = read_args(config.args, &args);
+    if (r == -ENOMEM)
+        (void)err_sys(e, r, "reading the config of task %s", task->name);
+    if (r == 0)
+        *ret = (struct driver_config){
+            .command = take_ptr(config.command),
+            .args = args,
+            .work_dir = take_ptr(config.work_dir),
+            .legacy_args = config.args && !json_is_array(config.args),
+        };
+    schema_deinit(schema, &config);
+    return r;
+}
+
+void driver_config_deinit(struct driver_config *config)
+{
+    free(config->command);
+    value_free_strings(config->args);
+    free(config->work_dir);
+    *config = (struct driver_config){0};
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What each driver takes in a task's config block, and reading it once the task is to run.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "shared/err.h"
+#include "shared/job/job.h"
+#include "shared/job/schema.h"
+
+/* config { } of exec and raw_exec. `${…}` stands in the texts as written: the driver resolves it.
+ */
+struct driver_config {
+    char *command;
+    char **args;    /* without the command; NULL-terminated, never NULL */
+    char *work_dir; /* absolute, or "": the driver's own */
+    /* The job used the form of Nomad before 0.3, args = "one text" or a number (already split here
+     * by shell rules). Only in this form $NAME, without braces, is replaced as well, in command and
+     * args; unknown names stay as they are. */
+    bool legacy_args;
+};
+
+/* Reads task->config of a job that job_from_hcl() or job_from_json() accepted. -ENOMEM. */
+int driver_config_read(const struct job_task *task, struct driver_config *ret, struct err *e);
+
+/* Zeroed structs are fine. */
+void driver_config_deinit(struct driver_config *config);
+
+/* Checks of the rows "driver" and "config" of a task's table: a driver this release runs, and the
+ * fields that driver has. */
+int driver_check_name(struct schema_context *ctx, const struct schema_field *field, const void *obj,
+                      struct schema_source source);
+int driver_check_config(struct schema_context *ctx, const struct schema_field *field,
+                        const void *obj, struct schema_source source);

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reading a job: decode by the tables, give each loose task its group, fill in restart policies,
+ * check what holds between fields. A struct job that leaves this file is complete and valid.
+ */
+#include "shared/job/job.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/cleanup.h"
+#include "shared/job/job_schema.h"
+#include "shared/job/schema.h"
+
+#define SECOND 1000000000LL
+
+/* ---- loose tasks ---- */
+
+/* Each becomes the only task of a group of its name, behind the groups written as such. */
+static int group_loose_tasks(struct job *job)
+{
+    struct job_group *groups;
+
+    if (job->n_loose_tasks == 0)
+        return 0;
+    groups = reallocarray(job->groups, job->n_groups + job->n_loose_tasks, sizeof(*groups));
+    if (!groups)
+        return -ENOMEM;
+    job->groups = groups;
+    while (job->n_loose_tasks > 0) {
+        struct job_task *task = malloc(sizeof(*task));
+        struct job_task *from = &job->loose_tasks[0];
+        struct job_group *group = &groups[job->n_groups];
+
+        if (!task)
+            return -ENOMEM;
+        *group = (struct job_group){.pos = from->pos, .count = 1, .tasks = task, .n_tasks = 1};
+        *task = *from;
+        job->n_groups++;
+        job->n_loose_tasks--;
+        memmove(from, from + 1, job->n_loose_tasks * sizeof(*from));
+        group->name = strdup(task->name);
+        group->meta = json_object();
+        group->restart = task->restart;
+        group->restart.mode = strdup(task->restart.mode);
+        if (!group->name || !group->meta || !group->restart.mode)
+            return -ENOMEM;
+    }
+    free(take_ptr(job->loose_tasks));
+    return 0;
+}
+
+/* ---- restart policies ---- */
+
+static int fill_restart(struct job_restart *restart, const struct job_restart *defaults)
+{
+    if (restart->attempts < 0)
+        restart->attempts = defaults->attempts;
+    if (restart->interval_ns < 0)
+        restart->interval_ns = defaults->interval_ns;
+    if (restart->delay_ns < 0)
+        restart->delay_ns = defaults->delay_ns;
+    if (*restart->mode)
+        return 0;
+    free(restart->mode);
+    restart->mode = strdup(defaults->mode);
+    return restart->mode ? 0 : -ENOMEM;
+}
+
+static int check_restart(struct schema_context *ctx, struct hcl_pos pos,
+                         const struct job_restart *restart)
+{
+    int64_t total;
+
+    if (restart->interval_ns < 5 * SECOND)
+        return schema_fail(ctx, pos, -EINVAL, "the restart interval is less than 5s; raise it");
+    if (restart->attempts == 0 && strcmp(restart->mode, "fail") != 0)
+        return schema_fail(ctx, pos, -EINVAL,
+                           "0 restart attempts with mode \"delay\" say both never and forever; use "
+                           "mode = \"fail\" or more attempts");
+    if (__builtin_mul_overflow(restart->attempts, restart->delay_ns, &total) ||
+        total > restart->interval_ns)
+        return schema_fail(
+            ctx, pos, -EINVAL,
+            "%lld restart attempts %llds apart do not fit into the interval of %llds; "
+            "raise the interval or lower attempts or delay",
+            (long long)restart->attempts, (long long)(restart->delay_ns / SECOND),
+            (long long)(restart->interval_ns / SECOND));
+    return 0;
+}
+
+static int finish_restart(struct schema_context *ctx, struct hcl_pos pos,
+                          struct job_restart *restart, const struct job_restart *defaults)
+{
+    size_t mark = schema_enter(ctx, "RestartPolicy");
+    int r = fill_restart(restart, defaults);
+
+    if (r == 0)
+        r = check_restart(ctx, pos, restart);
+    schema_leave(ctx, mark);
+    return r;
+}
+
+/* ---- what holds between fields ---- */
+
+static int finish_group(struct schema_context *ctx, const struct job *job, struct job_group *group)
+{
+    static const struct job_restart defaults[JOB_TYPE_N] = {
+        [JOB_TYPE_SERVICE] = {.attempts = 2,
+                              .interval_ns = 1800 * SECOND,
+                              .delay_ns = 15 * SECOND,
+                              .mode = (char *)"fail"},
+        [JOB_TYPE_BATCH] = {.attempts = 3,
+                            .interval_ns = 86400 * SECOND,
+                            .delay_ns = 15 * SECOND,
+                            .mode = (char *)"fail"},
+    };
+    int r = finish_restart(ctx, group->pos, &group->restart, &defaults[job->type]);
+
+    if (r == 0 && group->n_tasks == 0)
+        return schema_fail(ctx, group->pos, -EINVAL,
+                           "the group \"%.64s\" has no task; add a task block", group->name);
+    for (size_t i = 0; r == 0 && i < group->n_tasks; i++) {
+        size_t mark = schema_enter(ctx, "Tasks[%zu]", i);
+
+        r = finish_restart(ctx, group->tasks[i].pos, &group->tasks[i].restart, &group->restart);
+        schema_leave(ctx, mark);
+    }
+    return r;
+}
+
+static int check_group_names(struct schema_context *ctx, const struct job *job)
+{
+    for (size_t i = 0; i < job->n_groups; i++)
+        if (job_find_group(job, job->groups[i].name) != &job->groups[i])
+            return schema_fail(
+                ctx, job->groups[i].pos, -EINVAL,
+                "there is a group \"%.64s\" already (a task directly in the job makes "
+                "a group of its name); rename one",
+                job->groups[i].name);
+    return 0;
+}
+
+static int finish_job(struct schema_context *ctx, struct job *job)
+{
+    int r = group_loose_tasks(job);
+
+    if (r < 0)
+        return r;
+    if (!*job->name) {
+        free(job->name);
+        job->name = strdup(job->id);
+        if (!job->name)
+            return -ENOMEM;
+    }
+    if (!job->datacenters[0])
+        return schema_fail(ctx, job->pos, -EINVAL,
+                           "the list of datacenters is empty; name one, or leave it out for all");
+    if (job->n_groups == 0)
+        return schema_fail(ctx, job->pos, -EINVAL,
+                           "the job \"%.64s\" has nothing to run; add a group or a task block",
+                           job->id);
+    r = check_group_names(ctx, job);
+    for (size_t i = 0; r == 0 && i < job->n_groups; i++) {
+        size_t mark = schema_enter(ctx, "TaskGroups[%zu]", i);
+
+        r = finish_group(ctx, job, &job->groups[i]);
+        schema_leave(ctx, mark);
+    }
+    return r;
+}
+
+/* ---- interface ---- */
+
+/* Takes `job` over: to the caller if `r` is 0, else to its end. */
+static int hand_over(int r, struct job *job, struct job **ret_job, struct err *e)
+{
+    if (r == -ENOMEM)
+        (void)err_sys(e, r, "reading a job");
+    if (r < 0)
+        job_free(job);
+    else
+        *ret_job = job;
+    return r;
+}
+
+int job_from_hcl(const struct hcl_file *file, struct job **ret_job, struct err *e)
+{
+    struct schema_context ctx = {.file = file, .e = e};
+    struct schema_source source = {.body = file->body, .pos = {.line = 1, .col = 1}};
+    struct job_root root;
+    int r = schema_init(&job_root_schema, &root);
+
+    if (r == 0)
+        r = schema_decode(&ctx, &job_root_schema, source, &root);
+    if (r == 0 && root.n_jobs == 0)
+        r = schema_fail(&ctx, source.pos, -EINVAL,
+                        "there is no job in this file; write job \"name\" { … }");
+    if (r == 0 && root.n_jobs > 1)
+        r = schema_fail(&ctx, root.jobs[1].pos, -EINVAL,
+                        "a job file holds one job; put the second into a file of its own");
+    if (r == 0)
+        r = finish_job(&ctx, root.jobs);
+    if (r < 0) {
+        schema_deinit(&job_root_schema, &root);
+        return hand_over(r, NULL, ret_job, e);
+    }
+    return hand_over(0, root.jobs, ret_job, e);
+}
+
+int job_from_json(const json_t *json, struct job **ret_job, struct err *e)
+{
+    struct schema_context ctx = {.e = e};
+    struct job *job;
+    int r;
+
+    if (!json_is_object(json))
+        return err_set(e, -EINVAL, "the job must be a JSON object");
+    job = malloc(sizeof(*job));
+    r = job ? schema_init(&job_schema, job) : -ENOMEM;
+    if (r == 0)
+        r = schema_decode(&ctx, &job_schema, (struct schema_source){.json = json}, job);
+    if (r == 0)
+        r = finish_job(&ctx, job);
+    return hand_over(r, job, ret_job, e);
+}
+
+json_t *job_to_json(const struct job *job)
+{
+    return schema_encode(&job_schema, job);
+}
+
+struct job *job_free(struct job *job)
+{
+    if (!job)
+        return NULL;
+    schema_deinit(&job_schema, job);
+    free(job);
+    return NULL;
+}
+
+const struct job_group *job_find_group(const struct job *job, const char *name)
+{
+    for (size_t i = 0; i < job->n_groups; i++)
+        if (strcmp(job->groups[i].name, name) == 0)
+            return &job->groups[i];
+    return NULL;
+}
+
+const struct job_task *job_group_find_task(const struct job_group *group, const char *name)
+{
+    for (size_t i = 0; i < group->n_tasks; i++)
+        if (strcmp(group->tasks[i].name, name) == 0)
+            return &group->tasks[i];
+    return NULL;
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every field of a job, with Nomad's names in HCL and in its JSON API, default and limits. What
+ * holds between several fields is in job.c. The neutral values are what Nomad's own command line
+ * fills in for blocks the job file does not have; they must not stop a job from being registered.
+ */
+#include "shared/job/job_schema.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "shared/cleanup.h"
+#include "shared/job/driver_config.h"
+#include "shared/job/job.h"
+#include "shared/units.h"
+
+enum {
+    NAME_MAX_BYTES = 200,
+    MEMORY_MAX_MB = 1 << 30,
+    LOG_FILE_MAX_MB = 1 << 20
+};
+
+#define NEUTRAL_DISK "[{\"SizeMB\":300}]"
+#define NEUTRAL_MIGRATE                                                                            \
+    "[{\"MaxParallel\":1,\"HealthCheck\":\"checks\",\"MinHealthyTime\":10000000000,"               \
+    "\"HealthyDeadline\":300000000000}]"
+#define NEUTRAL_UPDATE                                                                             \
+    "[{\"Stagger\":30000000000,\"MaxParallel\":1,\"HealthCheck\":\"checks\","                      \
+    "\"MinHealthyTime\":10000000000,\"HealthyDeadline\":300000000000,"                             \
+    "\"ProgressDeadline\":600000000000}]"
+#define NEUTRAL_RESCHEDULE                                                                         \
+    "[{\"Delay\":30000000000,\"DelayFunction\":\"exponential\",\"MaxDelay\":3600000000000,"        \
+    "\"Unlimited\":true},"                                                                         \
+    "{\"Attempts\":1,\"Interval\":86400000000000,\"Delay\":5000000000,"                            \
+    "\"DelayFunction\":\"constant\"}]"
+
+/* ---- checks of one field ---- */
+
+/* Names become parts of file names, environment values and log lines. */
+static int check_name(struct schema_context *ctx, const struct schema_field *field, const void *obj,
+                      struct schema_source source)
+{
+    const char *name = *(char *const *)((const char *)obj + field->offset);
+
+    if (strlen(name) > NAME_MAX_BYTES)
+        return schema_fail(ctx, source.pos, -EINVAL,
+                           "this name is longer than %d bytes; shorten it", NAME_MAX_BYTES);
+    for (const char *p = name; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            return schema_fail(ctx, source.pos, -EINVAL,
+                               "this name has a control character; use letters, digits, \"-\", "
+                               "\"_\" and \".\"");
+    return 0;
+}
+
+static int check_job_id(struct schema_context *ctx, const struct schema_field *field,
+                        const void *obj, struct schema_source source)
+{
+    const struct job *job = obj;
+
+    if (strchr(job->id, ' '))
+        return schema_fail(ctx, source.pos, -EINVAL,
+                           "the job's name \"%.64s\" has a space in it; use \"-\"", job->id);
+    return check_name(ctx, field, obj, source);
+}
+
+static int check_task_name(struct schema_context *ctx, const struct schema_field *field,
+                           const void *obj, struct schema_source source)
+{
+    const struct job_task *task = obj;
+
+    if (strpbrk(task->name, "/\\") || strcmp(task->name, ".") == 0 || strcmp(task->name, "..") == 0)
+        return schema_fail(ctx, source.pos, -EINVAL,
+                           "the task's name \"%.64s\" becomes a directory and cannot have \"/\" or "
+                           "\"\\\" in it or be \".\" or \"..\"; rename it",
+                           task->name);
+    if (strcmp(task->name, "alloc") == 0)
+        return schema_fail(ctx, source.pos, -EINVAL,
+                           "a task cannot be named \"alloc\": that is the directory the tasks "
+                           "share; rename it");
+    return check_name(ctx, field, obj, source);
+}
+
+static int check_signal(struct schema_context *ctx, const struct schema_field *field,
+                        const void *obj, struct schema_source source)
+{
+    const struct job_task *task = obj;
+
+    (void)field;
+    if (!*task->kill_signal || signal_parse(task->kill_signal) > 0)
+        return 0;
+    return schema_fail(ctx, source.pos, -EINVAL,
+                       "there is no signal \"%.64s\"; use a name such as \"SIGTERM\" or \"SIGINT\"",
+                       task->kill_signal);
+}
+
+static int check_env(struct schema_context *ctx, const struct schema_field *field, const void *obj,
+                     struct schema_source source)
+{
+    const struct job_task *task = obj;
+    const char *name;
+    json_t *value;
+
+    (void)field;
+    json_object_foreach(task->env, name, value) if (!*name || strchr(name, '=')) return schema_fail(
+        ctx, source.pos, -EINVAL,
+        "\"%.64s\" cannot be the name of an environment variable; names are "
+        "not empty and have no \"=\"",
+        name);
+    return 0;
+}
+
+static int check_restart_mode(struct schema_context *ctx, const struct schema_field *field,
+                              const void *obj, struct schema_source source)
+{
+    const struct job_restart *restart = obj;
+
+    (void)field;
+    if (strcmp(restart->mode, "fail") == 0 || strcmp(restart->mode, "delay") == 0 ||
+        !*restart->mode)
+        return 0;
+    return schema_fail(ctx, source.pos, -EINVAL, "\"mode\" is \"fail\" or \"delay\", not \"%.64s\"",
+                       restart->mode);
+}
+
+/* ---- restart, logs, resources ---- */
+
+/* -1 and "" are "not given": job.c fills in the group's or the type's. */
+static const struct schema_field restart_fields[] = {
+    SCHEMA_FIELD(PRESENT, job_restart, set, NULL, NULL),
+    SCHEMA_FIELD(INT, job_restart, attempts, "attempts", "Attempts", .def = "-1"),
+    SCHEMA_FIELD(DURATION, job_restart, interval_ns, "interval", "Interval", .def = "-1"),
+    SCHEMA_FIELD(DURATION, job_restart, delay_ns, "delay", "Delay", .def = "-1"),
+    SCHEMA_FIELD(STRING, job_restart, mode, "mode", "Mode", .check = check_restart_mode),
+    SCHEMA_LATER("render_templates", "RenderTemplates"),
+};
+
+static const struct schema restart_schema = {
+    .what = "restart block",
+    .size = sizeof(struct job_restart),
+    .fields = restart_fields,
+    .n_fields = ARRAY_LEN(restart_fields),
+};
+
+static const struct schema_field logs_fields[] = {
+    SCHEMA_FIELD(INT, job_logs, max_files, "max_files", "MaxFiles", .def = "10", .min = 1),
+    SCHEMA_FIELD(INT, job_logs, max_file_size_mb, "max_file_size", "MaxFileSizeMB", .def = "10",
+                 .min = 1, .max = LOG_FILE_MAX_MB),
+    SCHEMA_FIELD(BOOL, job_logs, disabled, "disabled", "Disabled"),
+    SCHEMA_LATER("enabled", "Enabled", .neutral = "[true]"),
+};
+
+static const struct schema logs_schema = {
+    .what = "logs block",
+    .size = sizeof(struct job_logs),
+    .fields = logs_fields,
+    .n_fields = ARRAY_LEN(logs_fields),
+};
+
+static const struct schema_field resources_fields[] = {
+    SCHEMA_FIELD(INT, job_resources, cpu_mhz, "cpu", "CPU", .def = "100", .min = 1,
+                 .max = 1000000000),
+    SCHEMA_FIELD(INT, job_resources, memory_mb, "memory", "MemoryMB", .def = "300", .min = 10,
+                 .max = MEMORY_MAX_MB),
+    SCHEMA_LATER("cores", "Cores"),
+    SCHEMA_LATER("memory_max", "MemoryMaxMB"),
+    SCHEMA_LATER("secrets", "SecretsMB"),
+    SCHEMA_LATER("device", "Devices"),
+    SCHEMA_LATER("numa", "NUMA", .neutral = "[{\"Affinity\":\"none\"}]"),
+    SCHEMA_LATER("network", "Networks"),
+    SCHEMA_LATER("disk", "DiskMB", .neutral = "[300]"),
+    SCHEMA_LATER("iops", "IOPS"),
+    SCHEMA_LATER("custom", "Custom"),
+};
+
+static const struct schema resources_schema = {
+    .what = "resources block",
+    .size = sizeof(struct job_resources),
+    .fields = resources_fields,
+    .n_fields = ARRAY_LEN(resources_fields),
+};
+
+/* ---- task ---- */
+
+static const struct schema_field task_fields[] = {
+    SCHEMA_FIELD(STRING, job_task, name, NULL, "Name", .required = true, .check = check_task_name),
+    SCHEMA_FIELD(POS, job_task, pos, NULL, NULL),
+    SCHEMA_FIELD(STRING, job_task, driver, "driver", "Driver", .required = true,
+                 .check = driver_check_name),
+    SCHEMA_FIELD(FREE_MAP, job_task, config, "config", "Config", .required = true,
+                 .check = driver_check_config),
+    SCHEMA_FIELD(STRING_MAP, job_task, env, "env", "Env", .check = check_env),
+    SCHEMA_FIELD(STRING_MAP, job_task, meta, "meta", "Meta"),
+    SCHEMA_FIELD(STRING, job_task, user, "user", "User"),
+    SCHEMA_FIELD(STRING, job_task, kill_signal, "kill_signal", "KillSignal", .check = check_signal),
+    SCHEMA_FIELD(DURATION, job_task, kill_timeout_ns, "kill_timeout", "KillTimeout", .def = "5s"),
+    SCHEMA_FIELD(DURATION, job_task, shutdown_delay_ns, "shutdown_delay", "ShutdownDelay"),
+    SCHEMA_FIELD(BLOCK, job_task, logs, "logs", "LogConfig", .block = &logs_schema),
+    SCHEMA_FIELD(BLOCK, job_task, resources, "resources", "Resources", .block = &resources_schema),
+    SCHEMA_FIELD(BLOCK, job_task, restart, "restart", "RestartPolicy", .block = &restart_schema),
+    SCHEMA_LATER("action", "Actions"),
+    SCHEMA_LATER("affinity", "Affinities"),
+    SCHEMA_LATER("artifact", "Artifacts"),
+    SCHEMA_LATER("constraint", "Constraints"),
+    SCHEMA_LATER("consul", "Consul"),
+    SCHEMA_LATER("csi_plugin", "CSIPluginConfig"),
+    SCHEMA_LATER("dispatch_payload", "DispatchPayload"),
+    SCHEMA_LATER("identity", "Identity"),
+    SCHEMA_LATER(NULL, "Identities"),
+    SCHEMA_LATER("kind", "Kind"),
+    SCHEMA_LATER("leader", "Leader"),
+    SCHEMA_LATER("lifecycle", "Lifecycle"),
+    SCHEMA_LATER("scaling", "ScalingPolicies"),
+    SCHEMA_LATER("schedule", "Schedule"),
+    SCHEMA_LATER("secret", "Secrets"),
+    SCHEMA_LATER("service", "Services"),
+    SCHEMA_LATER("template", "Templates"),
+    SCHEMA_LATER("vault", "Vault"),
+    SCHEMA_LATER("volume_mount", "VolumeMounts"),
+};
+
+static const struct schema task_schema = {
+    .what = "task",
+    .size = sizeof(struct job_task),
+    .labelled = true,
+    .fields = task_fields,
+    .n_fields = ARRAY_LEN(task_fields),
+};
+
+/* ---- group ---- */
+
+static const struct schema_field group_fields[] = {
+    SCHEMA_FIELD(STRING, job_group, name, NULL, "Name", .required = true, .check = check_name),
+    SCHEMA_FIELD(POS, job_group, pos, NULL, NULL),
+    SCHEMA_FIELD(INT, job_group, count, "count", "Count", .def = "1", .max = 10000),
+    SCHEMA_FIELD(STRING_MAP, job_group, meta, "meta", "Meta"),
+    SCHEMA_FIELD(BLOCK, job_group, restart, "restart", "RestartPolicy", .block = &restart_schema),
+    SCHEMA_FIELD(BLOCKS, job_group, tasks, "task", "Tasks",
+                 .count = offsetof(struct job_group, n_tasks), .block = &task_schema),
+    SCHEMA_LATER("affinity", "Affinities"),
+    SCHEMA_LATER("constraint", "Constraints"),
+    SCHEMA_LATER("consul", "Consul"),
+    SCHEMA_LATER("disconnect", "Disconnect"),
+    SCHEMA_LATER("ephemeral_disk", "EphemeralDisk", .neutral = NEUTRAL_DISK),
+    SCHEMA_LATER("max_client_disconnect", "MaxClientDisconnect"),
+    SCHEMA_LATER("migrate", "Migrate", .neutral = NEUTRAL_MIGRATE),
+    SCHEMA_LATER("network", "Networks"),
+    SCHEMA_LATER("prevent_reschedule_on_lost", "PreventRescheduleOnLost"),
+    SCHEMA_LATER("reschedule", "ReschedulePolicy", .neutral = NEUTRAL_RESCHEDULE),
+    SCHEMA_LATER("scaling", "Scaling"),
+    SCHEMA_LATER("service", "Services"),
+    SCHEMA_LATER("shutdown_delay", "ShutdownDelay"),
+    SCHEMA_LATER("spread", "Spreads"),
+    SCHEMA_LATER("stop_after_client_disconnect", "StopAfterClientDisconnect"),
+    SCHEMA_LATER("update", "Update", .neutral = NEUTRAL_UPDATE),
+    SCHEMA_LATER("vault", NULL),
+    SCHEMA_LATER("volume", "Volumes"),
+};
+
+static const struct schema group_schema = {
+    .what = "group",
+    .size = sizeof(struct job_group),
+    .labelled = true,
+    .fields = group_fields,
+    .n_fields = ARRAY_LEN(group_fields),
+};
+
+/* ---- job ---- */
+
+static const char *const job_types[JOB_TYPE_N + 1] = {"service", "batch"};
+static const char *const later_job_types[] = {"system", "sysbatch", NULL};
+
+const char *job_type_name(enum job_type type)
+{
+    return job_types[type];
+}
+
+static const struct schema_field job_fields[] = {
+    SCHEMA_FIELD(STRING, job, id, NULL, "ID", .required = true, .check = check_job_id),
+    SCHEMA_FIELD(POS, job, pos, NULL, NULL),
+    SCHEMA_FIELD(STRING, job, name, "name", "Name", .check = check_name),
+    SCHEMA_FIELD(ENUM, job, type, "type", "Type", .def = "service", .names = job_types,
+                 .later = later_job_types),
+    SCHEMA_FIELD(STRING, job, region, "region", "Region", .def = "global", .check = check_name),
+    SCHEMA_FIELD(STRING, job, namespace_, "namespace", "Namespace", .def = "default",
+                 .check = check_name),
+    SCHEMA_FIELD(INT, job, priority, "priority", "Priority", .def = "50", .min = 1, .max = 100),
+    SCHEMA_FIELD(STRINGS, job, datacenters, "datacenters", "Datacenters", .def = "*"),
+    SCHEMA_FIELD(STRING_MAP, job, meta, "meta", "Meta"),
+    SCHEMA_FIELD(BLOCKS, job, groups, "group", "TaskGroups",
+                 .count = offsetof(struct job, n_groups), .block = &group_schema),
+    SCHEMA_FIELD(BLOCKS, job, loose_tasks, "task", NULL,
+                 .count = offsetof(struct job, n_loose_tasks), .block = &task_schema),
+    SCHEMA_LATER("affinity", "Affinities"),
+    SCHEMA_LATER("all_at_once", "AllAtOnce"),
+    SCHEMA_LATER("constraint", "Constraints"),
+    SCHEMA_LATER("consul_namespace", "ConsulNamespace"),
+    SCHEMA_LATER("consul_token", "ConsulToken"),
+    SCHEMA_LATER("migrate", "Migrate", .neutral = NEUTRAL_MIGRATE),
+    SCHEMA_LATER("multiregion", "Multiregion"),
+    SCHEMA_LATER("node_pool", "NodePool", .neutral = "[\"default\"]"),
+    SCHEMA_LATER("parameterized", "ParameterizedJob"),
+    SCHEMA_LATER("periodic", "Periodic"),
+    SCHEMA_LATER("reschedule", "Reschedule", .neutral = NEUTRAL_RESCHEDULE),
+    SCHEMA_LATER("spread", "Spreads"),
+    SCHEMA_LATER("ui", "UI"),
+    SCHEMA_LATER("update", "Update", .neutral = NEUTRAL_UPDATE),
+    SCHEMA_LATER("vault", NULL),
+    SCHEMA_LATER("vault_namespace", "VaultNamespace"),
+    SCHEMA_LATER("vault_token", "VaultToken"),
+    SCHEMA_LATER(NULL, "Payload"),
+    SCHEMA_IGNORED("CreateIndex"),
+    SCHEMA_IGNORED("DispatchIdempotencyToken"),
+    SCHEMA_IGNORED("Dispatched"),
+    SCHEMA_IGNORED("JobModifyIndex"),
+    SCHEMA_IGNORED("ModifyIndex"),
+    SCHEMA_IGNORED("NomadTokenID"),
+    SCHEMA_IGNORED("ParentID"),
+    SCHEMA_IGNORED("Stable"),
+    SCHEMA_IGNORED("Status"),
+    SCHEMA_IGNORED("StatusDescription"),
+    SCHEMA_IGNORED("Stop"),
+    SCHEMA_IGNORED("SubmitTime"),
+    SCHEMA_IGNORED("Version"),
+    SCHEMA_IGNORED("VersionTag"),
+};
+
+const struct schema job_schema = {
+    .what = "job",
+    .size = sizeof(struct job),
+    .labelled = true,
+    .fields = job_fields,
+    .n_fields = ARRAY_LEN(job_fields),
+};
+
+static const struct schema_field root_fields[] = {
+    SCHEMA_FIELD(BLOCKS, job_root, jobs, "job", NULL, .count = offsetof(struct job_root, n_jobs),
+                 .block = &job_schema),
+    SCHEMA_LATER("locals", NULL),
+    SCHEMA_LATER("variable", NULL),
+    SCHEMA_LATER("variables", NULL),
+    SCHEMA_LATER("vault", NULL),
+};
+
+const struct schema job_root_schema = {
+    .what = "job file",
+    .size = sizeof(struct job_root),
+    .fields = root_fields,
+    .n_fields = ARRAY_LEN(root_fields),
+};

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a table says about a struct in memory: its defaults, its JSON, its release. Every default is
+ * text and goes through the same conversion as a value from a file. schema_deinit() works on any
+ * prefix of schema_init()'s and schema_decode()'s work, because both only ever replace one owned
+ * pointer by another.
+ */
+#include "shared/job/schema.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/job/schema_internal.h"
+
+/* ---- messages ---- */
+
+int schema_fail(struct schema_context *ctx, struct hcl_pos pos, int code, const char *fmt, ...)
+{
+    char text[320];
+    va_list ap;
+
+    if (!ctx->e)
+        return code;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (ctx->file)
+        (void)hcl_error(ctx->e, ctx->file, pos, "%s", text);
+    else if (ctx->path[0])
+        (void)err_set(ctx->e, code, "%s: %s", ctx->path, text);
+    else
+        (void)err_set(ctx->e, code, "%s", text);
+    ctx->e->code = code;
+    return code;
+}
+
+size_t schema_enter(struct schema_context *ctx, const char *fmt, ...)
+{
+    size_t mark = strlen(ctx->path), n = mark;
+    va_list ap;
+
+    if (mark && fmt[0] != '[' && n < sizeof(ctx->path) - 1)
+        ctx->path[n++] = '.';
+    va_start(ap, fmt);
+    (void)vsnprintf(ctx->path + n, sizeof(ctx->path) - n, fmt, ap);
+    va_end(ap);
+    return mark;
+}
+
+void schema_leave(struct schema_context *ctx, size_t mark)
+{
+    ctx->path[mark] = '\0';
+}
+
+/* ---- defaults ---- */
+
+static int name_index(const char *const *names, const char *name)
+{
+    for (int i = 0; names[i]; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return 0;
+}
+
+static int init_strings(const char *only, char ***ret)
+{
+    char **strings = calloc(2, sizeof(*strings));
+
+    if (!strings)
+        return -ENOMEM;
+    *ret = strings;
+    if (only && !(strings[0] = strdup(only)))
+        return -ENOMEM;
+    return 0;
+}
+
+static int init_field(const struct schema_field *field, void *at)
+{
+    autojson json_t *def = json_string(field->def ? field->def : "");
+
+    switch (field->kind) {
+    case FIELD_STRING:
+        return value_text(def, at);
+    case FIELD_BOOL:
+        return field->def ? value_bool(def, at) : 0;
+    case FIELD_INT:
+        return field->def ? value_int(def, at) : 0;
+    case FIELD_DURATION:
+        if (field->def && value_int(def, at) < 0) /* "-1" marks an unset one */
+            return value_duration(def, at);
+        return 0;
+    case FIELD_ENUM:
+        *(unsigned int *)at = field->def ? (unsigned int)name_index(field->names, field->def) : 0;
+        return 0;
+    case FIELD_STRINGS:
+        return init_strings(field->def, at);
+    case FIELD_STRING_MAP:
+    case FIELD_FREE_MAP:
+        return (*(json_t **)at = json_object()) ? 0 : -ENOMEM;
+    case FIELD_BLOCK:
+        return schema_init(field->block, at);
+    default:
+        return 0;
+    }
+}
+
+int schema_init(const struct schema *schema, void *obj)
+{
+    memset(obj, 0, schema->size);
+    for (size_t i = 0; i < schema->n_fields; i++) {
+        const struct schema_field *field = &schema->fields[i];
+        int r = init_field(field, schema_member(obj, field->offset));
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- release ---- */
+
+static void deinit_field(const struct schema_field *field, void *obj)
+{
+    void *at = schema_member(obj, field->offset);
+
+    switch (field->kind) {
+    case FIELD_STRING:
+        free(*(char **)at);
+        break;
+    case FIELD_STRINGS:
+        value_free_strings(*(char ***)at);
+        break;
+    case FIELD_STRING_MAP:
+    case FIELD_FREE_MAP:
+    case FIELD_ANY:
+        json_decref(*(json_t **)at);
+        break;
+    case FIELD_BLOCK:
+        schema_deinit(field->block, at);
+        break;
+    case FIELD_BLOCKS:
+        for (size_t i = 0; i < *(size_t *)schema_member(obj, field->count); i++)
+            schema_deinit(field->block, *(char **)at + i * field->block->size);
+        free(*(void **)at);
+        break;
+    default:
+        break;
+    }
+}
+
+void schema_deinit(const struct schema *schema, void *obj)
+{
+    for (size_t i = 0; i < schema->n_fields; i++)
+        deinit_field(&schema->fields[i], obj);
+    memset(obj, 0, schema->size);
+}
+
+/* ---- JSON ---- */
+
+static json_t *encode_strings(char **strings)
+{
+    autojson json_t *array = json_array();
+
+    for (; *strings; strings++)
+        if (json_array_append_new(array, json_string(*strings)) < 0)
+            return NULL;
+    return take_ptr(array);
+}
+
+static json_t *encode_blocks(const struct schema *schema, const char *first, size_t n)
+{
+    autojson json_t *array = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        if (json_array_append_new(array, schema_encode(schema, first + i * schema->size)) < 0)
+            return NULL;
+    return take_ptr(array);
+}
+
+static json_t *encode_field(const struct schema_field *field, const void *obj)
+{
+    void *at = schema_member(obj, field->offset);
+
+    switch (field->kind) {
+    case FIELD_STRING:
+        return json_string(*(char **)at);
+    case FIELD_BOOL:
+        return json_boolean(*(bool *)at);
+    case FIELD_INT:
+    case FIELD_DURATION:
+        return json_integer(*(int64_t *)at);
+    case FIELD_ENUM:
+        return json_string(field->names[*(unsigned int *)at]);
+    case FIELD_STRINGS:
+        return encode_strings(*(char ***)at);
+    case FIELD_BLOCK:
+        return schema_encode(field->block, at);
+    case FIELD_BLOCKS:
+        return encode_blocks(field->block, *(char **)at,
+                             *(size_t *)schema_member(obj, field->count));
+    default:
+        return *(json_t **)at ? json_deep_copy(*(json_t **)at) : json_null();
+    }
+}
+
+json_t *schema_encode(const struct schema *schema, const void *obj)
+{
+    autojson json_t *object = json_object();
+
+    for (size_t i = 0; i < schema->n_fields; i++) {
+        const struct schema_field *field = &schema->fields[i];
+
+        if (field->json && field->kind < FIELD_LATER &&
+            json_object_set_new(object, field->json, encode_field(field, obj)) < 0)
+            return NULL;
+    }
+    return take_ptr(object);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One table of fields per block. HCL to struct, JSON to struct, struct to JSON, defaults and
+ * release of memory all walk the same table, so a field is declared once. A block that Nomad has
+ * and this release does not run is a row too (FIELD_LATER): running it later means giving the row a
+ * struct.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/err.h"
+#include "shared/hcl/hcl.h"
+
+enum field_kind {
+    FIELD_STRING,     /* char *, never NULL */
+    FIELD_BOOL,       /* bool */
+    FIELD_INT,        /* int64_t, within min..max */
+    FIELD_DURATION,   /* int64_t nanoseconds: a number of them or text like "1m30s" */
+    FIELD_ENUM,       /* an enum: index into `names` */
+    FIELD_STRINGS,    /* char **, NULL-terminated, never NULL */
+    FIELD_STRING_MAP, /* json_t *: an object of strings, never NULL */
+    FIELD_FREE_MAP,   /* json_t *: any object, never NULL */
+    FIELD_ANY,        /* json_t *: any value; NULL while absent */
+    FIELD_BLOCK,      /* a struct by value, described by `block` */
+    FIELD_BLOCKS,     /* an array of structs described by `block`, its length at `count` */
+    FIELD_LATER,      /* Nomad's, not run yet: refused by name unless it asks for nothing */
+    FIELD_IGNORED,    /* Nomad's own bookkeeping in JSON: accepted and dropped */
+    FIELD_POS,        /* struct hcl_pos: where the block began */
+    FIELD_PRESENT,    /* bool: true once the block was read */
+    FIELD_KIND_N
+};
+
+/* What is being read, for messages. */
+struct schema_context {
+    const struct hcl_file *file; /* NULL: JSON */
+    struct err *e;
+    char path[192]; /* JSON: the way to the value, "TaskGroups[0].Name" */
+};
+
+/* One block as it was written: exactly one of `body` and `json` is set. */
+struct schema_source {
+    const struct hcl_body *body;
+    const json_t *json;
+    struct hcl_pos pos;
+};
+
+struct schema;
+struct schema_field;
+
+/* Looks at a value just read into `obj` (fields earlier in the table are there as well). `source`
+ * has the position and, for maps, the contents as written. 0, or what schema_fail() returned. */
+typedef int (*schema_check)(struct schema_context *ctx, const struct schema_field *field,
+                            const void *obj, struct schema_source source);
+
+struct schema_field {
+    enum field_kind kind;
+    const char *hcl;  /* NULL: not in HCL */
+    const char *json; /* NULL: not in JSON */
+    size_t offset;
+    size_t count;               /* BLOCKS: offset of a size_t */
+    const struct schema *block; /* BLOCK, BLOCKS */
+    bool required;              /* absent or empty is an error */
+    const char *def;            /* default as text; else "", 0, false, empty */
+    int64_t min, max;           /* INT, DURATION; the default is not held to them; max 0: none */
+    const char *const *names;   /* ENUM: NULL-terminated */
+    const char *const *later;   /* ENUM: names Nomad has and this release does not run, or NULL */
+    const char *neutral; /* LATER: JSON array of values that ask for nothing, beside empty ones */
+    schema_check check;
+};
+
+struct schema {
+    const char *what; /* "task", for messages */
+    size_t size;      /* of the struct */
+    bool labelled;    /* HCL: one label, which is the value of fields[0]; unique among its likes */
+    const struct schema_field *fields;
+    size_t n_fields;
+};
+
+/* A row for the member `m` of `struct s`. */
+#define SCHEMA_FIELD(k, s, m, hcl_name, json_name, ...)                                            \
+    {                                                                                              \
+        .kind = FIELD_##k, .hcl = hcl_name, .json = json_name, .offset = offsetof(struct s, m),    \
+        __VA_ARGS__                                                                                \
+    }
+#define SCHEMA_LATER(hcl_name, json_name, ...)                                                     \
+    {                                                                                              \
+        .kind = FIELD_LATER, .hcl = hcl_name, .json = json_name, __VA_ARGS__                       \
+    }
+#define SCHEMA_IGNORED(json_name)                                                                  \
+    {                                                                                              \
+        .kind = FIELD_IGNORED, .json = json_name                                                   \
+    }
+
+/* Fills `obj` (schema->size bytes) with the defaults. -ENOMEM; schema_deinit() is needed either
+ * way. */
+int schema_init(const struct schema *schema, void *obj);
+
+/* Reads `source` over what is in `obj`, which schema_init() made. -EINVAL with the place, the
+ * nearest known name or the mend; -ENOTSUP for a FIELD_LATER; -ENOMEM. On failure `obj` is half
+ * read: its only use is schema_deinit(). */
+int schema_decode(struct schema_context *ctx, const struct schema *schema,
+                  struct schema_source source, void *obj);
+
+/* A JSON object of all fields that have a JSON name (new reference). NULL: out of memory. */
+json_t *schema_encode(const struct schema *schema, const void *obj);
+
+/* Frees what the fields own, not `obj`. Zeroed objects are fine. */
+void schema_deinit(const struct schema *schema, void *obj);
+
+/* Sets the message: at `pos` in an HCL file, or at ctx->path in JSON. Returns `code`. */
+int schema_fail(struct schema_context *ctx, struct hcl_pos pos, int code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Appends to ctx->path (a "." goes before names); schema_leave() takes the returned mark back to
+ * it. */
+size_t schema_enter(struct schema_context *ctx, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void schema_leave(struct schema_context *ctx, size_t mark);
+
+/* The one of the NULL-terminated `names` that takes the fewest edits from `name`; NULL of none. */
+const char *schema_nearest(const char *name, const char *const *names);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Names a block may hold. In HCL everything unknown is an error. JSON comes from programs that send
+ * every key of their own Nomad version: keys that ask for nothing are let through, known or not,
+ * and only those that ask for something this release does not do are refused.
+ */
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "shared/job/schema_internal.h"
+
+/* ---- the nearest name ---- */
+
+/* How many insertions, deletions and replacements lead from `a` to `b`, upper and lower case alike.
+ */
+static size_t edits_between(const char *a, const char *b)
+{
+    enum {
+        LONGEST = 63
+    };
+    size_t row[LONGEST + 1], len = strnlen(b, LONGEST);
+
+    for (size_t j = 0; j <= len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= LONGEST && a[i - 1]; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= len; j++) {
+            size_t best = diagonal + (strncasecmp(&a[i - 1], &b[j - 1], 1) != 0);
+
+            diagonal = row[j];
+            best = row[j] + 1 < best ? row[j] + 1 : best;
+            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+        }
+    }
+    return row[len];
+}
+
+/* Keeps the better of *best and `candidate`. */
+static void keep_nearer(const char *name, const char *candidate, const char **best, size_t *edits)
+{
+    size_t n = edits_between(name, candidate);
+
+    if (*best && n >= *edits)
+        return;
+    *best = candidate;
+    *edits = n;
+}
+
+const char *schema_nearest(const char *name, const char *const *names)
+{
+    const char *best = NULL;
+    size_t edits = 0;
+
+    for (; *names; names++)
+        keep_nearer(name, *names, &best, &edits);
+    return best;
+}
+
+static const char *field_name(const struct schema_field *field, bool hcl)
+{
+    return hcl ? field->hcl : field->json;
+}
+
+static int fail_unknown(struct schema_context *ctx, const struct schema *schema, const char *form,
+                        const char *name, struct hcl_pos pos)
+{
+    const char *best = NULL;
+    size_t edits = 0;
+
+    for (size_t i = 0; i < schema->n_fields; i++) {
+        const char *candidate = field_name(&schema->fields[i], ctx->file != NULL);
+
+        if (candidate)
+            keep_nearer(name, candidate, &best, &edits);
+    }
+    if (!best)
+        return schema_fail(ctx, pos, -EINVAL, "unknown %s \"%.64s\": a %s has none; remove it",
+                           form, name, schema->what);
+    return schema_fail(ctx, pos, -EINVAL,
+                       "unknown %s \"%.64s\" in a %s; did you mean \"%s\"? Correct or remove it",
+                       form, name, schema->what, best);
+}
+
+static int fail_later(struct schema_context *ctx, const char *name, struct hcl_pos pos)
+{
+    return schema_fail(ctx, pos, -ENOTSUP,
+                       "\"%s\" is known to Nomad but not run by this release; remove it", name);
+}
+
+/* ---- HCL ---- */
+
+static const struct schema_field *find_hcl(const struct schema *schema, const char *name)
+{
+    for (size_t i = 0; i < schema->n_fields; i++)
+        if (schema->fields[i].hcl && strcmp(schema->fields[i].hcl, name) == 0)
+            return &schema->fields[i];
+    return NULL;
+}
+
+static int check_attr(struct schema_context *ctx, const struct schema *schema,
+                      const struct hcl_attr *attr)
+{
+    const struct schema_field *field = find_hcl(schema, attr->name);
+
+    if (!field)
+        return fail_unknown(ctx, schema, "attribute", attr->name, attr->pos);
+    if (field->kind == FIELD_LATER && attr->value.kind != HCL_NULL)
+        return fail_later(ctx, field->hcl, attr->pos);
+    if (schema_is_block(field->kind))
+        return schema_fail(ctx, attr->pos, -EINVAL,
+                           "\"%s\" is a block; write %s%s { … } without \"=\"", field->hcl,
+                           field->hcl, field->block->labelled ? " \"name\"" : "");
+    return 0;
+}
+
+static int check_block(struct schema_context *ctx, const struct schema *schema,
+                       const struct hcl_block *block)
+{
+    const struct schema_field *field = find_hcl(schema, block->type);
+    bool labelled;
+
+    if (!field)
+        return fail_unknown(ctx, schema, "block", block->type, block->pos);
+    if (field->kind == FIELD_LATER)
+        return fail_later(ctx, field->hcl, block->pos);
+    if (!schema_is_block(field->kind) && !schema_is_map(field->kind))
+        return schema_fail(ctx, block->pos, -EINVAL, "\"%s\" is an attribute; write %s = …",
+                           field->hcl, field->hcl);
+    labelled = field->kind == FIELD_BLOCKS && field->block->labelled;
+    if (block->n_labels != (labelled ? 1 : 0))
+        return schema_fail(ctx, block->pos, -EINVAL, "\"%s\" takes %s; write %s%s { … }",
+                           field->hcl, labelled ? "exactly one name" : "no name", field->hcl,
+                           labelled ? " \"name\"" : "");
+    return 0;
+}
+
+static int check_body(struct schema_context *ctx, const struct schema *schema,
+                      const struct hcl_body *body)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < body->n_attrs; i++)
+        r = check_attr(ctx, schema, &body->attrs[i]);
+    for (size_t i = 0; r == 0 && i < body->n_blocks; i++)
+        r = check_block(ctx, schema, &body->blocks[i]);
+    return r;
+}
+
+/* ---- JSON ---- */
+
+json_t *schema_json_get(const json_t *json, const char *key)
+{
+    json_t *item = json_object_get(json, key);
+    const char *other;
+
+    if (item)
+        return item;
+    json_object_foreach((json_t *)json, other, item) if (strcasecmp(other, key) == 0) return item;
+    return NULL;
+}
+
+static const struct schema_field *find_json(const struct schema *schema, const char *name)
+{
+    for (size_t i = 0; i < schema->n_fields; i++)
+        if (schema->fields[i].json && strcasecmp(schema->fields[i].json, name) == 0)
+            return &schema->fields[i];
+    return NULL;
+}
+
+static int check_json(struct schema_context *ctx, const struct schema *schema, const json_t *json)
+{
+    const char *key;
+    json_t *item;
+
+    json_object_foreach((json_t *)json, key, item)
+    {
+        const struct schema_field *field = find_json(schema, key);
+        autojson json_t *neutral = NULL;
+
+        if (field && field->kind != FIELD_LATER)
+            continue;
+        if (field && field->neutral)
+            neutral = json_loads(field->neutral, 0, NULL);
+        if (value_is_shallow(item) && value_is_neutral(item, neutral))
+            continue;
+        return field ? fail_later(ctx, field->json, (struct hcl_pos){0})
+                     : fail_unknown(ctx, schema, "key", key, (struct hcl_pos){0});
+    }
+    return 0;
+}
+
+int schema_check_names(struct schema_context *ctx, const struct schema *schema,
+                       struct schema_source source)
+{
+    return source.body ? check_body(ctx, schema, source.body)
+                       : check_json(ctx, schema, source.json);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shared/cleanup.h"
+#include "shared/job/driver_config.h"
+#include "shared/job/value.h"
+#include "shared/job/words.h"
+
+static int read_job(const char *driver, const char *config, struct job **ret, struct err *e)
+{
+    struct hcl_file *file = NULL;
+    char text[512];
+    int r;
+
+    (void)snprintf(text, sizeof(text), "job j { \ntask t { \ndriver = \"%s\"\n%s\n} }", driver,
+                   config);
+    r = hcl_parse("t.hcl", text, strlen(text), &file, e);
+    if (r == 0)
+        r = job_from_hcl(file, ret, e);
+    (void)hcl_file_free(file);
+    return r;
+}
+
+static void read_config(const char *driver, const char *config, struct driver_config *ret)
+{
+    struct job *job = NULL;
+    struct err e = ERR_INIT;
+
+    if (read_job(driver, config, &job, &e) < 0 ||
+        driver_config_read(&job->groups[0].tasks[0], ret, &e) < 0)
+        fail_msg("%s\n%s", config, e.text);
+    (void)job_free(job);
+}
+
+static void test_list(void **state)
+{
+    static const char *const drivers[] = {"exec", "raw_exec"};
+    struct driver_config config;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(drivers); i++) {
+        read_config(drivers[i],
+                    "config { command = \"sh\", args = [\"-c\", 1, \"a b\"], work_dir = \"/x\" }",
+                    &config);
+        assert_string_equal(config.command, "sh");
+        assert_string_equal(config.args[0], "-c");
+        assert_string_equal(config.args[1], "1");
+        assert_string_equal(config.args[2], "a b");
+        assert_null(config.args[3]);
+        assert_string_equal(config.work_dir, "/x");
+        assert_false(config.legacy_args);
+        driver_config_deinit(&config);
+    }
+    read_config("exec", "config { command = \"sh\" }", &config);
+    assert_null(config.args[0]);
+    assert_string_equal(config.work_dir, "");
+    assert_false(config.legacy_args);
+    driver_config_deinit(&config);
+    driver_config_deinit(&config);
+}
+
+static void test_legacy(void **state)
+{
+    struct driver_config config;
+
+    (void)state;
+    read_config("exec", "config { command = \"/bin/sleep\", args = 1 }", &config);
+    assert_string_equal(config.args[0], "1");
+    assert_null(config.args[1]);
+    assert_true(config.legacy_args);
+    driver_config_deinit(&config);
+
+    read_config("exec", "config { command = \"c\", args = \"-x 'a b' $HOME\" }", &config);
+    assert_string_equal(config.args[0], "-x");
+    assert_string_equal(config.args[1], "a b");
+    assert_string_equal(config.args[2], "$HOME");
+    assert_null(config.args[3]);
+    assert_true(config.legacy_args);
+    driver_config_deinit(&config);
+}
+
+static void test_refusals(void **state)
+{
+    static const struct {
+        const char *driver;
+        const char *config;
+        int code;
+        const char *message;
+    } cases[] = {
+        {"exec", "config { args = [] }", -EINVAL,
+         "t.hcl:4:1: a config block of the driver exec "
+         "needs \"command\""},
+        {"exec", "config = { args = [\"x\"] }", -EINVAL, "needs \"command\""},
+        {"exec", "config { command = \"\" }", -EINVAL, "needs \"command\""},
+        {"exec", "config { comand = \"c\" }", -EINVAL,
+         "t.hcl:4:10: unknown attribute \"comand\" in a config block of the driver exec; did you "
+         "mean \"command\"?"},
+        {"exec", "config { command = \"c\"\n argz = [] }", -EINVAL, "t.hcl:5:2: unknown attribute"},
+        {"exec", "config { command = [\"c\"] }", -EINVAL,
+         "\"command\" must be a string, not a list"},
+        {"exec", "config { command = \"c\", args = \"'x\" }", -EINVAL,
+         "t.hcl:4:32: \"args\" must be"},
+        {"exec", "config { command = \"c\", args = true }", -EINVAL, "\"args\" must be a list"},
+        {"exec", "config { command = \"c\", args = [[]] }", -EINVAL, "\"args\" must be a list"},
+        {"exec", "config { command = \"c\", work_dir = \"x\" }", -EINVAL,
+         "\"work_dir\" must be an absolute path; write \"/x\""},
+        {"exec", "config { command = \"c\", artifact_source = \"http://x\" }", -ENOTSUP,
+         "\"artifact_source\" is known to Nomad"},
+        {"exec", "config { command = \"c\", checksum = \"md5:0\" }", -ENOTSUP,
+         "\"checksum\" is known to Nomad"},
+        {"exec", "config { command = \"c\", pid_mode = \"host\" }", -ENOTSUP, "\"pid_mode\""},
+        {"exec", "config { command = \"c\", cap_add = [] }", -ENOTSUP, "\"cap_add\""},
+        {"raw_exec", "config { command = \"c\", cap_add = [] }", -EINVAL, "unknown attribute"},
+        {"raw_exec", "config { command = \"c\", oom_score_adj = 1 }", -ENOTSUP, "oom_score_adj"},
+        {"raw_exec", "config { command = \"c\"\n bind { } }", -EINVAL, "unknown block \"bind\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct job *job = NULL;
+        struct err e = ERR_INIT;
+        int r = read_job(cases[i].driver, cases[i].config, &job, &e);
+
+        assert_null(job);
+        if (r != cases[i].code || !strstr(e.text, cases[i].message))
+            fail_msg("%s\ngave %d: %s", cases[i].config, r, e.text);
+    }
+}
+
+static void test_words(void **state)
+{
+    static const struct {
+        const char *text;
+        int result;
+        const char *words[4];
+    } cases[] = {
+        {"", 0, {0}},
+        {" \t ", 0, {0}},
+        {"a", 0, {"a"}},
+        {" a  b\tc\n", 0, {"a", "b", "c"}},
+        {"'a b'\"c d\"e", 0, {"a bc de"}},
+        {"'' \"\"", 0, {"", ""}},
+        {"a\\ b \\'", 0, {"a b", "'"}},
+        {"\"a\\\"\\n\\$\"", 0, {"a\"\\n$"}},
+        {"'a\\'", 0, {"a\\"}},
+        {"$X `y` *", 0, {"$X", "`y`", "*"}},
+        {"'a", -EINVAL, {0}},
+        {"\"a", -EINVAL, {0}},
+        {"\"a\\", -EINVAL, {0}},
+        {"a\\", -EINVAL, {0}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char **words = NULL;
+
+        assert_int_equal(words_split(cases[i].text, &words), cases[i].result);
+        for (size_t j = 0; words && (cases[i].words[j] || words[j]); j++)
+            assert_string_equal(words[j] ? words[j] : "(end)",
+                                cases[i].words[j] ? cases[i].words[j] : "(end)");
+        value_free_strings(words);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_legacy),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_words),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shared/cleanup.h"
+#include "shared/job/job.h"
+
+#define SECOND 1000000000LL
+
+/* ---- helpers ---- */
+
+static int read_hcl(const char *text, struct job **ret, struct err *e)
+{
+    struct hcl_file *file = NULL;
+    int r = hcl_parse("t.hcl", text, strlen(text), &file, e);
+
+    if (r == 0)
+        r = job_from_hcl(file, ret, e);
+    (void)hcl_file_free(file);
+    return r;
+}
+
+static int read_json(const char *text, struct job **ret, struct err *e)
+{
+    json_t *json = json_loads(text, 0, NULL);
+    int r;
+
+    assert_non_null(json);
+    r = job_from_json(json, ret, e);
+    json_decref(json);
+    return r;
+}
+
+static struct job *must_read(int (*read)(const char *, struct job **, struct err *),
+                             const char *text)
+{
+    struct job *job = NULL;
+    struct err e = ERR_INIT;
+
+    if (read(text, &job, &e) < 0)
+        fail_msg("%s\n%s", text, e.text);
+    return job;
+}
+
+struct refusal {
+    const char *text;
+    int code;
+    const char *message; /* a part of it, the place included */
+};
+
+static void check_refusal(int (*read)(const char *, struct job **, struct err *),
+                          const struct refusal *c)
+{
+    struct job *job = NULL;
+    struct err e = ERR_INIT;
+    int r = read(c->text, &job, &e);
+
+    if (r != c->code || e.code != c->code || !strstr(e.text, c->message))
+        fail_msg("%s\ngave %d: %s", c->text, r, e.text);
+    assert_int_equal(read(c->text, &job, NULL), c->code);
+    assert_null(job);
+}
+
+/* Through JSON and back is the same job. */
+static void check_round_trip(const struct job *job)
+{
+    json_t *first = job_to_json(job), *second;
+    struct job *again = NULL;
+    struct err e = ERR_INIT;
+
+    if (job_from_json(first, &again, &e) < 0)
+        fail_msg("%s", e.text);
+    second = job_to_json(again);
+    assert_true(json_equal(first, second));
+    json_decref(first);
+    json_decref(second);
+    assert_null(job_free(again));
+}
+
+/* ---- jobs that are accepted ---- */
+
+static void test_everything(void **state)
+{
+    struct job *job =
+        must_read(read_hcl, "job \"web\" {\n"
+                            "  name = \"Web\"\n  type = \"batch\"\n  region = \"eu\"\n"
+                            "  namespace = \"n\"\n  priority = \"70\"\n"
+                            "  datacenters = [\"dc1\", \"dc2\"]\n  meta { owner = \"me\" }\n"
+                            "  group \"g\" {\n    count = 0\n    meta = { a = 1, b = true }\n"
+                            "    restart { attempts = 5, interval = \"10m\", delay = \"1m\" }\n"
+                            "    task \"t\" {\n      driver = \"exec\"\n"
+                            "      config { command = \"sh\"\n args = [\"-c\", 1] }\n"
+                            "      env { PORT = 8080\n \"A.b\" = \"${x}\" }\n"
+                            "      user = \"www-data\"\n      kill_signal = \"SIGINT\"\n"
+                            "      kill_timeout = \"1m30s\"\n      shutdown_delay = 2000000000\n"
+                            "      logs { max_files = 3\n max_file_size = 7\n disabled = true }\n"
+                            "      resources { cpu = 500\n memory = 64 }\n"
+                            "      restart { mode = \"delay\" }\n"
+                            "    }\n  }\n"
+                            "  task \"alone\" {\n    driver = \"raw_exec\"\n"
+                            "    config = { command = \"x\" }\n  }\n}\n");
+    const struct job_group *g = job_find_group(job, "g");
+    const struct job_task *t = job_group_find_task(g, "t");
+
+    (void)state;
+    assert_string_equal(job->id, "web");
+    assert_string_equal(job->name, "Web");
+    assert_int_equal(job->type, JOB_TYPE_BATCH);
+    assert_string_equal(job->region, "eu");
+    assert_string_equal(job->namespace_, "n");
+    assert_int_equal(job->priority, 70);
+    assert_string_equal(job->datacenters[1], "dc2");
+    assert_null(job->datacenters[2]);
+    assert_int_equal(g->count, 0);
+    assert_string_equal(json_string_value(json_object_get(g->meta, "a")), "1");
+    assert_string_equal(json_string_value(json_object_get(g->meta, "b")), "true");
+    assert_int_equal(g->pos.line, 9);
+    assert_string_equal(json_string_value(json_object_get(t->env, "PORT")), "8080");
+    assert_string_equal(json_string_value(json_object_get(t->env, "A.b")), "${x}");
+    assert_string_equal(t->user, "www-data");
+    assert_string_equal(t->kill_signal, "SIGINT");
+    assert_int_equal(t->kill_timeout_ns, 90 * SECOND);
+    assert_int_equal(t->shutdown_delay_ns, 2 * SECOND);
+    assert_int_equal(t->logs.max_files, 3);
+    assert_int_equal(t->logs.max_file_size_mb, 7);
+    assert_true(t->logs.disabled);
+    assert_int_equal(t->resources.cpu_mhz, 500);
+    assert_int_equal(t->resources.memory_mb, 64);
+    assert_true(t->restart.set);
+    assert_int_equal(t->restart.attempts, 5);
+    assert_int_equal(t->restart.delay_ns, 60 * SECOND);
+    assert_string_equal(t->restart.mode, "delay");
+    assert_string_equal(g->restart.mode, "fail");
+    assert_int_equal(job->n_groups, 2);
+    assert_int_equal(job->n_loose_tasks, 0);
+    assert_string_equal(job->groups[1].name, "alone");
+    assert_int_equal(job->groups[1].count, 1);
+    check_round_trip(job);
+    assert_null(job_free(job));
+}
+
+static void test_defaults(void **state)
+{
+    static const struct {
+        const char *type;
+        int64_t attempts, interval_s;
+    } cases[] = {{"service", 2, 1800}, {"batch", 3, 86400}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[256];
+        struct job *job;
+        const struct job_task *task;
+
+        (void)snprintf(text, sizeof(text),
+                       "job j { \n type = \"%s\"\n task t { \n driver = \"exec\"\n config { "
+                       "command = \"c\" } } }",
+                       cases[i].type);
+        job = must_read(read_hcl, text);
+        task = &job->groups[0].tasks[0];
+        assert_string_equal(job->name, "j");
+        assert_string_equal(job_type_name(job->type), cases[i].type);
+        assert_string_equal(job->region, "global");
+        assert_string_equal(job->namespace_, "default");
+        assert_string_equal(job->datacenters[0], "*");
+        assert_int_equal(job->priority, 50);
+        assert_int_equal(task->kill_timeout_ns, 5 * SECOND);
+        assert_int_equal(task->shutdown_delay_ns, 0);
+        assert_string_equal(task->user, "");
+        assert_int_equal(task->logs.max_files, 10);
+        assert_int_equal(task->logs.max_file_size_mb, 10);
+        assert_int_equal(task->resources.cpu_mhz, 100);
+        assert_int_equal(task->resources.memory_mb, 300);
+        assert_false(task->restart.set);
+        assert_int_equal(task->restart.attempts, cases[i].attempts);
+        assert_int_equal(task->restart.interval_ns, cases[i].interval_s * SECOND);
+        assert_int_equal(task->restart.delay_ns, 15 * SECOND);
+        assert_string_equal(task->restart.mode, "fail");
+        check_round_trip(job);
+        assert_null(job_free(job));
+    }
+}
+
+/* As Nomad's own command line sends a minimal job. */
+static void test_json_of_nomad(void **state)
+{
+    struct job *job = must_read(
+        read_json,
+        "{\"ID\":\"j\",\"Name\":null,\"Type\":\"service\",\"AllAtOnce\":false,\"NodePool\":"
+        "\"default\",\"Constraints\":null,\"Periodic\":null,\"Multiregion\":null,\"Stop\":true,"
+        "\"Status\":\"running\",\"Version\":7,\"SomethingNew\":null,\"priority\":10,"
+        "\"Update\":{\"Stagger\":30000000000,\"MaxParallel\":1,\"HealthCheck\":\"checks\","
+        "\"AutoRevert\":false,\"Canary\":0},"
+        "\"TaskGroups\":[{\"Name\":\"g\",\"Count\":2,\"EphemeralDisk\":{\"SizeMB\":300,"
+        "\"Sticky\":false},\"ReschedulePolicy\":{\"Attempts\":0,\"Interval\":0,"
+        "\"Delay\":30000000000,\"DelayFunction\":\"exponential\",\"MaxDelay\":3600000000000,"
+        "\"Unlimited\":true},\"Migrate\":{\"MaxParallel\":1,\"HealthCheck\":\"checks\","
+        "\"MinHealthyTime\":10000000000,\"HealthyDeadline\":300000000000},\"Networks\":[],"
+        "\"RestartPolicy\":{\"Attempts\":1,\"Interval\":1800000000000,\"Delay\":\"1s\","
+        "\"Mode\":\"fail\",\"RenderTemplates\":false},"
+        "\"Tasks\":[{\"Name\":\"t\",\"Driver\":\"exec\",\"Config\":{\"command\":\"/bin/true\","
+        "\"args\":[\"a\"]},\"Env\":null,\"Leader\":false,\"Lifecycle\":null,\"Templates\":[],"
+        "\"KillTimeout\":7000000000,\"Resources\":{\"CPU\":100,\"MemoryMB\":20,\"DiskMB\":0,"
+        "\"Cores\":null,\"NUMA\":null,\"MemoryMaxMB\":0},\"LogConfig\":{\"MaxFiles\":2}}]}]}");
+
+    (void)state;
+    assert_string_equal(job->name, "j");
+    assert_int_equal(job->priority, 10);
+    assert_int_equal(job->groups[0].count, 2);
+    assert_int_equal(job->groups[0].tasks[0].kill_timeout_ns, 7 * SECOND);
+    assert_int_equal(job->groups[0].tasks[0].restart.attempts, 1);
+    assert_int_equal(job->groups[0].tasks[0].restart.delay_ns, SECOND);
+    assert_int_equal(job->groups[0].tasks[0].logs.max_files, 2);
+    assert_int_equal(job->groups[0].tasks[0].logs.max_file_size_mb, 10);
+    check_round_trip(job);
+    assert_null(job_free(job));
+}
+
+/* ---- jobs that are refused ---- */
+
+#define JOB(body) "job \"j\" {\n" body "\n}"
+#define TASK(body) JOB("task \"t\" {\n driver = \"exec\"\n config { command = \"c\" }\n" body "\n}")
+#define GROUP(body)                                                                                \
+    JOB("group \"g\" {\n" body                                                                     \
+        "\n task \"t\" {\n driver = \"exec\"\n config { command = \"c\" }\n}\n}")
+
+static void test_hcl_refusals(void **state)
+{
+    static const struct refusal cases[] = {
+        {"", -EINVAL, "t.hcl:1:1: there is no job in this file"},
+        {"task \"x\" {}", -EINVAL, "t.hcl:1:1: unknown block \"task\" in a job file"},
+        {"job {}", -EINVAL, "t.hcl:1:1: \"job\" takes exactly one name"},
+        {"job a b {}", -EINVAL, "\"job\" takes exactly one name"},
+        {"job = 1", -EINVAL, "\"job\" is a block"},
+        {"job \"\" {}", -EINVAL, "a job needs a name"},
+        {"job \"a b\" {}", -EINVAL, "has a space"},
+        {"job a {}", -EINVAL, "has nothing to run"},
+        {"job \"a\\tb\" {}", -EINVAL, "control character"},
+        {TASK("") "\njob \"k\" {}", -EINVAL, "t.hcl:8:1: a job file holds one job"},
+        {"variable \"x\" {}", -ENOTSUP, "\"variable\" is known to Nomad"},
+        {JOB("group \"g\" {}"), -EINVAL, "t.hcl:2:1: the group \"g\" has no task"},
+        {JOB("tsak \"t\" {}"), -EINVAL,
+         "t.hcl:2:1: unknown block \"tsak\" in a job; did you mean "
+         "\"task\"?"},
+        {JOB("priorty = 1"), -EINVAL,
+         "unknown attribute \"priorty\" in a job; did you mean \"priority\""},
+        {JOB("priority = 101"), -EINVAL,
+         "t.hcl:2:12: \"priority\" is more than the most allowed, 100"},
+        {JOB("priority = 0"), -EINVAL, "\"priority\" is less than the least allowed, 1"},
+        {JOB("priority = 1.5"), -EINVAL, "\"priority\" must be a whole number, not a number"},
+        {JOB("priority = \"x\""), -EINVAL, "\"priority\" must be a whole number, not this text"},
+        {JOB("priority {}"), -EINVAL, "\"priority\" is an attribute; write priority ="},
+        {JOB("type = \"servce\""), -EINVAL, "did you mean \"service\"?"},
+        {JOB("type = \"system\""), -ENOTSUP, "type \"system\" is known to Nomad"},
+        {JOB("type = \"sysbatch\""), -ENOTSUP, "type \"sysbatch\" is known to Nomad"},
+        {JOB("type = 1"), -EINVAL, "\"type\" must be a string, not a number"},
+        {JOB("datacenters = \"dc1\""), -EINVAL, "\"datacenters\" must be a list of strings"},
+        {JOB("datacenters = []\ntask t { \n driver = \"exec\"\nconfig { command = \"c\" } }"),
+         -EINVAL, "list of datacenters is empty"},
+        {JOB("datacenters = [[]]"), -EINVAL, "\"datacenters\" must be a list of strings"},
+        {JOB("meta = 1"), -EINVAL, "\"meta\" must be a map of strings, not a number"},
+        {JOB("meta { a { } }"), -EINVAL, "\"meta\" must be a map of strings"},
+        {JOB("meta { a = 1 }\nmeta { b = 1 }"), -EINVAL,
+         "t.hcl:3:1: \"meta\" is here already at line 2 column 1"},
+        {JOB("meta = { a = 1 }\nmeta { b = 1 }"), -EINVAL, "\"meta\" is set already at line 2"},
+        {JOB("periodic { cron = \"@daily\" }"), -ENOTSUP,
+         "t.hcl:2:1: \"periodic\" is known to Nomad"},
+        {JOB("constraint { }"), -ENOTSUP, "\"constraint\" is known to Nomad"},
+        {JOB("parameterized { }"), -ENOTSUP, "\"parameterized\" is known to Nomad"},
+        {JOB("update { }"), -ENOTSUP, "\"update\" is known to Nomad"},
+        {JOB("affinity { }"), -ENOTSUP, "\"affinity\" is known to Nomad"},
+        {JOB("vault { }"), -ENOTSUP, "\"vault\" is known to Nomad"},
+        {GROUP("network { port \"http\" {} }"), -ENOTSUP, "\"network\" is known to Nomad"},
+        {GROUP("volume \"v\" { }"), -ENOTSUP, "\"volume\" is known to Nomad"},
+        {GROUP("service { }"), -ENOTSUP, "\"service\" is known to Nomad"},
+        {GROUP("count = -1"), -EINVAL, "\"count\" is less than the least allowed, 0"},
+        {GROUP("restart \"x\" { }"), -EINVAL, "\"restart\" takes no name"},
+        {GROUP("restart { interval = \"4s\" }"), -EINVAL,
+         "t.hcl:2:1: the restart interval is less"},
+        {GROUP("restart { attempts = 0, mode = \"delay\" }"), -EINVAL,
+         "0 restart attempts with mode"},
+        {GROUP("restart { attempts = 9, interval = \"1m\" }"), -EINVAL,
+         "9 restart attempts 15s apart do not fit into the interval of 60s"},
+        {GROUP("restart { attempts = 9000000000000000 }"), -EINVAL, "do not fit"},
+        {GROUP("restart { mode = \"never\" }"), -EINVAL, "\"mode\" is \"fail\" or \"delay\""},
+        {GROUP("restart { delay = \"soon\" }"), -EINVAL, "\"delay\" must be a duration"},
+        {GROUP("restart { delay = -1 }"), -EINVAL, "\"delay\" is less than the least allowed, 0s"},
+        {JOB("group \"g\" {}\ngroup \"g\" {}"), -EINVAL,
+         "t.hcl:3:1: there is a group \"g\" already"},
+        {GROUP("task \"t\" {\n driver = \"exec\"\n config { command = \"c\" }\n}"), -EINVAL,
+         "t.hcl:7:2: there is a task \"t\" already"},
+        {JOB("group \"t\" {\n task \"t\" {\n driver = \"exec\"\n config { command = \"c\" }\n}\n}\n"
+             "task \"t\" {\n driver = \"exec\"\n config { command = \"c\" }\n}"),
+         -EINVAL, "t.hcl:8:1: there is a group \"t\" already"},
+        {JOB("task \"alloc\" {}"), -EINVAL, "t.hcl:2:1: a task cannot be named \"alloc\""},
+        {JOB("task \"a/b\" {}"), -EINVAL, "becomes a directory"},
+        {JOB("task \"a\\\\b\" {}"), -EINVAL, "becomes a directory"},
+        {JOB("task \"..\" {}"), -EINVAL, "becomes a directory"},
+        {JOB("task \"\" {}"), -EINVAL, "a task needs a name"},
+        {JOB("task \"t\" {}"), -EINVAL, "t.hcl:2:1: a task needs \"driver\"; add driver = "},
+        {JOB("task \"t\" { driver = null }"), -EINVAL, "a task needs \"driver\""},
+        {JOB("task \"t\" { driver = \"docker\" }"), -ENOTSUP,
+         "t.hcl:2:21: the driver \"docker\" is known to Nomad but not run by this release"},
+        {JOB("task \"t\" { driver = \"exce\" }"), -EINVAL,
+         "there is no driver \"exce\"; did you mean \"exec\"?"},
+        {JOB("task \"t\" { driver = \"exec\" }"), -EINVAL,
+         "a task needs \"config\"; add config { "},
+        {TASK("kill_signal = \"SIGFOO\""), -EINVAL, "t.hcl:5:15: there is no signal \"SIGFOO\""},
+        {TASK("kill_timeout = \"5\""), -EINVAL, "\"kill_timeout\" must be a duration"},
+        {TASK("kill_timeout = -5"), -EINVAL, "\"kill_timeout\" is less than"},
+        {TASK("env { \"A=B\" = 1 }"), -EINVAL, "cannot be the name of an environment variable"},
+        {TASK("env { A = [] }"), -EINVAL, "\"env\" must be a map of strings"},
+        {TASK("env { A = { b = 1 } }"), -EINVAL, "\"env\" must be a map of strings"},
+        {TASK("resources { memory = 9 }"), -EINVAL,
+         "\"memory\" is less than the least allowed, 10"},
+        {TASK("resources { cpu = 0 }"), -EINVAL, "\"cpu\" is less than the least allowed, 1"},
+        {TASK("resources { cores = 2 }"), -ENOTSUP, "\"cores\" is known to Nomad"},
+        {TASK("resources = { cpu = 10 }"), -EINVAL, "\"resources\" is a block; write resources {"},
+        {TASK("logs { max_files = 0 }"), -EINVAL,
+         "\"max_files\" is less than the least allowed, 1"},
+        {TASK("logs { max_file_size = 0 }"), -EINVAL, "\"max_file_size\" is less than"},
+        {TASK("logs { disabled = 1 }"), -EINVAL,
+         "\"disabled\" must be true or false, not a number"},
+        {TASK("template { }"), -ENOTSUP, "\"template\" is known to Nomad"},
+        {TASK("artifact { }"), -ENOTSUP, "\"artifact\" is known to Nomad"},
+        {TASK("lifecycle { }"), -ENOTSUP, "\"lifecycle\" is known to Nomad"},
+        {TASK("leader = false"), -ENOTSUP, "\"leader\" is known to Nomad"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        check_refusal(read_hcl, &cases[i]);
+}
+
+#define JSON_TASK(keys)                                                                            \
+    "{\"ID\":\"j\",\"TaskGroups\":[{\"Name\":\"g\",\"Tasks\":[{\"Name\":\"t\",\"Driver\":"         \
+    "\"exec\",\"Config\":{\"command\":\"c\"}" keys "}]}]}"
+
+static void test_json_refusals(void **state)
+{
+    static const struct refusal cases[] = {
+        {"[]", -EINVAL, "the job must be a JSON object"},
+        {"{}", -EINVAL, "a job needs \"ID\""},
+        {"{\"ID\":\"j\"}", -EINVAL, "has nothing to run"},
+        {"{\"ID\":1.5,\"Typ\":\"x\"}", -EINVAL,
+         "unknown key \"Typ\" in a job; did you mean \"Type\"?"},
+        {"{\"ID\":\"j\",\"Type\":\"x\"}", -EINVAL, "Type: \"Type\" cannot be \"x\""},
+        {"{\"ID\":\"j\",\"Periodic\":{\"Enabled\":true}}", -ENOTSUP,
+         "\"Periodic\" is known to Nomad"},
+        {"{\"ID\":\"j\",\"NodePool\":\"gpu\"}", -ENOTSUP, "\"NodePool\" is known to Nomad"},
+        {"{\"ID\":\"j\",\"Update\":{\"Canary\":1}}", -ENOTSUP, "\"Update\" is known to Nomad"},
+        {"{\"ID\":\"j\",\"TaskGroups\":{}}", -EINVAL, "TaskGroups: \"TaskGroups\" must be a list"},
+        {"{\"ID\":\"j\",\"TaskGroups\":[1]}", -EINVAL, "TaskGroups[0]: "},
+        {"{\"ID\":\"j\",\"TaskGroups\":[{\"Name\":\"g\"}]}", -EINVAL, "TaskGroups[0]: the group"},
+        {"{\"ID\":\"j\",\"TaskGroups\":[{\"Name\":\"a\"},{\"Count\":1}]}", -EINVAL,
+         "TaskGroups[1]: a group needs \"Name\""},
+        {JSON_TASK(",\"Name\":\"a/b\""), -EINVAL, "TaskGroups[0].Tasks[0].Name: the task's name"},
+        {JSON_TASK(",\"KillTimeout\":\"x\""), -EINVAL, "TaskGroups[0].Tasks[0].KillTimeout: "},
+        {JSON_TASK(",\"RestartPolicy\":{\"Attempts\":999}"), -EINVAL,
+         "TaskGroups[0].Tasks[0].RestartPolicy: 999 restart attempts"},
+        {JSON_TASK(",\"Templates\":[{\"EmbeddedTmpl\":\"x\"}]"), -ENOTSUP,
+         "TaskGroups[0].Tasks[0]: \"Templates\" is known"},
+        {JSON_TASK(",\"Resources\":{\"Networks\":[{\"MBits\":10}]}"), -ENOTSUP,
+         "TaskGroups[0].Tasks[0].Resources: \"Networks\" is known"},
+        {JSON_TASK(",\"Config\":{\"comand\":\"c\"}"), -EINVAL,
+         "TaskGroups[0].Tasks[0].Config: unknown key \"comand\""},
+        {JSON_TASK(",\"Config\":[]"), -EINVAL, "Config: \"Config\" must be a map, not a list"},
+        {JSON_TASK(",\"Resources\":7"), -EINVAL, "Resources: \"Resources\" must be an object"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        check_refusal(read_json, &cases[i]);
+}
+
+static void test_json_depth(void **state)
+{
+    json_t *value = json_array(), *job;
+    struct job *parsed = NULL;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    for (int i = 0; i < 10000; i++)
+        value = json_pack("[o]", value);
+    job = json_pack("{s:s, s:o}", "ID", "j", "Whatever", value);
+    assert_int_equal(job_from_json(job, &parsed, &e), -EINVAL);
+    json_object_set(job, "Meta", value);
+    assert_int_equal(job_from_json(job, &parsed, &e), -EINVAL);
+    json_decref(job);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_everything),    cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_json_of_nomad), cmocka_unit_test(test_hcl_refusals),
+        cmocka_unit_test(test_json_refusals), cmocka_unit_test(test_json_depth),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
