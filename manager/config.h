@@ -17,20 +17,20 @@ struct config_bind { /* one entry of client { chroot_env { "source" = "target" }
 };
 
 struct config {
-    char *data_dir;        /* absolute */
-    char **addresses;      /* "unix:///path" or "http://127.0.0.1:port"; NULL-terminated */
-    char *name;            /* node name; the host's name by default */
-    char *datacenter;      /* "dc1" */
-    char *region;          /* "global" */
-    char *executor;        /* path of cleat-executor; beside the manager's own binary by default */
-    bool dev;              /* -dev: data_dir is a throw-away directory, raw_exec is enabled */
+    char *data_dir;   /* absolute */
+    char **addresses; /* "unix:///path" or "http://127.0.0.1:port"; NULL-terminated */
+    char *name;       /* node name; the host's name by default */
+    char *datacenter; /* "dc1" */
+    char *region;     /* "global" */
+    char *executor;   /* path of cleat-executor; beside the manager's own binary by default */
+    bool dev;         /* -dev: data_dir is a throw-away directory, raw_exec is enabled */
     bool raw_exec_enabled;
     enum log_level log_level;
     struct config_bind *chroot_env; /* default map of Nomad, or the configured one */
     size_t n_chroot_env;
-    json_t *meta;          /* client { meta { } }: string to string */
+    json_t *meta;                           /* client { meta { } }: string to string */
     unsigned long long max_kill_timeout_ns; /* 30 s */
-    char *cgroup_parent;   /* client { cgroup_parent }: "cleat" */
+    char *cgroup_parent;                    /* client { cgroup_parent }: "cleat" */
 };
 
 /* All defaults. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The manager's own interface: what the HTTP API and main() may ask of it. Everything runs on one
- * libev loop and nothing here blocks. Calls that change something return after the change is on disk.
+ * libev loop and nothing here blocks. Calls that change something return after the change is on
+ * disk.
  */
 #pragma once
 
@@ -12,17 +13,19 @@
 #include "manager/state.h"
 #include "shared/err.h"
 
-/* Loads the records of config->data_dir, attaches to the executors that live, reaps what belongs to no
- * record, and goes on where a predecessor stopped. -EBUSY: another manager holds the data directory. */
+/* Loads the records of config->data_dir, attaches to the executors that live, reaps what belongs to
+ * no record, and goes on where a predecessor stopped. -EBUSY: another manager holds the data
+ * directory. */
 int manager_new(struct ev_loop *loop, const struct config *config, struct manager **ret_manager,
                 struct err *e);
 
 /* Lets go of everything; executors and tasks run on. NULL is fine; returns NULL. */
 struct manager *manager_free(struct manager *m);
 
-/* Registers `job` (taken over on success): same definition as the newest version and not stopped is no
- * new version; else the old version's allocations are stopped and new ones placed. *ret_record is
- * borrowed. -EINVAL (definition refused: driver unknown or unavailable here …), -ENOSPC, -EROFS. */
+/* Registers `job` (taken over on success): same definition as the newest version and not stopped is
+ * no new version; else the old version's allocations are stopped and new ones placed. *ret_record
+ * is borrowed. -EINVAL (definition refused: driver unknown or unavailable here …), -ENOSPC, -EROFS.
+ */
 int manager_job_register(struct manager *m, struct job *job, struct job_record **ret_record,
                          struct err *e);
 
@@ -32,14 +35,15 @@ int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)
 /* Stops every job and, when the last task is dead, calls `done` once. */
 void manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg);
 
-/* The newest versions of all jobs, and all allocations; walk by ->next. Borrowed until the loop runs. */
+/* The newest versions of all jobs, and all allocations; walk by ->next. Borrowed until the loop
+ * runs. */
 struct job_record *manager_jobs(const struct manager *m);
 struct alloc *manager_allocs(const struct manager *m);
 struct job_record *manager_find_job(const struct manager *m, const char *id);
 struct alloc *manager_find_alloc(const struct manager *m, const char *id);
 
-/* The node object as Nomad's GET /v1/node/:id shows it (new reference): ID, Name, Status, Attributes
- * (fingerprint), Drivers, Resources …; and the 36-character node id. */
+/* The node object as Nomad's GET /v1/node/:id shows it (new reference): ID, Name, Status,
+ * Attributes (fingerprint), Drivers, Resources …; and the 36-character node id. */
 json_t *manager_node_json(const struct manager *m);
 const char *manager_node_id(const struct manager *m);
 const struct config *manager_config(const struct manager *m);
@@ -48,6 +52,6 @@ struct ev_loop *manager_loop(const struct manager *m);
 /* State files that could not be read and were set aside: n paths, borrowed. */
 const char *const *manager_damaged(const struct manager *m, size_t *ret_n);
 
-/* Called (from the loop, after the change is on disk) whenever an alloc or task changed; the API uses it
- * to wake followers. One slot is enough. */
+/* Called (from the loop, after the change is on disk) whenever an alloc or task changed; the API
+ * uses it to wake followers. One slot is enough. */
 void manager_on_change(struct manager *m, void (*cb)(void *arg, struct alloc *alloc), void *arg);

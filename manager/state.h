@@ -84,7 +84,7 @@ struct task {
     size_t n_events;
     enum task_phase phase;
     bool lost;             /* dead because its executor or the machine died */
-    uint32_t own_restarts; /* starts after the loss of an executor, in status.restarts too */
+    uint32_t own_restarts; /* those of status.restarts that the executor's record does not count */
     uint32_t window_count; /* of these, since window_ns */
     uint64_t window_ns;
     struct task_handle *handle;
@@ -110,6 +110,9 @@ struct alloc {
     bool dirty;         /* in the manager's list of changed allocations: `next_dirty` */
     bool tidy;          /* terminal, its executors are gone and its mounts are undone */
     struct alloc *next_dirty;
+    bool unsaved; /* something changed that no executor's record holds */
+    bool queued;  /* in the manager's list of allocations to start: `next_queued` */
+    struct alloc *next_queued;
     struct alloc *next;
 };
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,8 +36,8 @@ static int write_all(int fd, const char *data, size_t size)
     return 0;
 }
 
-static int write_synced(int dirfd, const char *name, const char *header, const char *data,
-                        size_t size)
+static int write_file(int dirfd, const char *name, const char *header, const char *data,
+                      size_t size, bool sync)
 {
     autofd int fd =
         openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -47,13 +48,13 @@ static int write_synced(int dirfd, const char *name, const char *header, const c
     r = write_all(fd, header, strlen(header));
     if (!r)
         r = write_all(fd, data, size);
-    if (!r && fsync(fd) < 0)
+    if (!r && sync && fsync(fd) < 0)
         r = -errno;
     return r;
 }
 
-int statefile_write(int dirfd, const char *name, uint32_t version, const char *data, size_t size,
-                    struct err *e)
+static int write_renamed(int dirfd, const char *name, uint32_t version, const char *data,
+                         size_t size, bool sync, struct err *e)
 {
     char temp[NAME_MAX + 1];
     char header[HEADER_MAX];
@@ -63,16 +64,28 @@ int statefile_write(int dirfd, const char *name, uint32_t version, const char *d
         return err_sys(e, -ENAMETOOLONG, "write state file \"%s\"", name);
     (void)snprintf(header, sizeof(header), "CLEAT-STATE %u %zu %08lx\n", version, size,
                    crc32(0, (const Bytef *)data, (uInt)size));
-    r = write_synced(dirfd, temp, header, data, size);
+    r = write_file(dirfd, temp, header, data, size, sync);
     if (!r && renameat(dirfd, temp, dirfd, name) < 0)
         r = -errno;
     if (r) {
         (void)unlinkat(dirfd, temp, 0);
         return err_sys(e, r, "write state file \"%s\"", name);
     }
-    if (fsync(dirfd) < 0)
+    if (sync && fsync(dirfd) < 0)
         return err_sys(e, -errno, "sync the directory of state file \"%s\"", name);
     return 0;
+}
+
+int statefile_write(int dirfd, const char *name, uint32_t version, const char *data, size_t size,
+                    struct err *e)
+{
+    return write_renamed(dirfd, name, version, data, size, true, e);
+}
+
+int statefile_write_unsynced(int dirfd, const char *name, uint32_t version, const char *data,
+                             size_t size, struct err *e)
+{
+    return write_renamed(dirfd, name, version, data, size, false, e);
 }
 
 static int read_all(int fd, char *buf, size_t size)

@@ -16,6 +16,11 @@
 int statefile_write(int dirfd, const char *name, uint32_t version, const char *data, size_t size,
                     struct err *e);
 
+/* The same without the two syncs, for what a crash of the machine may lose: a reader sees the old
+ * content, the new one, or (after such a crash only) a damaged file. */
+int statefile_write_unsynced(int dirfd, const char *name, uint32_t version, const char *data,
+                             size_t size, struct err *e);
+
 /* Reads `name`. 0, and *ret_data (malloc'ed, NUL-terminated behind its *ret_size bytes) and
  * *ret_version; -ENOENT; -EBADMSG when the envelope is damaged (`e` says how); -EFBIG over `max`.
  */

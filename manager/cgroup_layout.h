@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * This node's cgroups: <mount>/<parent>/<node id>/ in each hierarchy a task needs. Executors make
+ * the leaves in it, `<alloc id>.<task>.<attempt>`; the manager only clears up what is left of dead
+ * ones.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "shared/err.h"
+#include "shared/proto/spec.h"
+
+struct cgroup_layout {
+    struct spec_cgroup dirs; /* all NULL: no cgroups, `reason` says why */
+    const char *version;     /* "v2", "v1", "hybrid" or "" */
+    char *reason;            /* NULL where cgroups work */
+};
+
+/* Finds the hierarchies in /proc/self/mountinfo and makes our directories. Never fails: what is
+ * missing is in `reason`. */
+void cgroup_layout_init(struct cgroup_layout *layout, const char *parent, const char *node_id);
+void cgroup_layout_deinit(struct cgroup_layout *layout);
+
+/* Kills what runs in the leaves of a task and removes them. 0: nothing is left; -EAGAIN: some are
+ * still dying, ask again in a moment; other negative errno: a leaf stays. */
+int cgroup_layout_kill_task(const struct cgroup_layout *layout, const char *alloc_id,
+                            const char *task);
+
+/* Calls `keep` for every leaf, with its name; those it returns false for are killed and removed. */
+void cgroup_layout_reap(const struct cgroup_layout *layout,
+                        bool (*keep)(void *arg, const char *leaf), void *arg);
+
+/* Removes our directories where they are empty. */
+void cgroup_layout_remove(const struct cgroup_layout *layout);

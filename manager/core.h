@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The inside of struct manager, for the manager's own modules; the API uses manager.h.
+ */
+#pragma once
+
+#include <ev.h>
+#include <jansson.h>
+
+#include "manager/cgroup_layout.h"
+#include "manager/config.h"
+#include "manager/manager.h"
+#include "manager/state.h"
+#include "manager/store.h"
+#include "shared/procid.h"
+
+struct manager {
+    struct ev_loop *loop;
+    const struct config *config;
+    struct store store;
+    struct cgroup_layout cgroup;
+    json_t *attributes;
+    char boot_id[BOOT_ID_BYTES];
+    uint64_t index; /* of the newest change */
+
+    struct job_record *jobs; /* newest version of each, in no order */
+    struct alloc *allocs;    /* oldest first */
+    struct alloc **allocs_end;
+
+    struct alloc *dirty; /* changed since the last flush */
+    struct alloc *to_start;
+    struct alloc **to_start_end;
+    ev_prepare flusher; /* settles, saves and announces what is dirty, once per turn of the loop */
+    ev_idle starter;    /* active while `to_start` is not empty: one allocation per turn */
+
+    void (*on_change)(void *arg, struct alloc *alloc);
+    void *on_change_arg;
+    void (*stop_all_done)(void *arg);
+    void *stop_all_arg;
+};
+
+uint64_t manager_now_ns(void);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The list of drivers, and what the two that run a command have in common.
+ */
+#include "manager/driver.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <jansson.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct driver *const drivers[] = {&driver_exec, &driver_raw_exec, NULL};
+
+const struct driver *driver_find(const char *name)
+{
+    for (size_t i = 0; drivers[i]; i++)
+        if (strcmp(drivers[i]->name, name) == 0)
+            return drivers[i];
+    return NULL;
+}
+
+int driver_check(const char *name, const struct config *config, const struct cgroup_layout *cgroup,
+                 struct err *e)
+{
+    const struct driver *driver = driver_find(name);
+    const char *problem;
+    bool detected;
+
+    if (!driver)
+        return err_set(e, -EINVAL, "unknown driver \"%s\"; this node has exec and raw_exec", name);
+    problem = driver->problem(config, cgroup, &detected);
+    return problem ? err_set(e, -EINVAL, "driver %s can't run here: %s", name, problem) : 0;
+}
+
+int driver_args(const struct task *task, const struct taskenv *env, struct bag *bag,
+                char ***ret_args, struct err *e)
+{
+    const char *command = json_string_value(json_object_get(task->def->config, "command"));
+    const json_t *args = json_object_get(task->def->config, "args");
+    char **list = bag_alloc(bag, (json_array_size(args) + 2) * sizeof(*list));
+
+    if (!command || !*command)
+        return err_set(e, -EINVAL, "task \"%s\" has no command; set config { command = \"…\" }",
+                       task->def->name);
+    list[0] = taskenv_expand(env, command, bag);
+    for (size_t i = 0; i < json_array_size(args); i++) {
+        const char *arg = json_string_value(json_array_get(args, i));
+
+        if (!arg)
+            return err_set(e, -EINVAL, "task \"%s\": args[%zu] is not a string", task->def->name,
+                           i);
+        list[i + 1] = taskenv_expand(env, arg, bag);
+    }
+    *ret_args = list;
+    return 0;
+}
+
+static int look_up_user(const char *user, struct bag *bag, struct passwd *pw)
+{
+    struct passwd *found = NULL;
+    size_t size = 1024;
+    int r;
+
+    do {
+        r = getpwnam_r(user, pw, bag_alloc(bag, size), size, &found);
+        size *= 4;
+    } while (r == ERANGE && size < 1 << 20);
+    if (r && r != ENOENT && r != ESRCH)
+        return -r;
+    return found ? 0 : -EINVAL;
+}
+
+int driver_set_user(const char *user, struct bag *bag, struct exec_spec *spec, struct err *e)
+{
+    struct passwd pw;
+    gid_t *groups;
+    int n = 32, r;
+
+    r = look_up_user(user, bag, &pw);
+    if (r == -EINVAL)
+        return err_set(e, r,
+                       "unknown user \"%s\": add it to this host, or name another in the task's "
+                       "\"user\"",
+                       user);
+    if (r)
+        return err_sys(e, r, "look up user \"%s\"", user);
+    groups = bag_alloc(bag, (size_t)n * sizeof(*groups));
+    if (getgrouplist(user, pw.pw_gid, groups, &n) < 0) {
+        groups = bag_alloc(bag, (size_t)n * sizeof(*groups));
+        if (getgrouplist(user, pw.pw_gid, groups, &n) < 0)
+            return err_set(e, -EIO, "the groups of user \"%s\" changed while they were read", user);
+    }
+    spec->user = bag_strdup(bag, user);
+    spec->uid = pw.pw_uid;
+    spec->gid = pw.pw_gid;
+    spec->groups = groups;
+    spec->n_groups = (size_t)n;
+    spec->set_user = true;
+    return 0;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What this host is and can do, under Nomad's names.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "manager/cgroup_layout.h"
+#include "manager/config.h"
+
+/* Attributes, string to string (kernel.name, cpu.numcores, driver.exec …). New reference. */
+json_t *fingerprint_attributes(const struct config *config, const struct cgroup_layout *cgroup);
+
+/* The node object of GET /v1/node/:id. New reference. */
+json_t *fingerprint_node(const struct config *config, const struct cgroup_layout *cgroup,
+                         const char *node_id, json_t *attributes);

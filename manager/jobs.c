@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A job's file holds every version that still has allocations, and which those are; it is synced
+ * before a registration is acknowledged, and is all that is synced for it, however many allocations
+ * there are. Invariants: the newest version is last in the file and first in m->jobs; a change that
+ * cannot be recorded did not happen.
+ */
+#include "manager/jobs.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "manager/alloc.h"
+#include "manager/driver.h"
+#include "shared/cleanup.h"
+#include "shared/log.h"
+
+static struct job_record *job_record_new(struct job *job)
+{
+    struct job_record *record = calloc(1, sizeof(*record));
+
+    if (!record)
+        abort();
+    record->refs = 1;
+    record->job = job;
+    return record;
+}
+
+struct job_record *job_record_ref(struct job_record *record)
+{
+    record->refs++;
+    return record;
+}
+
+struct job_record *job_record_unref(struct job_record *record)
+{
+    if (!record || --record->refs)
+        return NULL;
+    job_free(record->job);
+    free(record);
+    return NULL;
+}
+
+struct job_record *manager_find_job(const struct manager *m, const char *id)
+{
+    struct job_record *record = m->jobs;
+
+    while (record && strcmp(record->job->id, id) != 0)
+        record = record->next;
+    return record;
+}
+
+/* Makes `record` the newest version of its job; the one it replaces, if any, is given back. */
+static struct job_record *link_newest(struct manager *m, struct job_record *record)
+{
+    struct job_record **at = &m->jobs, *old;
+
+    while (*at && strcmp((*at)->job->id, record->job->id) != 0)
+        at = &(*at)->next;
+    old = *at;
+    record->next = old ? old->next : NULL;
+    *at = record;
+    return old;
+}
+
+static void unlink_newest(struct manager *m, struct job_record *record, struct job_record *old)
+{
+    struct job_record **at = &m->jobs;
+
+    while (*at != record)
+        at = &(*at)->next;
+    *at = old ? old : record->next;
+}
+
+static json_t *version_to_json(const struct job_record *record)
+{
+    return json_pack("{s:I, s:b, s:I, s:I, s:I, s:o, s:[]}", "Version", (json_int_t)record->version,
+                     "Stop", record->stop, "SubmitTime", (json_int_t)record->submit_ns,
+                     "CreateIndex", (json_int_t)record->create_index, "ModifyIndex",
+                     (json_int_t)record->modify_index, "Job", job_to_json(record->job), "Allocs");
+}
+
+/* The JSON of `record` in `versions`, which is sorted by version. */
+static json_t *version_entry(json_t *versions, const struct job_record *record)
+{
+    size_t i;
+    json_t *entry;
+
+    json_array_foreach(versions, i, entry)
+    {
+        uint64_t version = (uint64_t)json_integer_value(json_object_get(entry, "Version"));
+
+        if (version == record->version)
+            return entry;
+        if (version > record->version)
+            break;
+    }
+    entry = version_to_json(record);
+    (void)json_array_insert_new(versions, i, entry);
+    return entry;
+}
+
+static json_t *job_file(const struct manager *m, const struct job_record *newest)
+{
+    json_t *versions = json_array();
+
+    (void)version_entry(versions, newest);
+    for (const struct alloc *a = m->allocs; a; a = a->next) {
+        json_t *entry;
+
+        if (strcmp(a->job->job->id, newest->job->id) != 0)
+            continue;
+        entry = version_entry(versions, a->job);
+        (void)json_array_append_new(
+            json_object_get(entry, "Allocs"),
+            json_pack("{s:s, s:s, s:i}", "ID", a->id, "Group", a->group->name, "Index", a->index));
+    }
+    return json_pack("{s:s, s:o}", "ID", newest->job->id, "Versions", versions);
+}
+
+static int save(struct manager *m, const struct job_record *newest, struct err *e)
+{
+    json_t *json = job_file(m, newest);
+    int r = store_write_job(&m->store, newest->job->id, json, e);
+
+    json_decref(json);
+    return r;
+}
+
+static int check(const struct manager *m, const struct job *job, struct err *e)
+{
+    int r = 0;
+
+    for (size_t g = 0; !r && g < job->n_groups; g++)
+        for (size_t t = 0; !r && t < job->groups[g].n_tasks; t++) {
+            r = driver_check(job->groups[g].tasks[t].driver, m->config, &m->cgroup, e);
+            if (r)
+                err_wrap(e, "task \"%s\"", job->groups[g].tasks[t].name);
+        }
+    return r;
+}
+
+static bool same_definition(const struct job *a, const struct job *b)
+{
+    json_t *x = job_to_json(a), *y = job_to_json(b);
+    bool same = json_equal(x, y);
+
+    json_decref(x);
+    json_decref(y);
+    return same;
+}
+
+static void place(struct manager *m, struct job_record *record)
+{
+    const struct job *job = record->job;
+
+    for (size_t g = 0; g < job->n_groups; g++)
+        for (int64_t i = 0; i < job->groups[g].count; i++)
+            alloc_link(alloc_new(m, record, &job->groups[g], (unsigned int)i, NULL));
+}
+
+/* Takes back a placement that could not be recorded. */
+static void unplace(struct manager *m, const struct job_record *record)
+{
+    for (struct alloc *a = m->allocs, *next; a; a = next) {
+        next = a->next;
+        if (a->job != record)
+            continue;
+        alloc_unlink(a);
+        alloc_free(a);
+    }
+}
+
+static void start_and_stop(struct manager *m, const struct job_record *newest)
+{
+    for (struct alloc *a = m->allocs; a; a = a->next) {
+        if (strcmp(a->job->job->id, newest->job->id) != 0)
+            continue;
+        if (a->job != newest || newest->stop) {
+            alloc_stop(a);
+        } else {
+            alloc_queue(a);
+            alloc_changed(a, false);
+        }
+    }
+}
+
+int manager_job_register(struct manager *m, struct job *job, struct job_record **ret_record,
+                         struct err *e)
+{
+    struct job_record *old = manager_find_job(m, job->id), *record;
+    int r = check(m, job, e);
+
+    if (r)
+        return r;
+    if (old && !old->stop && same_definition(old->job, job)) {
+        job_free(job);
+        *ret_record = old;
+        return 0;
+    }
+    record = job_record_new(job);
+    record->version = old ? old->version + 1 : 0;
+    record->submit_ns = manager_now_ns();
+    record->modify_index = ++m->index;
+    record->create_index = old ? old->create_index : record->modify_index;
+    (void)link_newest(m, record);
+    place(m, record);
+    r = save(m, record, e);
+    if (r) {
+        unplace(m, record);
+        unlink_newest(m, record, old);
+        record->job = NULL; /* the caller keeps it */
+        job_record_unref(record);
+        return r;
+    }
+    log_info("job \"%s\" version %llu registered", job->id, (unsigned long long)record->version);
+    start_and_stop(m, record);
+    job_record_unref(old);
+    *ret_record = record;
+    return 0;
+}
+
+int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)
+{
+    struct job_record *record = manager_find_job(m, job_id);
+    int r;
+
+    if (!record)
+        return err_set(e, -ENOENT, "job \"%s\" not found", job_id);
+    if (record->stop)
+        return 0;
+    record->stop = true;
+    record->modify_index = ++m->index;
+    r = save(m, record, e);
+    if (r) {
+        record->stop = false;
+        return r;
+    }
+    log_info("job \"%s\" deregistered", job_id);
+    start_and_stop(m, record);
+    return 0;
+}
+
+const char *job_record_status(const struct manager *m, const struct job_record *job)
+{
+    bool any = false;
+
+    for (const struct alloc *a = m->allocs; a; a = a->next) {
+        if (strcmp(a->job->job->id, job->job->id) != 0)
+            continue;
+        if (!alloc_is_terminal(a))
+            return "running";
+        any = true;
+    }
+    return any || job->stop ? "dead" : "pending";
+}
+
+bool jobs_active(const struct manager *m)
+{
+    for (const struct job_record *record = m->jobs; record; record = record->next)
+        if (!record->stop)
+            return true;
+    for (const struct alloc *a = m->allocs; a; a = a->next)
+        if (!a->tidy)
+            return true;
+    return false;
+}
+
+/* Loading */
+
+static void raise_index(struct manager *m, uint64_t index)
+{
+    if (index > m->index)
+        m->index = index;
+}
+
+static void load_alloc(struct manager *m, struct job_record *record, const json_t *json,
+                       bool newest)
+{
+    const char *id = json_string_value(json_object_get(json, "ID"));
+    const char *group_name = json_string_value(json_object_get(json, "Group"));
+    const struct job_group *group = group_name ? job_find_group(record->job, group_name) : NULL;
+    json_t *known = NULL;
+    struct alloc *alloc;
+
+    if (!id || strlen(id) != sizeof(alloc->id) - 1 || strchr(id, '/') || !group) {
+        log_error("job \"%s\": an allocation in its record has no valid id or group; skipped",
+                  record->job->id);
+        return;
+    }
+    alloc = alloc_new(m, record, group,
+                      (unsigned int)json_integer_value(json_object_get(json, "Index")), id);
+    if (!newest || record->stop)
+        alloc->desired = DESIRED_STOP;
+    if (store_read_alloc(&m->store, id, &known) == 0)
+        alloc_apply_json(alloc, known);
+    json_decref(known);
+    alloc->client = alloc_judge(alloc->tasks, group->n_tasks);
+    raise_index(m, alloc->modify_index);
+    alloc_link(alloc);
+}
+
+static int load_version(struct manager *m, const json_t *json, bool newest, struct err *e)
+{
+    const json_t *allocs = json_object_get(json, "Allocs");
+    struct job_record *record;
+    struct job *job;
+    int r = job_from_json(json_object_get(json, "Job"), &job, e);
+
+    if (r)
+        return r;
+    record = job_record_new(job);
+    record->version = (uint64_t)json_integer_value(json_object_get(json, "Version"));
+    record->stop = json_is_true(json_object_get(json, "Stop"));
+    record->submit_ns = (uint64_t)json_integer_value(json_object_get(json, "SubmitTime"));
+    record->create_index = (uint64_t)json_integer_value(json_object_get(json, "CreateIndex"));
+    record->modify_index = (uint64_t)json_integer_value(json_object_get(json, "ModifyIndex"));
+    raise_index(m, record->modify_index);
+    for (size_t i = 0; i < json_array_size(allocs); i++)
+        load_alloc(m, record, json_array_get(allocs, i), newest);
+    if (newest)
+        (void)link_newest(m, record);
+    else
+        job_record_unref(record); /* its allocations hold it */
+    return 0;
+}
+
+static int load_job(void *arg, const json_t *json, struct err *e)
+{
+    const json_t *versions = json_object_get(json, "Versions");
+    size_t n = json_array_size(versions);
+    int r = n ? 0 : err_set(e, -EBADMSG, "job record without versions");
+
+    /* The newest first: if that one is no good, none of the job is taken. */
+    for (size_t i = n; !r && i > 0; i--)
+        r = load_version(arg, json_array_get(versions, i - 1), i == n, e);
+    return r;
+}
+
+void jobs_load(struct manager *m)
+{
+    store_load_jobs(&m->store, load_job, m);
+}

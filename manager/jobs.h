@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Registered jobs, their versions, and the allocations that follow from them. manager.h has the
+ * operations; this is for the manager's own modules.
+ */
+#pragma once
+
+#include "manager/core.h"
+#include "manager/state.h"
+
+struct job_record *job_record_ref(struct job_record *record);
+/* NULL is fine; returns NULL. */
+struct job_record *job_record_unref(struct job_record *record);
+
+/* Reads all records: jobs, and for each the allocations with what is known of them. Nothing is
+ * started. */
+void jobs_load(struct manager *m);
+
+/* True when some job is not stopped, or some allocation not terminal. */
+bool jobs_active(const struct manager *m);

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cleat-manager: arguments and wiring only. SIGTERM and SIGINT end the manager and leave every task
+ * running, since executors are no part of it; with -dev, whose data directory is thrown away, they
+ * stop the tasks first (a second signal does not wait for that).
+ */
+#include <errno.h>
+#include <ev.h>
+#include <ftw.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "manager/api/api.h"
+#include "manager/config.h"
+#include "manager/manager.h"
+#include "shared/cleanup.h"
+#include "shared/log.h"
+
+static const char usage[] =
+    "Usage: cleat-manager [options]\n"
+    "\n"
+    "Runs and keeps tasks on this machine, and answers the HTTP API. Stays in the foreground and "
+    "logs\n"
+    "to stderr. SIGTERM ends it and leaves the tasks running; the next start finds them again.\n"
+    "\n"
+    "  -config PATH     a configuration file, or a directory of *.hcl files; may be repeated\n"
+    "  -data-dir DIR    where records and allocations live\n"
+    "  -address ADDR    unix:///PATH or http://127.0.0.1:PORT; may be repeated\n"
+    "  -dev             throw-away data directory, raw_exec enabled; tasks end with the manager\n"
+    "  -version         print the version\n"
+    "  -h, -help        print this\n"
+    "\n"
+    "Examples:\n"
+    "  cleat-manager -config /etc/cleat\n"
+    "  cleat-manager -data-dir /var/lib/cleat -address unix:///run/cleat.sock\n"
+    "  cleat-manager -dev\n";
+
+#define DEV_DIR "/tmp/cleat-dev-"
+
+enum {
+    EXIT_USAGE = 64
+};
+
+struct program {
+    struct ev_loop *loop;
+    struct config *config;
+    struct manager *manager;
+    struct api *api;
+    ev_signal term, interrupt;
+    bool ending;
+};
+
+static void replace(char **slot, const char *text)
+{
+    free(*slot);
+    *slot = strdup(text);
+    if (!*slot)
+        abort();
+}
+
+/* The first -address takes the place of the configured ones. */
+static void add_address(struct config *config, const char *address, size_t *n)
+{
+    char **list = config->addresses;
+
+    if (*n == 0)
+        for (size_t i = 0; list && list[i]; i++) {
+            free(list[i]);
+            list[i] = NULL;
+        }
+    list = reallocarray(list, *n + 2, sizeof(*list));
+    if (!list)
+        abort();
+    list[*n] = NULL;
+    replace(&list[(*n)++], address);
+    list[*n] = NULL;
+    config->addresses = list;
+}
+
+static int set_data_dir(struct config *config, const char *dir, struct err *e)
+{
+    autofree char *cwd = NULL;
+    char *absolute;
+
+    if (dir[0] == '/') {
+        replace(&config->data_dir, dir);
+        return 0;
+    }
+    cwd = get_current_dir_name();
+    if (!cwd || asprintf(&absolute, "%s/%s", cwd, dir) < 0)
+        return err_sys(e, -errno, "find the directory -data-dir %s", dir);
+    free(config->data_dir);
+    config->data_dir = absolute;
+    return 0;
+}
+
+static int make_data_dir(struct config *config, struct err *e)
+{
+    char dir[] = DEV_DIR "XXXXXX";
+
+    if (!mkdtemp(dir) || chmod(dir, 0755) < 0)
+        return err_sys(e, -errno, "make a data directory in /tmp");
+    replace(&config->data_dir, dir);
+    return 0;
+}
+
+/* Command line after files: what is given by hand wins, in whatever order it stands. */
+static int configure(int argc, char **argv, struct config *config, struct err *e)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"data-dir", required_argument, NULL, 'd'},
+                                            {"address", required_argument, NULL, 'a'},
+                                            {"dev", no_argument, NULL, 'D'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    const char *data_dir = NULL;
+    size_t n_addresses = 0;
+    bool dev = false;
+    int c, r = 0;
+
+    for (int pass = 0; !r && pass < 2; pass++) {
+        optind = 1;
+        while (!r && (c = getopt_long_only(argc, argv, "h", options, NULL)) != -1) {
+            if (c == '?')
+                return -EINVAL;
+            if (c == 'h' || c == 'v') {
+                (void)fputs(c == 'h' ? usage : "cleat-manager " CLEAT_VERSION "\n", stdout);
+                exit(0);
+            }
+            dev |= c == 'D';
+            if (c == 'd')
+                data_dir = optarg;
+            if (c == 'c' && pass == 0)
+                r = config_load(config, optarg, e);
+            if (c == 'a' && pass == 1)
+                add_address(config, optarg, &n_addresses);
+        }
+    }
+    if (!r && optind < argc)
+        r = err_set(e, -EINVAL, "unexpected argument \"%s\"; options start with a dash",
+                    argv[optind]);
+    if (!r && dev)
+        config->dev = config->raw_exec_enabled = true;
+    if (!r && data_dir)
+        return set_data_dir(config, data_dir, e);
+    return !r && dev ? make_data_dir(config, e) : r;
+}
+
+static void on_all_stopped(void *arg)
+{
+    struct program *p = arg;
+
+    ev_break(p->loop, EVBREAK_ALL);
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
+{
+    struct program *p = w->data;
+
+    (void)revents;
+    if (p->config->dev && !p->ending) {
+        p->ending = true;
+        log_info("%s: stopping the tasks", strsignal(w->signum));
+        manager_stop_all(p->manager, on_all_stopped, p);
+        return;
+    }
+    log_info("%s: the manager ends, tasks run on", strsignal(w->signum));
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    (void)remove(path);
+    return 0;
+}
+
+static int run(struct program *p, struct err *e)
+{
+    int r;
+
+    log_set_level(p->config->log_level);
+    r = manager_new(p->loop, p->config, &p->manager, e);
+    if (!r)
+        r = api_new(p->loop, p->manager, p->config, &p->api, e);
+    if (r)
+        return r;
+    ev_signal_init(&p->term, on_signal, SIGTERM);
+    ev_signal_init(&p->interrupt, on_signal, SIGINT);
+    p->term.data = p->interrupt.data = p;
+    ev_signal_start(p->loop, &p->term);
+    ev_signal_start(p->loop, &p->interrupt);
+    log_info("cleat-manager " CLEAT_VERSION " on %s, node %s", p->config->data_dir,
+             manager_node_id(p->manager));
+    ev_run(p->loop, 0);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct program p = {0};
+    struct err e = ERR_INIT;
+    int r = config_new(&p.config, &e);
+
+    if (!r)
+        r = configure(argc, argv, p.config, &e);
+    if (r) {
+        if (e.code)
+            (void)fprintf(stderr, "cleat-manager: %s\n", e.text);
+        (void)fputs("Try cleat-manager -h.\n", stderr);
+        config_free(p.config);
+        return EXIT_USAGE;
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    /* Not the default loop: that one waits for every child of the process. */
+    p.loop = ev_loop_new(EVFLAG_AUTO);
+    if (!p.loop)
+        abort();
+    r = run(&p, &e);
+    if (r)
+        log_error("%s", e.text);
+    api_free(p.api);
+    manager_free(p.manager);
+    ev_loop_destroy(p.loop);
+    if (p.ending && strncmp(p.config->data_dir, DEV_DIR, strlen(DEV_DIR)) == 0)
+        (void)nftw(p.config->data_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    config_free(p.config);
+    return r ? 1 : 0;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Wires the parts together, and owns the two watchers all allocations share: the flusher, which
+ * does what follows from changes once per turn of the loop, and the starter, which starts one
+ * allocation per turn so that a job of a thousand does not keep the API waiting. Order at the
+ * start: lock and records; clear up what belongs to none; attach to what lives; only then does
+ * anything new start.
+ */
+#include "manager/manager.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "manager/alloc.h"
+#include "manager/core.h"
+#include "manager/fingerprint.h"
+#include "manager/jobs.h"
+#include "manager/reap.h"
+#include "manager/task.h"
+#include "manager/task_handle.h"
+#include "shared/cleanup.h"
+#include "shared/log.h"
+
+uint64_t manager_now_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void finish_stop_all(struct manager *m)
+{
+    void (*done)(void *arg) = m->stop_all_done;
+
+    if (!done || jobs_active(m))
+        return;
+    m->stop_all_done = NULL;
+    log_info("everything is stopped");
+    done(m->stop_all_arg);
+}
+
+static void flush_all(struct manager *m)
+{
+    while (m->dirty) {
+        struct alloc *alloc = m->dirty;
+
+        m->dirty = alloc->next_dirty;
+        alloc->dirty = false;
+        alloc_flush(alloc);
+    }
+}
+
+static void on_turn(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+    struct manager *m = container_of(w, struct manager, flusher);
+
+    (void)loop;
+    (void)revents;
+    flush_all(m);
+    finish_stop_all(m);
+}
+
+static void on_idle(struct ev_loop *loop, ev_idle *w, int revents)
+{
+    struct manager *m = container_of(w, struct manager, starter);
+    struct alloc *alloc = m->to_start;
+
+    (void)revents;
+    if (!alloc) {
+        ev_idle_stop(loop, w);
+        return;
+    }
+    m->to_start = alloc->next_queued;
+    if (!m->to_start)
+        m->to_start_end = &m->to_start;
+    alloc->queued = false;
+    for (size_t i = 0; i < alloc->group->n_tasks; i++)
+        task_start(&alloc->tasks[i]);
+}
+
+static void adopt_all(struct manager *m)
+{
+    size_t n = 0;
+
+    for (struct alloc *alloc = m->allocs; alloc; alloc = alloc->next) {
+        if (alloc->tidy)
+            continue;
+        for (size_t i = 0; i < alloc->group->n_tasks; i++) {
+            if (alloc->tasks[i].phase == TASK_PHASE_DONE)
+                continue;
+            task_adopt(&alloc->tasks[i]);
+            n += alloc->tasks[i].phase == TASK_PHASE_SUPERVISED;
+        }
+        alloc_changed(alloc, false);
+    }
+    if (n)
+        log_info("attached to %zu running tasks", n);
+}
+
+static int open_state(struct manager *m, struct err *e)
+{
+    int r = procid_boot_id(m->boot_id);
+
+    if (r)
+        return err_sys(e, r, "read the boot id from /proc");
+    r = store_open(&m->store, m->config->data_dir, e);
+    if (r)
+        return r;
+    cgroup_layout_init(&m->cgroup, m->config->cgroup_parent, m->store.node_id);
+    if (m->cgroup.reason)
+        log_warn("tasks run without cgroups: %s", m->cgroup.reason);
+    m->attributes = fingerprint_attributes(m->config, &m->cgroup);
+    return 0;
+}
+
+int manager_new(struct ev_loop *loop, const struct config *config, struct manager **ret_manager,
+                struct err *e)
+{
+    struct manager *m = calloc(1, sizeof(*m));
+    int r;
+
+    if (!m)
+        return err_sys(e, -ENOMEM, "start the manager");
+    m->loop = loop;
+    m->config = config;
+    m->store = (struct store)STORE_INIT;
+    m->cgroup.version = "";
+    m->allocs_end = &m->allocs;
+    m->to_start_end = &m->to_start;
+    ev_prepare_init(&m->flusher, on_turn);
+    ev_idle_init(&m->starter, on_idle);
+    ev_set_priority(&m->starter,
+                    EV_MAXPRI); /* busy API clients must not keep tasks from starting */
+    r = open_state(m, e);
+    if (r) {
+        manager_free(m);
+        return r;
+    }
+    task_handle_raise_limit();
+    ev_prepare_start(loop, &m->flusher);
+    jobs_load(m);
+    reap_leftovers(m);
+    adopt_all(m);
+    *ret_manager = m;
+    return 0;
+}
+
+static bool has_executors(const struct manager *m)
+{
+    for (const struct alloc *alloc = m->allocs; alloc; alloc = alloc->next)
+        for (size_t i = 0; i < alloc->group->n_tasks; i++)
+            if (alloc->tasks[i].handle)
+                return true;
+    return false;
+}
+
+struct manager *manager_free(struct manager *m)
+{
+    if (!m)
+        return NULL;
+    ev_prepare_stop(m->loop, &m->flusher);
+    ev_idle_stop(m->loop, &m->starter);
+    flush_all(m);
+    if (!has_executors(m)) /* one between two attempts has no leaf in there, but wants the place */
+        cgroup_layout_remove(&m->cgroup);
+    while (m->allocs) {
+        struct alloc *alloc = m->allocs;
+
+        m->allocs = alloc->next;
+        alloc_free(alloc);
+    }
+    while (m->jobs) {
+        struct job_record *record = m->jobs;
+
+        m->jobs = record->next;
+        job_record_unref(record);
+    }
+    json_decref(m->attributes);
+    cgroup_layout_deinit(&m->cgroup);
+    store_close(&m->store);
+    free(m);
+    return NULL;
+}
+
+void manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg)
+{
+    m->stop_all_done = done;
+    m->stop_all_arg = arg;
+    for (struct job_record *record = m->jobs; record; record = record->next) {
+        struct err e;
+
+        if (manager_job_deregister(m, record->job->id, &e))
+            log_error("stop job \"%s\": %s", record->job->id, e.text);
+    }
+}
+
+struct job_record *manager_jobs(const struct manager *m)
+{
+    return m->jobs;
+}
+
+struct alloc *manager_allocs(const struct manager *m)
+{
+    return m->allocs;
+}
+
+struct alloc *manager_find_alloc(const struct manager *m, const char *id)
+{
+    struct alloc *alloc = m->allocs;
+
+    while (alloc && strcmp(alloc->id, id) != 0)
+        alloc = alloc->next;
+    return alloc;
+}
+
+json_t *manager_node_json(const struct manager *m)
+{
+    return fingerprint_node(m->config, &m->cgroup, m->store.node_id, m->attributes);
+}
+
+const char *manager_node_id(const struct manager *m)
+{
+    return m->store.node_id;
+}
+
+const struct config *manager_config(const struct manager *m)
+{
+    return m->config;
+}
+
+struct ev_loop *manager_loop(const struct manager *m)
+{
+    return m->loop;
+}
+
+const char *const *manager_damaged(const struct manager *m, size_t *ret_n)
+{
+    *ret_n = m->store.n_damaged;
+    return (const char *const *)m->store.damaged;
+}
+
+void manager_on_change(struct manager *m, void (*cb)(void *arg, struct alloc *alloc), void *arg)
+{
+    m->on_change = cb;
+    m->on_change_arg = arg;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Only three places are looked at, each of them this node's alone: state/tasks/ of the data
+ * directory (executors, found by the lock they hold), this node's directories in the cgroup trees,
+ * and mounts below allocs/ of the data directory. Odd case: the record of a job was damaged and set
+ * aside. Its allocations have records of their own, so they are left alone: killing what a person
+ * may still want to save is worse than leaving it.
+ */
+#include "manager/reap.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "manager/alloc.h"
+#include "manager/allocdir.h"
+#include "manager/task_handle.h"
+#include "shared/cleanup.h"
+#include "shared/log.h"
+#include "shared/proto/wire.h"
+#include "shared/sys.h"
+
+/* True when something of the allocation may be alive or wanted. */
+static bool is_wanted(void *arg, const char *id)
+{
+    const struct manager *m = arg;
+    const struct alloc *alloc = manager_find_alloc(m, id);
+
+    return alloc ? !alloc->tidy : store_has_alloc(&m->store, id);
+}
+
+/* A leaf is "<alloc id>.<task>.<attempt>"; other names are not executors' and are left alone. */
+static bool is_leaf_wanted(void *arg, const char *leaf)
+{
+    char id[37];
+
+    if (strlen(leaf) < sizeof(id) || leaf[sizeof(id) - 1] != '.')
+        return true;
+    memcpy(id, leaf, sizeof(id) - 1);
+    id[sizeof(id) - 1] = '\0';
+    return is_wanted(arg, id);
+}
+
+/* Kills the executor that holds the lock in `dir`; its pidfd is taken before the lock is looked at
+ * again, so that it is that process and no other. */
+static void kill_executor(const char *dir)
+{
+    pid_t pid = task_handle_find(dir);
+    autofd int pidfd = pid ? sys_pidfd_open(pid, 0) : -1;
+
+    if (pidfd < 0 || task_handle_find(dir) != pid)
+        return;
+    log_warn("executor %d of %s belongs to no record: killed", pid, dir);
+    (void)sys_pidfd_send_signal(pidfd, SIGKILL);
+}
+
+static void remove_state(int alloc_fd, const char *task)
+{
+    static const char *const files[] = {WIRE_SPEC, WIRE_STATUS, WIRE_CTL, WIRE_EVT,
+                                        WIRE_SPEC ".tmp"};
+    autofd int fd = openat(alloc_fd, task, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    for (size_t i = 0; fd >= 0 && i < ARRAY_LEN(files); i++)
+        (void)unlinkat(fd, files[i], 0);
+    (void)unlinkat(alloc_fd, task, AT_REMOVEDIR);
+}
+
+static void reap_alloc_state(const struct manager *m, const char *id)
+{
+    char path[PATH_MAX];
+    autodir DIR *dir = NULL;
+    struct dirent *entry;
+
+    store_task_dir(&m->store, id, NULL, path, sizeof(path));
+    dir = opendir(path);
+    while (dir && (entry = readdir(dir))) {
+        char task_dir[PATH_MAX];
+
+        if (entry->d_name[0] == '.')
+            continue;
+        store_task_dir(&m->store, id, entry->d_name, task_dir, sizeof(task_dir));
+        kill_executor(task_dir);
+        remove_state(dirfd(dir), entry->d_name);
+    }
+    (void)rmdir(path);
+}
+
+/* The final records must be on disk before the executors' own ones go: one sync for all. */
+static void reap_state(struct manager *m)
+{
+    autofd int fd = openat(m->store.state_fd, "tasks", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+    bool synced = false;
+
+    if (!dir)
+        return;
+    (void)take_fd(&fd);
+    while ((entry = readdir(dir))) {
+        if (entry->d_name[0] == '.' || is_wanted(m, entry->d_name))
+            continue;
+        if (!synced)
+            (void)syncfs(m->store.state_fd);
+        synced = true;
+        reap_alloc_state(m, entry->d_name);
+    }
+}
+
+void reap_leftovers(struct manager *m)
+{
+    char allocs[PATH_MAX];
+
+    reap_state(m);
+    cgroup_layout_reap(&m->cgroup, is_leaf_wanted, m);
+    (void)snprintf(allocs, sizeof(allocs), "%s/allocs", m->config->data_dir);
+    allocdir_unmount_others(allocs, is_wanted, m);
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opened once, closed when the manager ends. Invariants: no record is read or written by two
+ * managers (the lock, a POSIX one, so that the holder can be named); a record that cannot be read
+ * is renamed to <name>.damaged and stops nothing else.
+ */
+#include "manager/store.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shared/cleanup.h"
+#include "shared/log.h"
+#include "shared/statefile.h"
+
+enum {
+    RECORD_VERSION = 1,
+    RECORD_MAX = 64 << 20,
+    NODE_ID_VERSION = 1,
+    NAME_LENGTH_MAX = 240, /* leaves room for ".damaged" and ".tmp" */
+};
+
+#define NODE_ID_FILE "node-id"
+
+void uuid_make(char ret_id[37])
+{
+    unsigned char b[16];
+    ssize_t n = getrandom(b, sizeof(b), 0);
+
+    assert(n == sizeof(b));
+    b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+    b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+    (void)snprintf(ret_id, 37,
+                   "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
+                   b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
+                   b[14], b[15]);
+}
+
+/* Escapes what a file name may not hold as %XX; dots too, so that no id looks like one of our
+ * suffixes. */
+static int escape_id(const char *id, char *buf, size_t size)
+{
+    size_t used = 0;
+
+    for (const char *p = id; *p; p++) {
+        bool plain = isalnum((unsigned char)*p) || *p == '-' || *p == '_';
+
+        if (used + 4 > size)
+            return -ENAMETOOLONG;
+        used +=
+            (size_t)snprintf(buf + used, size - used, plain ? "%c" : "%%%02X", (unsigned char)*p);
+    }
+    return used ? 0 : -EINVAL;
+}
+
+static int make_dir(int parent, const char *name, mode_t mode)
+{
+    int fd;
+
+    if (mkdirat(parent, name, mode) < 0 && errno != EEXIST)
+        return -errno;
+    fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static int make_parents(const char *path)
+{
+    char buf[PATH_MAX];
+
+    if (snprintf(buf, sizeof(buf), "%s", path) >= (int)sizeof(buf))
+        return -ENAMETOOLONG;
+    for (char *p = buf + 1; (p = strchr(p, '/')); p++) {
+        *p = '\0';
+        if (mkdir(buf, 0755) < 0 && errno != EEXIST)
+            return -errno;
+        *p = '/';
+    }
+    return 0;
+}
+
+static int take_lock(struct store *store, struct err *e)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    store->lock_fd = openat(store->state_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->lock_fd < 0)
+        return err_sys(e, -errno, "open %s/state/lock", store->data_dir);
+    if (fcntl(store->lock_fd, F_SETLK, &lock) == 0)
+        return 0;
+    if (errno != EAGAIN && errno != EACCES)
+        return err_sys(e, -errno, "lock %s/state/lock", store->data_dir);
+    lock.l_pid = 0;
+    (void)fcntl(store->lock_fd, F_GETLK, &lock);
+    return err_set(
+        e, -EBUSY,
+        "data directory %s is in use by another manager (pid %d); stop that one, or give "
+        "this one its own -data-dir",
+        store->data_dir, lock.l_pid);
+}
+
+static int load_node_id(struct store *store, struct err *e)
+{
+    autofree char *id = NULL;
+    uint32_t version;
+    size_t size;
+    int r = statefile_read(store->state_fd, NODE_ID_FILE, 64, &version, &id, &size, e);
+
+    if (!r && size == sizeof(store->node_id) - 1) {
+        memcpy(store->node_id, id, sizeof(store->node_id));
+        return 0;
+    }
+    if (r && r != -ENOENT && r != -EBADMSG)
+        return r;
+    uuid_make(store->node_id);
+    return statefile_write(store->state_fd, NODE_ID_FILE, NODE_ID_VERSION, store->node_id,
+                           strlen(store->node_id), e);
+}
+
+static int open_dirs(struct store *store)
+{
+    autofd int data_fd = -1, allocs_fd = -1, tasks_fd = -1;
+    int r = make_parents(store->data_dir);
+
+    if (r)
+        return r;
+    if ((data_fd = make_dir(AT_FDCWD, store->data_dir, 0755)) < 0)
+        return data_fd;
+    /* Tasks of any user pass through allocs/; they need no list of it. */
+    if ((allocs_fd = make_dir(data_fd, "allocs", 0711)) < 0)
+        return allocs_fd;
+    if ((store->state_fd = make_dir(data_fd, "state", 0700)) < 0)
+        return store->state_fd;
+    if ((store->jobs_fd = make_dir(store->state_fd, "jobs", 0700)) < 0)
+        return store->jobs_fd;
+    if ((store->allocs_fd = make_dir(store->state_fd, "allocs", 0700)) < 0)
+        return store->allocs_fd;
+    tasks_fd = make_dir(store->state_fd, "tasks", 0700);
+    return tasks_fd < 0 ? tasks_fd : 0;
+}
+
+int store_open(struct store *store, const char *data_dir, struct err *e)
+{
+    int r;
+
+    *store = (struct store)STORE_INIT;
+    store->data_dir = strdup(data_dir);
+    if (!store->data_dir)
+        return err_sys(e, -ENOMEM, "open data directory %s", data_dir);
+    r = open_dirs(store);
+    if (r)
+        err_sys(e, r, "make the data directory %s (it must be writable; see -data-dir)", data_dir);
+    if (!r)
+        r = take_lock(store, e);
+    if (!r)
+        r = load_node_id(store, e);
+    if (r)
+        store_close(store);
+    return r;
+}
+
+void store_close(struct store *store)
+{
+    close_fd(&store->state_fd);
+    close_fd(&store->jobs_fd);
+    close_fd(&store->allocs_fd);
+    close_fd(&store->lock_fd);
+    for (size_t i = 0; i < store->n_damaged; i++)
+        free(store->damaged[i]);
+    free(store->damaged);
+    free(store->data_dir);
+    *store = (struct store)STORE_INIT;
+}
+
+typedef int statefile_write_fn(int, const char *, uint32_t, const char *, size_t, struct err *);
+
+static int write_json(int dirfd, const char *name, const json_t *json, statefile_write_fn *write_fn,
+                      struct err *e)
+{
+    autofree char *text = json_dumps(json, JSON_COMPACT);
+
+    if (!text)
+        return err_sys(e, -ENOMEM, "write record %s", name);
+    return write_fn(dirfd, name, RECORD_VERSION, text, strlen(text), e);
+}
+
+int store_write_job(struct store *store, const char *id, const json_t *json, struct err *e)
+{
+    char name[NAME_LENGTH_MAX];
+    int r = escape_id(id, name, sizeof(name));
+
+    if (r)
+        return err_sys(e, r, "make a file name of job id \"%.40s\"", id);
+    r = write_json(store->jobs_fd, name, json, statefile_write, e);
+    if (r)
+        err_wrap(e, "record job \"%.100s\" in %s", id, store->data_dir);
+    return r;
+}
+
+int store_write_alloc(struct store *store, const char *id, const json_t *json, struct err *e)
+{
+    return write_json(store->allocs_fd, id, json, statefile_write_unsynced, e);
+}
+
+static void set_aside(struct store *store, int dirfd, const char *dir, const char *name,
+                      const struct err *why)
+{
+    char **grown = reallocarray(store->damaged, store->n_damaged + 1, sizeof(*grown));
+    struct err e;
+
+    assert(grown);
+    store->damaged = grown;
+    if (statefile_set_aside(dirfd, name, &e)) {
+        log_error("%s: %s; it could not be set aside: %s", name, why->text, e.text);
+        return;
+    }
+    if (asprintf(&grown[store->n_damaged], "%s/state/%s/%s.damaged", store->data_dir, dir, name) <
+        0)
+        abort();
+    log_error("%s; kept as %s", why->text, grown[store->n_damaged]);
+    store->n_damaged++;
+}
+
+static int read_json(int dirfd, const char *name, json_t **ret_json, struct err *e)
+{
+    autofree char *text = NULL;
+    json_error_t error;
+    uint32_t version;
+    size_t size;
+    int r = statefile_read(dirfd, name, RECORD_MAX, &version, &text, &size, e);
+
+    if (r)
+        return r;
+    if (version > RECORD_VERSION)
+        return err_set(e, -EBADMSG, "record \"%s\" has format %u; this release knows %d", name,
+                       version, RECORD_VERSION);
+    *ret_json = json_loadb(text, size, 0, &error);
+    if (!*ret_json)
+        return err_set(e, -EBADMSG, "record \"%s\": %s", name, error.text);
+    return 0;
+}
+
+int store_read_alloc(struct store *store, const char *id, json_t **ret_json)
+{
+    struct err e;
+    int r = read_json(store->allocs_fd, id, ret_json, &e);
+
+    if (r && r != -ENOENT)
+        set_aside(store, store->allocs_fd, "allocs", id, &e);
+    return r;
+}
+
+bool store_has_alloc(const struct store *store, const char *id)
+{
+    return faccessat(store->allocs_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+void store_remove_alloc(struct store *store, const char *id)
+{
+    if (unlinkat(store->allocs_fd, id, 0) < 0 && errno != ENOENT)
+        log_warn("alloc %s: remove its record: %s", id, strerror(errno));
+}
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+    size_t n = strlen(name), k = strlen(suffix);
+
+    return n >= k && strcmp(name + n - k, suffix) == 0;
+}
+
+static void load_job(struct store *store, const char *name,
+                     int (*each)(void *arg, const json_t *json, struct err *e), void *arg)
+{
+    json_t *json = NULL;
+    struct err e = ERR_INIT;
+    int r = read_json(store->jobs_fd, name, &json, &e);
+
+    if (!r)
+        r = each(arg, json, &e);
+    if (r)
+        set_aside(store, store->jobs_fd, "jobs", name, &e);
+    json_decref(json);
+}
+
+void store_load_jobs(struct store *store, int (*each)(void *arg, const json_t *json, struct err *e),
+                     void *arg)
+{
+    autofd int fd = openat(store->jobs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+
+    if (!dir) {
+        log_error("list %s/state/jobs: %s", store->data_dir, strerror(errno));
+        return;
+    }
+    (void)take_fd(&fd);
+    while ((entry = readdir(dir)))
+        if (entry->d_name[0] != '.' && !has_suffix(entry->d_name, ".tmp") &&
+            !has_suffix(entry->d_name, ".damaged"))
+            load_job(store, entry->d_name, each, arg);
+}
+
+void store_task_dir(const struct store *store, const char *alloc_id, const char *task, char *buf,
+                    size_t size)
+{
+    (void)snprintf(buf, size, "%s/state/tasks/%s%s%s", store->data_dir, alloc_id, task ? "/" : "",
+                   task ? task : "");
+}
+
+int store_make_task_dir(const struct store *store, const char *alloc_id, const char *task)
+{
+    char path[PATH_MAX];
+
+    store_task_dir(store, alloc_id, NULL, path, sizeof(path));
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return -errno;
+    store_task_dir(store, alloc_id, task, path, sizeof(path));
+    return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}

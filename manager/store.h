@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The manager's records on disk, in <data_dir>/state (mode 0700):
+ *   lock             held while a manager runs
+ *   node-id          this node's id, made on the first start
+ *   jobs/<id>        one job, all versions that still have allocations (id escaped)
+ *   allocs/<id>      one allocation: what its tasks went through
+ *   tasks/<id>/<task>  what manager and executor share (shared/proto/wire.h)
+ * Payloads are JSON. A job's file is the truth about which allocations are to exist, and is synced
+ * before the job is acknowledged; an allocation's file only adds what happened, and is not synced.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shared/err.h"
+
+struct store {
+    char *data_dir;
+    int state_fd;
+    int jobs_fd;
+    int allocs_fd;
+    int lock_fd;
+    char node_id[37];
+    char **damaged; /* paths, n_damaged of them */
+    size_t n_damaged;
+};
+
+#define STORE_INIT                                                                                 \
+    {                                                                                              \
+        .state_fd = -1, .jobs_fd = -1, .allocs_fd = -1, .lock_fd = -1                              \
+    }
+
+/* Makes what is missing, takes the lock, reads or makes the node id. -EBUSY: another manager holds
+ * the directory (the text names its pid). */
+int store_open(struct store *store, const char *data_dir, struct err *e);
+void store_close(struct store *store);
+
+/* Synced. -ENAMETOOLONG, -ENOSPC, -EROFS …; the old content stays then. */
+int store_write_job(struct store *store, const char *id, const json_t *json, struct err *e);
+
+/* Not synced. */
+int store_write_alloc(struct store *store, const char *id, const json_t *json, struct err *e);
+
+/* -ENOENT. A damaged record is set aside, logged and listed, and is -EBADMSG. */
+int store_read_alloc(struct store *store, const char *id, json_t **ret_json);
+bool store_has_alloc(const struct store *store, const char *id);
+void store_remove_alloc(struct store *store, const char *id);
+
+/* Calls `each` for every readable job record; those it refuses (negative) are set aside too. */
+void store_load_jobs(struct store *store, int (*each)(void *arg, const json_t *json, struct err *e),
+                     void *arg);
+
+/* <data_dir>/state/tasks/<alloc>/<task>; `task` NULL: the allocation's directory. */
+void store_task_dir(const struct store *store, const char *alloc_id, const char *task, char *buf,
+                    size_t size);
+/* Makes it. Negative errno. */
+int store_make_task_dir(const struct store *store, const char *alloc_id, const char *task);
+
+/* A random (version 4) UUID, lower case. */
+void uuid_make(char ret_id[37]);

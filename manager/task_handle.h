@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The live link to one executor (shared/proto/wire.h): its pidfd, its event pipe, and commands to
+ * it. It tells task.c that the record changed and that the executor is gone; the record is the
+ * truth, the pipe only says when to read it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "manager/state.h"
+#include "shared/err.h"
+#include "shared/proto/status.h"
+
+/* Starts an executor on the state directory `dir`, which holds the spec. */
+int task_handle_spawn(struct task *task, const char *dir, struct err *e);
+
+/* Attaches to the executor that holds the lock in `dir`. -ESRCH: there is none. */
+int task_handle_attach(struct task *task, const char *dir, struct err *e);
+
+/* NULL is fine; returns NULL. The executor runs on. */
+struct task_handle *task_handle_free(struct task_handle *handle);
+
+/* Asks for the stop sequence, at once or when the executor answers. Idempotent. */
+void task_handle_stop(struct task_handle *handle, bool fail, const char *reason);
+
+bool task_handle_is_stopping(const struct task_handle *handle);
+
+/* Raises this process's limit of descriptors, of which each task takes two. Executors, and so the
+ * tasks, keep the limit from before. To be called once, before the first spawn. */
+void task_handle_raise_limit(void);
+
+/* The executor that holds the lock in `dir`; 0 when there is none. */
+pid_t task_handle_find(const char *dir);
+
+/* The newest record in `dir`. -ENOENT, -ENODATA: there is none. */
+int task_handle_read_record(const char *dir, struct task_status *ret_status);
+
+/* Makes sure that no executor starts on `dir` any more, one that was forked but does not hold the
+ * lock yet included. -EBUSY: one holds the lock. */
+int task_handle_retire(const char *dir);

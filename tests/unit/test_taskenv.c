@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "manager/taskenv.h"
+#include "shared/cleanup.h"
+
+static char *const host_env[] = {"PATH=/host/bin",
+                                 "LANG=C",
+                                 "OWN=host",
+                                 "NOMAD_TASK_NAME=host",
+                                 "AWS_SECRET_ACCESS_KEY=x",
+                                 "MY_LICENSE=x",
+                                 "VAULT_TOKEN=x",
+                                 "BYTES=\xff\xfe",
+                                 "no-equals",
+                                 NULL};
+
+struct fixture {
+    struct config config;
+    struct job job;
+    struct job_record record;
+    struct job_group group;
+    struct job_task def;
+    struct alloc alloc;
+    struct task task;
+    struct taskenv_input in;
+    struct taskenv env;
+    json_t *attributes;
+    struct bag bag;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    f->config = (struct config){.name = "host1",
+                                .datacenter = "dc1",
+                                .region = "global",
+                                .cgroup_parent = "cleat",
+                                .meta = json_pack("{s:s}", "rack", "r7")};
+    f->job = (struct job){.id = "jid",
+                          .name = "jname",
+                          .namespace_ = "default",
+                          .meta = json_pack("{s:s, s:s}", "both", "job", "a-b", "dash")};
+    f->record.job = &f->job;
+    f->group = (struct job_group){.name = "web", .meta = json_pack("{s:s}", "both", "group")};
+    f->def = (struct job_task){.name = "srv",
+                               .resources = {.cpu_mhz = 250, .memory_mb = 64},
+                               .meta = json_pack("{s:s}", "on", "${attr.kernel.name}"),
+                               .env = json_pack("{s:s, s:s, s:s}", "OWN", "task", "DIR",
+                                                "${NOMAD_TASK_DIR}/x", "SEES", "${OWN}")};
+    strcpy(f->alloc.id, "01234567-89ab-4cde-8f01-23456789abcd");
+    f->alloc.name = "jname.web[3]";
+    f->alloc.index = 3;
+    f->alloc.job = &f->record;
+    f->alloc.group = &f->group;
+    f->task = (struct task){.alloc = &f->alloc, .def = &f->def};
+    f->attributes = json_pack("{s:s}", "kernel.name", "linux");
+    f->in = (struct taskenv_input){&f->config, "node-1", f->attributes, &f->task,
+                                   "/alloc",   "/local", "/secrets",    host_env};
+    taskenv_init(&f->env, &f->in);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    taskenv_deinit(&f->env);
+    bag_clear(&f->bag);
+    json_decref(f->config.meta);
+    json_decref(f->job.meta);
+    json_decref(f->group.meta);
+    json_decref(f->def.meta);
+    json_decref(f->def.env);
+    json_decref(f->attributes);
+    free(f);
+    return 0;
+}
+
+static void test_variables(void **state)
+{
+    static const char *const expected[][2] = {
+        {"NOMAD_ALLOC_DIR", "/alloc"},
+        {"NOMAD_TASK_DIR", "/local"},
+        {"NOMAD_SECRETS_DIR", "/secrets"},
+        {"NOMAD_MEMORY_LIMIT", "64"},
+        {"NOMAD_CPU_LIMIT", "250"},
+        {"NOMAD_ALLOC_ID", "01234567-89ab-4cde-8f01-23456789abcd"},
+        {"NOMAD_SHORT_ALLOC_ID", "01234567"},
+        {"NOMAD_ALLOC_NAME", "jname.web[3]"},
+        {"NOMAD_ALLOC_INDEX", "3"},
+        {"NOMAD_TASK_NAME", "srv"},
+        {"NOMAD_GROUP_NAME", "web"},
+        {"NOMAD_JOB_ID", "jid"},
+        {"NOMAD_JOB_NAME", "jname"},
+        {"NOMAD_NAMESPACE", "default"},
+        {"NOMAD_REGION", "global"},
+        {"NOMAD_DC", "dc1"},
+        {"NOMAD_META_both", "group"},
+        {"NOMAD_META_BOTH", "group"},
+        {"NOMAD_META_a_b", "dash"},
+        {"NOMAD_META_A_B", "dash"},
+        {"NOMAD_META_on", "linux"},
+        {"PATH", "/host/bin"},
+        {"BYTES", "\xff\xfe"},
+        {"OWN", "task"},
+        {"DIR", "/local/x"},
+        {"SEES", "host"},
+    };
+    static const char *const absent[] = {"AWS_SECRET_ACCESS_KEY", "MY_LICENSE", "VAULT_TOKEN",
+                                         "no-equals", "NOMAD_TOKEN"};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+        assert_non_null(taskenv_get(&f->env, expected[i][0]));
+        assert_string_equal(taskenv_get(&f->env, expected[i][0]), expected[i][1]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(absent); i++)
+        assert_null(taskenv_get(&f->env, absent[i]));
+}
+
+static void test_expansion(void **state)
+{
+    static const char *const cases[][2] = {
+        {"", ""},
+        {"plain $PATH {x}", "plain $PATH {x}"},
+        {"${NOMAD_TASK_NAME}", "srv"},
+        {"<${NOMAD_JOB_ID}${NOMAD_DC}>", "<jiddc1>"},
+        {"${env[\"OWN\"]}", "task"},
+        {"${attr.kernel.name}-${meta.rack}", "linux-r7"},
+        {"${node.unique.id} ${node.unique.name} ${node.datacenter} ${node.region} ${node.class}",
+         "node-1 host1 dc1 global "},
+        {"${unknown} ${attr.none} ${meta.none} ${node.none}",
+         "${unknown} ${attr.none} ${meta.none} ${node.none}"},
+        {"$${NOMAD_DC} ${NOMAD_DC", "${NOMAD_DC} ${NOMAD_DC"},
+        {"${${NOMAD_DC}}", "${dc1}"},
+        {"$$${}", "$${}"},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_string_equal(taskenv_expand(&f->env, cases[i][0], &f->bag), cases[i][1]);
+}
+
+static void test_defaults_give_way_to_the_task(void **state)
+{
+    struct fixture *f = *state;
+
+    taskenv_default(&f->env, "OWN", "default");
+    taskenv_default(&f->env, "LANG", "default");
+    assert_string_equal(taskenv_get(&f->env, "OWN"), "task");
+    assert_string_equal(taskenv_get(&f->env, "LANG"), "default");
+}
+
+static void test_list(void **state)
+{
+    struct fixture *f = *state;
+    char **list = taskenv_list(&f->env, &f->bag);
+    bool seen = false;
+    size_t n = 0;
+
+    for (; list[n]; n++)
+        seen |= strcmp(list[n], "DIR=/local/x") == 0;
+    assert_true(seen);
+    assert_int_equal(n, json_object_size(f->env.vars));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_variables, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_expansion, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_defaults_give_way_to_the_task, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_list, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
