@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "executor/memory.h"
 #include "executor/report.h"
 #include "shared/cleanup.h"
 #include "shared/sys.h"
@@ -65,6 +66,7 @@ __attribute__((noreturn)) static void stub_init(struct plan *plan)
      * for. */
     if (dup2(report_fd, 3) < 0 || sys_close_range(4, ~0U, 0) < 0 || sys_close_range(0, 2, 0) < 0)
         _exit(CHILD_FAILED);
+    memory_shed();
     do {
         pid = waitpid(-1, &report.value, 0);
     } while (pid != task && (pid > 0 || errno == EINTR));

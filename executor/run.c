@@ -217,14 +217,14 @@ static int isolate(struct options *o, struct err *e)
 
 static void defaults(struct options *o)
 {
-    *o = (struct options){
-        .spec = {.alloc_id = "run",
-                 .task = "task",
-                 .log_dir = "",
-                 .logs = {.max_files = 10, .max_file_size = 10 << 20, .disabled = true},
-                 .kill_signal = SIGINT,
-                 .kill_timeout_ns = 5000000000,
-                 .restart = {.interval_ns = UINT64_MAX, .delay_ns = 1000000000}},
+    o->spec = (struct exec_spec){
+        .alloc_id = "run",
+        .task = "task",
+        .log_dir = "",
+        .logs = {.max_files = 10, .max_file_size = 10 << 20, .disabled = true},
+        .kill_signal = SIGINT,
+        .kill_timeout_ns = 5000000000,
+        .restart = {.interval_ns = UINT64_MAX, .delay_ns = 1000000000},
     };
 }
 
@@ -323,8 +323,8 @@ int run_main(int argc, char **argv)
 {
     char base[] = "/tmp/cleat-run.XXXXXX";
     bool fresh_root, made = false;
+    static struct options o; /* untouched parts cost no memory there, on the stack they would */
     struct err e = ERR_INIT;
-    struct options o;
     int r;
 
     defaults(&o);

@@ -26,6 +26,7 @@
 #include "executor/control.h"
 #include "executor/launch.h"
 #include "executor/lifecycle.h"
+#include "executor/memory.h"
 #include "executor/plan.h"
 #include "executor/pump.h"
 #include "executor/record.h"
@@ -210,6 +211,7 @@ static void task_started(struct supervisor *s, pid_t pid)
     (void)procid_start_time(pid, &st->pid_start); /* -ESRCH: dead again already */
     st->started_ns = clock_ns(CLOCK_REALTIME);
     feed(s, (struct life_input){.event = LIFE_EV_STARTED});
+    memory_trim();
 }
 
 static void report_failed(struct supervisor *s, const struct report *report)

@@ -292,24 +292,39 @@ int fields_unpack(const msgpack_object *map, const struct field *fields, void *b
     return 0;
 }
 
-int fields_decode(const char *data, size_t size, const struct field *fields, void *base,
-                  msgpack_zone *zone, struct err *e)
+static int parse(const char *data, size_t size, msgpack_zone *parsed, msgpack_object *map,
+                 struct err *e)
 {
-    msgpack_object map;
     size_t used = 0;
 
     if (!msgpack_counts_fit(data, size))
         return err_set(e, -EBADMSG, "message: more elements announced than there are");
-    switch (msgpack_unpack(data, size, &used, zone, &map)) {
+    switch (msgpack_unpack(data, size, &used, parsed, map)) {
     case MSGPACK_UNPACK_SUCCESS:
         if (used == size)
-            return fields_unpack(&map, fields, base, zone, e);
+            return 0;
         return err_set(e, -EBADMSG, "message: %zu bytes behind its end", size - used);
     case MSGPACK_UNPACK_NOMEM_ERROR:
         return err_sys(e, -ENOMEM, "message");
     default:
         return err_set(e, -EBADMSG, "message: not msgpack, or cut short");
     }
+}
+
+int fields_decode(const char *data, size_t size, const struct field *fields, void *base,
+                  msgpack_zone *zone, struct err *e)
+{
+    msgpack_zone parsed; /* the tree of objects is several times as large as what is kept of it */
+    msgpack_object map;
+    int r;
+
+    if (!msgpack_zone_init(&parsed, 4096))
+        return err_sys(e, -ENOMEM, "message");
+    r = parse(data, size, &parsed, &map, e);
+    if (!r)
+        r = fields_unpack(&map, fields, base, zone, e);
+    msgpack_zone_destroy(&parsed);
+    return r;
 }
 
 int fixed_buf_write(void *buf, const char *data, size_t size)

@@ -55,7 +55,7 @@ int fields_pack(msgpack_packer *pk, const struct field *fields, const void *base
 int fields_unpack(const msgpack_object *map, const struct field *fields, void *base,
                   msgpack_zone *zone, struct err *e);
 
-/* Parses exactly one map in `data` and unpacks it. `zone` holds the parse as well. */
+/* Parses exactly one map in `data` and unpacks it. */
 int fields_decode(const char *data, size_t size, const struct field *fields, void *base,
                   msgpack_zone *zone, struct err *e);
 

@@ -126,7 +126,6 @@ int status_decode(const char *slot, size_t size, struct task_status *ret_status,
     const char *payload = slot + sizeof(struct slot_header);
     struct task_status status = {0};
     struct slot_header header;
-    msgpack_zone zone;
     int r;
 
     if (size < sizeof(header))
@@ -136,10 +135,7 @@ int status_decode(const char *slot, size_t size, struct task_status *ret_status,
         return err_set(e, -EBADMSG, "status slot: empty or foreign");
     if ((uint32_t)crc32(0, (const Bytef *)payload, header.size) != header.crc)
         return err_set(e, -EBADMSG, "status slot: checksum does not match");
-    if (!msgpack_zone_init(&zone, 4096))
-        return err_sys(e, -ENOMEM, "status slot");
-    r = fields_decode(payload, header.size, status_fields, &status, &zone, e);
-    msgpack_zone_destroy(&zone);
+    r = fields_decode(payload, header.size, status_fields, &status, NULL, e);
     if (!r)
         *ret_status = status;
     return r;

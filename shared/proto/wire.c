@@ -93,23 +93,10 @@ int wire_frame(const char *data, size_t size, const char **ret_payload, size_t *
     return 0;
 }
 
-static int decode(const char *payload, size_t size, const struct field *fields, void *msg,
-                  struct err *e)
-{
-    msgpack_zone zone;
-    int r;
-
-    if (!msgpack_zone_init(&zone, 1024))
-        return err_sys(e, -ENOMEM, "message");
-    r = fields_decode(payload, size, fields, msg, &zone, e);
-    msgpack_zone_destroy(&zone);
-    return r;
-}
-
 int ctl_decode(const char *payload, size_t size, struct ctl_msg *ret_msg, struct err *e)
 {
     struct ctl_wire wire = {0};
-    int r = decode(payload, size, ctl_fields, &wire, e);
+    int r = fields_decode(payload, size, ctl_fields, &wire, NULL, e);
 
     if (r < 0)
         return r;
@@ -124,7 +111,7 @@ int ctl_decode(const char *payload, size_t size, struct ctl_msg *ret_msg, struct
 int evt_decode(const char *payload, size_t size, struct evt_msg *ret_msg, struct err *e)
 {
     struct evt_wire wire = {0};
-    int r = decode(payload, size, evt_fields, &wire, e);
+    int r = fields_decode(payload, size, evt_fields, &wire, NULL, e);
 
     if (r < 0)
         return r;

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * madvise(2) with MADV_DONTNEED drops private anonymous pages; they read as zero when touched
+ * again. A range with holes gives ENOMEM after everything mapped in it was dropped, so the ends may
+ * be generous.
+ *
+ * After a fork parent and child share pages until one writes; the pages the executor writes later
+ * would stay behind in the stub init as private copies for ever. So the stub drops them first.
+ */
+#include "executor/memory.h"
+
+#include <malloc.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+    PAGE = 4096,
+    STACK_REACH = 256 * 1024
+};
+
+extern char __data_start,
+    _end; /* of the linker, see ld(1); -z now keeps the GOT out of this range */
+
+static uintptr_t page_down(uintptr_t at)
+{
+    return at & ~(uintptr_t)(PAGE - 1);
+}
+
+static void drop(uintptr_t from, uintptr_t to)
+{
+    if (from < to)
+        (void)madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+void memory_trim(void)
+{
+    uintptr_t frame = page_down((uintptr_t)__builtin_frame_address(0));
+
+    (void)malloc_trim(0);
+    drop(frame - STACK_REACH, frame - PAGE); /* the page below may hold the frames of madvise(2) */
+}
+
+#ifdef __SANITIZE_ADDRESS__
+void memory_shed(void)
+{
+    /* The sanitizer keeps its own state in that memory and wants it in every function. */
+}
+#else
+__attribute__((no_stack_protector)) void memory_shed(void)
+{
+    uintptr_t frame = page_down((uintptr_t)__builtin_frame_address(0));
+    uintptr_t data = page_down((uintptr_t)&__data_start + PAGE - 1);
+    uintptr_t data_end = page_down((uintptr_t)&_end + PAGE - 1);
+
+    drop(data_end, (uintptr_t)sbrk(0)); /* the heap, with thread-local storage in its first page */
+    drop(data, data_end);
+    drop(frame - STACK_REACH, frame);
+    drop(frame + 2 * PAGE, frame + STACK_REACH);
+}
+#endif
