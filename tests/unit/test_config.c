@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "manager/config.h"
+#include "shared/cleanup.h"
+
+static char dir[] = "/tmp/cleat-config-XXXXXX";
+
+static int make_dir(void **state)
+{
+    (void)state;
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    char path[128];
+    autoclose FILE *file = NULL;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+    file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+}
+
+static void remove_file(const char *name)
+{
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    return rmdir(dir);
+}
+
+static struct config *new_config(void)
+{
+    struct config *config = NULL;
+
+    assert_int_equal(config_new(&config, NULL), 0);
+    return config;
+}
+
+/* Loads `text` as a file over `config`. */
+static int load(struct config *config, const char *text, struct err *e)
+{
+    char path[128];
+    int r;
+
+    write_file("one.hcl", text);
+    (void)snprintf(path, sizeof(path), "%s/one.hcl", dir);
+    r = config_load(config, path, e);
+    remove_file("one.hcl");
+    return r;
+}
+
+static void must_load(struct config *config, const char *text)
+{
+    struct err e = ERR_INIT;
+
+    if (load(config, text, &e) < 0)
+        fail_msg("%s\n%s", text, e.text);
+}
+
+static void test_defaults(void **state)
+{
+    struct config *config = new_config();
+    char name[256];
+
+    (void)state;
+    assert_int_equal(gethostname(name, sizeof(name)), 0);
+    assert_string_equal(config->data_dir, "/var/lib/cleat");
+    assert_string_equal(config->addresses[0], "unix:///run/cleat/cleat.sock");
+    assert_null(config->addresses[1]);
+    assert_string_equal(config->name, name);
+    assert_string_equal(config->datacenter, "dc1");
+    assert_string_equal(config->region, "global");
+    assert_string_equal(config->cgroup_parent, "cleat");
+    assert_string_equal(strrchr(config->executor, '/'), "/cleat-executor");
+    assert_int_equal(config->executor[0], '/');
+    assert_false(config->raw_exec_enabled);
+    assert_false(config->dev);
+    assert_int_equal(config->log_level, LOG_LEVEL_INFO);
+    assert_int_equal(config->n_chroot_env, 9);
+    assert_string_equal(config->chroot_env[0].source, "/bin");
+    assert_string_equal(config->chroot_env[0].target, "/bin");
+    assert_true(config->max_kill_timeout_ns == 30000000000ULL);
+    assert_int_equal(json_object_size(config->meta), 0);
+    must_load(config, "");
+    assert_string_equal(config->data_dir, "/var/lib/cleat");
+    assert_int_equal(config->n_chroot_env, 9);
+    assert_null(config_free(config));
+    assert_null(config_free(NULL));
+}
+
+static void test_everything(void **state)
+{
+    struct config *config = new_config();
+
+    (void)state;
+    must_load(config,
+              "data_dir = \"/d\"\nname = \"n\"\ndatacenter = \"dc2\"\nregion = \"r\"\n"
+              "executor = \"/x/e\"\nlog_level = \"DEBUG\"\n"
+              "addresses = [\"unix:///s\", \"http://127.0.0.1:4646\"]\n"
+              "client {\n  enabled = true\n  chroot_env { \"/a\" = \"/b\"\n \"/c\" = \"/d\" }\n"
+              "  meta { k = 1 }\n  max_kill_timeout = \"1m\"\n  cgroup_parent = \"p/q\"\n}\n"
+              "plugin \"raw_exec\" {\n  config {\n    enabled = true\n  }\n}\n"
+              "plugin exec { config {} }\n");
+    assert_string_equal(config->data_dir, "/d");
+    assert_string_equal(config->name, "n");
+    assert_string_equal(config->datacenter, "dc2");
+    assert_string_equal(config->region, "r");
+    assert_string_equal(config->executor, "/x/e");
+    assert_int_equal(config->log_level, LOG_LEVEL_DEBUG);
+    assert_string_equal(config->addresses[1], "http://127.0.0.1:4646");
+    assert_null(config->addresses[2]);
+    assert_int_equal(config->n_chroot_env, 2);
+    assert_string_equal(config->chroot_env[1].source, "/c");
+    assert_string_equal(config->chroot_env[1].target, "/d");
+    assert_true(config->max_kill_timeout_ns == 60000000000ULL);
+    assert_string_equal(config->cgroup_parent, "p/q");
+    assert_true(config->raw_exec_enabled);
+
+    must_load(config, "client { meta { l = 2 } }");
+    assert_string_equal(json_string_value(json_object_get(config->meta, "k")), "1");
+    assert_string_equal(json_string_value(json_object_get(config->meta, "l")), "2");
+    assert_true(config->raw_exec_enabled);
+    assert_int_equal(config->n_chroot_env, 2);
+    must_load(config, "plugin \"raw_exec\" { config { enabled = false } }");
+    assert_false(config->raw_exec_enabled);
+    must_load(config, "client { options { \"driver.raw_exec.enable\" = \"1\" } }");
+    assert_true(config->raw_exec_enabled);
+    must_load(config, "client { options = { \"driver.raw_exec.enable\" = \"0\" } }");
+    assert_false(config->raw_exec_enabled);
+    (void)config_free(config);
+}
+
+static void test_directory(void **state)
+{
+    struct config *config = new_config();
+    struct err e = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(config_load(config, dir, &e), -ENOENT);
+    write_file("20.hcl", "name = \"second\"\nregion = \"kept\"\n");
+    write_file("10.hcl", "name = \"first\"\nregion = \"lost\"\n");
+    write_file("30.txt", "name = \"no\"\n");
+    write_file(".hidden.hcl", "name = \"no\"\n");
+    assert_int_equal(config_load(config, dir, &e), 0);
+    assert_string_equal(config->name, "second");
+    assert_string_equal(config->region, "kept");
+    remove_file("10.hcl");
+    remove_file("20.hcl");
+    remove_file("30.txt");
+    remove_file(".hidden.hcl");
+    assert_int_equal(config_load(config, "/nonexistent/x.hcl", &e), -ENOENT);
+    assert_non_null(strstr(e.text, "/nonexistent/x.hcl"));
+    (void)config_free(config);
+}
+
+static void test_refusals(void **state)
+{
+    static const struct {
+        const char *text;
+        int code;
+        const char *message;
+    } cases[] = {
+        {"datadir = \"/x\"", -EINVAL,
+         "one.hcl:1:1: unknown attribute \"datadir\" in a configuration; "
+         "did you mean \"data_dir\"?"},
+        {"data_dir = \"x\"", -EINVAL, "\"data_dir\" must be an absolute path"},
+        {"log_level = \"loud\"", -EINVAL, "\"log_level\" is \"debug\""},
+        {"addresses = [\"tcp://x\"]", -EINVAL, "\"tcp://x\" is no address"},
+        {"addresses { http = \"0.0.0.0\" }", -EINVAL,
+         "\"addresses\" is an attribute; write addresses ="},
+        {"ports { http = 4646 }", -ENOTSUP, "\"ports\" is known to Nomad"},
+        {"server { enabled = true }", -ENOTSUP, "\"server\" is known to Nomad"},
+        {"client \"x\" { }", -EINVAL, "\"client\" takes no name"},
+        {"client { enabled = false }", -EINVAL, "the manager is always a client"},
+        {"client { host_volume \"v\" { } }", -ENOTSUP, "\"host_volume\" is known to Nomad"},
+        {"client { cgroup_parent = \"../x\" }", -EINVAL, "\"cgroup_parent\" is a path below"},
+        {"client { cgroup_parent = \"/x\" }", -EINVAL, "\"cgroup_parent\" is a path below"},
+        {"client { chroot_env { \"/a\" = \"b\" } }", -EINVAL, "not \"/a\" to \"b\""},
+        {"client { chroot_env { \"/a\" = \"/b/..\" } }", -EINVAL, "not \"/a\" to \"/b/..\""},
+        {"client { chroot_env = { \"/a\" = \"/b\", \"/c\" = \"/b\" } }", -EINVAL,
+         "two sources at \"/b\""},
+        {"client { options { \"docker.cleanup.image\" = \"false\" } }", -ENOTSUP,
+         "the option \"docker.cleanup.image\" is known to Nomad"},
+        {"client { options { \"nope\" = \"1\" } }", -EINVAL, "unknown option \"nope\""},
+        {"client { max_kill_timeout = \"x\" }", -EINVAL, "\"max_kill_timeout\" must be a duration"},
+        {"plugin \"docker\" { config { endpoint = \"x\" } }", -ENOTSUP,
+         "the plugin \"docker\" is known"},
+        {"plugin \"nspawn\" { config { enabled = true } }", -ENOTSUP,
+         "the plugin \"nspawn\" is known"},
+        {"plugin \"rawexec\" { }", -EINVAL,
+         "unknown plugin \"rawexec\"; did you mean \"raw_exec\"?"},
+        {"plugin { }", -EINVAL, "\"plugin\" takes exactly one name"},
+        {"plugin \"raw_exec\" { config { enable = true } }", -EINVAL,
+         "one.hcl:1:30: unknown attribute \"enable\" in a config block of the plugin raw_exec; did "
+         "you mean \"enabled\"?"},
+        {"plugin \"raw_exec\" { config { enabled = 1 } }", -EINVAL,
+         "\"enabled\" must be true or false"},
+        {"plugin \"raw_exec\" { config { no_cgroups = true } }", -ENOTSUP, "\"no_cgroups\""},
+        {"plugin \"exec\" { config { no_pivot_root = true } }", -ENOTSUP, "\"no_pivot_root\""},
+        {"plugin \"exec\" { }\nplugin \"exec\" { }", -EINVAL,
+         "one.hcl:2:1: there is a plugin \"exec\""},
+        {"name = \"lost\"\nregion = 1 2", -EINVAL, "one.hcl:2:12: "},
+    };
+    struct config *config = new_config();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err e = ERR_INIT;
+        int r = load(config, cases[i].text, &e);
+
+        if (r != cases[i].code || !strstr(e.text, cases[i].message))
+            fail_msg("%s\ngave %d: %s", cases[i].text, r, e.text);
+    }
+    assert_string_not_equal(config->name, "lost");
+    (void)config_free(config);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_directory),
+        cmocka_unit_test(test_refusals),
+    };
+
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
