@@ -55,7 +55,7 @@ static void begin_or_go_on_losing(struct pump *p, int error, size_t bytes)
     bool begins = p->lost_now == 0;
 
     p->lost_now += bytes;
-    writer_drop(&p->writer, bytes);
+    *p->lost_bytes += bytes; /* not the writer's own count: that begins anew with each open */
     if (begins || error != p->loss_error) {
         p->loss_error = error;
         p->on_loss(p, error, p->lost_now);
@@ -71,6 +71,12 @@ static void end_loss(struct pump *p)
     p->on_loss(p, 0, lost);
 }
 
+static int open_segment(struct pump *p)
+{
+    return writer_open(&p->writer, p->log_dir, p->name, p->limits->max_file_size,
+                       p->limits->max_files, NULL);
+}
+
 /* Writes `size` bytes; returns how many stay for the next round (a line's start, only when `more`).
  * What cannot be written is dropped and counted. */
 static size_t put(struct pump *p, const char *data, size_t size, bool more)
@@ -79,8 +85,7 @@ static size_t put(struct pump *p, const char *data, size_t size, bool more)
     ssize_t r = 0;
 
     if (p->writer.fd < 0)
-        r = writer_open(&p->writer, p->log_dir, p->name, p->limits->max_file_size,
-                        p->limits->max_files, NULL);
+        r = open_segment(p);
     if (r == 0)
         r = writer_write(&p->writer, data, size, more, &done);
     if (r < 0) {
@@ -171,12 +176,14 @@ static void on_readable(struct ev_loop *loop, struct ev_io *w, int revents)
 }
 
 void pump_init(struct pump *p, struct ev_loop *loop, int log_dir, const char *name,
-               const struct spec_logs *limits, pump_loss_cb *on_loss, void *arg)
+               const struct spec_logs *limits, uint64_t *lost_bytes, pump_loss_cb *on_loss,
+               void *arg)
 {
     *p = (struct pump){.loop = loop,
                        .fd = -1,
                        .writer = LOG_WRITER_INIT,
                        .limits = limits,
+                       .lost_bytes = lost_bytes,
                        .log_dir = log_dir,
                        .on_loss = on_loss,
                        .arg = arg};
@@ -200,6 +207,10 @@ int pump_attach(struct pump *p, uid_t uid, gid_t gid, int *ret_write_fd, struct 
         close_fd(&ends[1]);
         return r;
     }
+    /* People and shippers look for the file before the first line. That it cannot be made is seen,
+     * and counted, when there is something to write. */
+    if (p->writer.fd < 0)
+        (void)open_segment(p);
     p->fd = ends[0];
     ev_io_set(&p->readable, p->fd, EV_READ);
     ev_io_start(p->loop, &p->readable);

@@ -34,7 +34,8 @@ struct pump {
     char name[SEGMENT_NAME_MAX - 20];
     char *buf;   /* PUMP_LARGE bytes while under load, else NULL */
     size_t held; /* bytes at the front of buf not yet written: the start of a line near a cut */
-    uint64_t lost_now; /* bytes dropped in the present loss; 0: all is well */
+    uint64_t lost_now;    /* bytes dropped in the present loss; 0: all is well */
+    uint64_t *lost_bytes; /* the owner's count of all bytes ever dropped, added to at once */
     int loss_error;
     pump_loss_cb *on_loss;
     void *arg; /* the owner's */
@@ -47,7 +48,8 @@ enum {
 
 /* Prepares a pump writing `name`.N in `log_dir`. Opens nothing yet. */
 void pump_init(struct pump *p, struct ev_loop *loop, int log_dir, const char *name,
-               const struct spec_logs *limits, pump_loss_cb *on_loss, void *arg);
+               const struct spec_logs *limits, uint64_t *lost_bytes, pump_loss_cb *on_loss,
+               void *arg);
 
 /* Makes a pipe, keeps its read end (non-blocking) and starts reading. *ret_write_fd (CLOEXEC, the
  * caller closes it) is for the task; it belongs to `uid`:`gid` so that /dev/stdout can be opened

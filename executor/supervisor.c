@@ -106,8 +106,6 @@ static void on_loss(struct pump *p, int error, uint64_t lost)
 {
     struct supervisor *s = p->arg;
 
-    s->record.status.log_lost_bytes =
-        s->pumps[STREAM_STDOUT].writer.lost + s->pumps[STREAM_STDERR].writer.lost;
     if (error)
         commit(s, TASK_EVENT_LOG_LOST, 0, 0,
                "cannot write %s: %s; output is dropped until it can be written", p->name,
@@ -367,8 +365,6 @@ static void begin_clearing(struct supervisor *s)
 
 static void finish(struct supervisor *s)
 {
-    s->record.status.state = TASK_STATE_DEAD;
-    s->record.status.failed = s->life.failed;
     record_commit(&s->record, NULL, true);
 }
 
@@ -441,7 +437,9 @@ static void feed(struct supervisor *s, struct life_input in)
     in.now_ns = clock_ns(CLOCK_MONOTONIC);
     in.random = (uint32_t)(in.now_ns / 1000); /* spreads restarts apart, nothing more */
     life_step(&s->life, s->spec, &in, &out);
+    /* Both before the notes are recorded: a record that says "dead" must be right about failure. */
     s->record.status.state = life_task_state(s->life.state);
+    s->record.status.failed = s->life.failed;
     take_notes(s, &out);
     act(s, &out);
 }
@@ -506,7 +504,8 @@ static int open_log_dir(struct supervisor *s, struct err *e)
         char name[SEGMENT_NAME_MAX];
 
         (void)snprintf(name, sizeof(name), "%s%s", s->spec->task, suffixes[i]);
-        pump_init(&s->pumps[i], s->loop, s->log_dir, name, &s->spec->logs, on_loss, s);
+        pump_init(&s->pumps[i], s->loop, s->log_dir, name, &s->spec->logs,
+                  &s->record.status.log_lost_bytes, on_loss, s);
     }
     return 0;
 }

@@ -255,7 +255,7 @@ class Manager:
         """Stops every task, then the manager."""
         if not self.alive():
             self.start()
-        self.cli("system", "stop-all")
+        self.call("PUT", "/v1/system/stop-all")
         self.terminate()
 
 

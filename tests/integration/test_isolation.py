@@ -140,9 +140,9 @@ def test_masked_kernel_files(manager):
         simple("cat:/proc/kcore", "print:after kcore", "ls:/sys/firmware",
                "write:/proc/sysrq-trigger", User="root")
     )  # fmt: skip
-    assert output.startswith("after kcore\n")
-    assert "entry=" not in output
-    assert "write /proc/sysrq-trigger=EROFS" in output
+    kcore, _, rest = output.partition("after kcore\n")
+    assert kcore in ("", "cat /proc/kcore=ENOENT\n")
+    assert rest in ("write /proc/sysrq-trigger=EROFS\n", "write /proc/sysrq-trigger=ENOENT\n")
 
 
 def test_private_pid_namespace(manager):
@@ -159,15 +159,6 @@ def test_private_pid_namespace(manager):
         assert records.namespace(pid, kind) != records.namespace("self", kind), kind
     for kind in ("net", "user", "uts"):
         assert records.namespace(pid, kind) == records.namespace("self", kind), kind
-
-
-def test_namespaces_of_the_host_on_request(manager):
-    job = simple("pause")
-    job["TaskGroups"][0]["Tasks"][0]["Config"].update(pid_mode="host", ipc_mode="host")
-    pid = manager.wait_running(manager.run_one(job))
-    for kind in ("pid", "ipc"):
-        assert records.namespace(pid, kind) == records.namespace("self", kind), kind
-    assert records.namespace(pid, "mnt") != records.namespace("self", "mnt")
 
 
 @pytest.mark.parametrize("driver", ["exec", "raw_exec"])

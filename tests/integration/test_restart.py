@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 import records
-from harness import kill_hard, wait_for
+from harness import kill_hard
 from jobs import MS, SECOND, restart, simple
 
 
@@ -112,11 +112,3 @@ def test_newest_ten_events_are_kept(manager):
     state = manager.wait_client(alloc_id, "failed")["TaskStates"]["t"]
     assert len(state["Events"]) == 10 and kinds(state)[-1] == "Not Restarting"
     assert state["Restarts"] == 8
-
-
-def test_restart_through_the_api_does_not_count(manager):
-    alloc_id = manager.run_one(simple("pause", policy=restart(0)))
-    first = manager.wait_running(alloc_id)
-    manager.call("PUT", f"/v1/client/allocation/{alloc_id}/restart", {"TaskName": "t"})
-    wait_for(lambda: manager.task(alloc_id).get("Pid") not in (None, 0, first), "a new process")
-    assert manager.alloc(alloc_id)["ClientStatus"] == "running"

@@ -141,12 +141,3 @@ def test_stop_all(manager):
     manager.cli("system", "stop-all")
     for alloc_id in ids:
         assert manager.task(alloc_id)["State"] == "dead"
-
-
-def test_signal_through_the_api(manager):
-    alloc_id = manager.run_one(simple("handle:USR1", "print:ready", "pause", "pause"))
-    wait_for(lambda: manager.output(alloc_id), "the task to be ready")
-    manager.call("PUT", f"/v1/client/allocation/{alloc_id}/signal",
-                 {"Signal": "SIGUSR1", "Task": "t"})  # fmt: skip
-    wait_for(lambda: "caught=USR1" in manager.output(alloc_id), "the signal to arrive")
-    manager.wait_event(alloc_id, "Signaling")
