@@ -9,6 +9,7 @@
 #include "manager/manager.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,6 +23,8 @@
 #include "manager/task_handle.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
+
+#define TRIM_AFTER_S 2.0
 
 uint64_t manager_now_ns(void)
 {
@@ -57,10 +60,24 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int revents)
 {
     struct manager *m = container_of(w, struct manager, flusher);
 
-    (void)loop;
     (void)revents;
     flush_all(m);
     finish_stop_all(m);
+    if (!m->trimmed && !ev_is_active(&m->trimmer)) {
+        ev_timer_set(&m->trimmer, TRIM_AFTER_S, 0);
+        ev_timer_start(loop, &m->trimmer);
+    }
+    m->trimmed = false;
+}
+
+/* Answers about many allocations take megabytes for a moment, and leave holes the allocator keeps.
+ */
+static void on_trim(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    (void)loop;
+    (void)revents;
+    (void)malloc_trim(0);
+    container_of(w, struct manager, trimmer)->trimmed = true;
 }
 
 static void on_idle(struct ev_loop *loop, ev_idle *w, int revents)
@@ -131,6 +148,7 @@ int manager_new(struct ev_loop *loop, const struct config *config, struct manage
     m->allocs_end = &m->allocs;
     m->to_start_end = &m->to_start;
     ev_prepare_init(&m->flusher, on_turn);
+    ev_timer_init(&m->trimmer, on_trim, TRIM_AFTER_S, 0);
     ev_idle_init(&m->starter, on_idle);
     ev_set_priority(&m->starter,
                     EV_MAXPRI); /* busy API clients must not keep tasks from starting */
@@ -162,6 +180,7 @@ struct manager *manager_free(struct manager *m)
     if (!m)
         return NULL;
     ev_prepare_stop(m->loop, &m->flusher);
+    ev_timer_stop(m->loop, &m->trimmer);
     ev_idle_stop(m->loop, &m->starter);
     flush_all(m);
     if (!has_executors(m)) /* one between two attempts has no leaf in there, but wants the place */
