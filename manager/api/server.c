@@ -8,10 +8,10 @@
  * LWS_CALLBACK_HTTP (headers), HTTP_BODY*, HTTP_BODY_COMPLETION, then HTTP_WRITEABLE whenever all
  * that was written before is on its way; CLOSED_HTTP ends an exchange at any point.
  *
- * Limits: CONNECTIONS_MAX connections; HEADER_MAX bytes of header (libwebsockets drops the
- * connection above it); REQUEST_BODY_MAX of body; per connection, one piece of a reply is in
- * memory, and the next is made only when the client took that one. A client that stops reading
- * holds its connection and nothing more.
+ * Limits: CONNECTIONS_MAX connections; HEADER_MAX bytes of header (above it, and
+ * for %00 in the URL, libwebsockets drops the connection without a word); REQUEST_BODY_MAX of body;
+ * per connection, one piece of a reply is in memory, and the next is made only when the client took
+ * that one. A client that stops reading holds its connection and nothing more.
  *
  * A loopback port can be reached by web pages through the user's browser: requests over TCP that
  * carry an Origin, or a Host that is no loopback name, are refused.
@@ -39,6 +39,9 @@ enum {
     CHUNK_HEAD = 16, /* room for the length line in front of a chunk */
     CHUNK_TAIL = 2,
     PIECE_MAX = 64 << 10,
+    /* A body that is too large is read and thrown away up to here, since many clients look at the
+     * reply only after they have sent all. */
+    BODY_IGNORED_MAX = 64 << 20,
 };
 
 struct exchange {
@@ -215,7 +218,8 @@ static enum http_method method_of(int lws_method)
     }
 }
 
-/* Copies header `token`, NULL when it is absent. The caller frees. */
+/* Copies header `token` (or one fragment of it, from 0), NULL when it is absent. The caller frees.
+ * A NUL in it ends it. */
 static char *copy_header(struct lws *wsi, enum lws_token_indexes token, int fragment)
 {
     int size = fragment < 0 ? lws_hdr_total_length(wsi, token)
@@ -230,25 +234,27 @@ static char *copy_header(struct lws *wsi, enum lws_token_indexes token, int frag
     return text;
 }
 
-/* False: too many. */
-static bool read_params(struct exchange *x)
+/* What is wrong with the parameters, or NULL. */
+static const char *read_params(struct exchange *x)
 {
     struct request *r = &x->request;
     char *text;
 
     for (int i = 0; (text = copy_header(x->wsi, WSI_TOKEN_HTTP_URI_ARGS, i)); i++) {
+        int size = lws_hdr_fragment_length(x->wsi, WSI_TOKEN_HTTP_URI_ARGS, i);
         char *value = strchr(text, '=');
 
-        if (r->n_params == REQUEST_PARAMS_MAX) {
+        if (r->n_params == REQUEST_PARAMS_MAX || strlen(text) < (size_t)size) {
             free(text);
-            return false;
+            return r->n_params == REQUEST_PARAMS_MAX ? "too many parameters"
+                                                     : "a parameter contains a NUL";
         }
         r->params[r->n_params++] =
             (struct request_param){.name = text, .value = strdup(value ? value + 1 : "")};
         if (value)
             *value = '\0';
     }
-    return true;
+    return NULL;
 }
 
 static bool host_is_loopback(const char *host)
@@ -292,6 +298,36 @@ static struct exchange *exchange_new(struct server *s, struct lws *wsi, const ch
     return x;
 }
 
+static const char too_large[] = "the body is larger than 1 MiB";
+
+/* Acts on the Content-Length, if there is one. */
+static int expect_body(struct exchange *x, const char *length)
+{
+    char *end = NULL;
+    unsigned long long size = length ? strtoull(length, &end, 10) : 0;
+
+    if (length && (*end || *length == '-'))
+        return reply_and_close(x, 400, "Content-Length is no number");
+    if (size > BODY_IGNORED_MAX)
+        return reply_and_close(x, 413, too_large);
+    if (!size) {
+        /* Without a length libwebsockets waits for a body after PUT and POST. */
+        x->close_after = !length && x->request.method == HTTP_PUT;
+        return dispatch(x);
+    }
+    x->body_expected = size;
+    if (size <= REQUEST_BODY_MAX && !(x->request.body = malloc(size + 1)))
+        return -1;
+    return 0;
+}
+
+static int on_body_complete(struct exchange *x)
+{
+    if (!x || x->replying)
+        return 0;
+    return x->request.body ? dispatch(x) : reply_and_close(x, 413, too_large);
+}
+
 static int on_headers(struct server *s, struct lws *wsi, struct session *session, const char *path)
 {
     struct exchange *x;
@@ -306,34 +342,19 @@ static int on_headers(struct server *s, struct lws *wsi, struct session *session
         return reply_and_close(x, 405, "Invalid method");
     if (from_web_page(wsi))
         return reply_and_close(x, 403, "requests from web pages, or for another host, are refused");
-    if (!read_params(x))
-        return reply_and_close(x, 400, "too many parameters");
+    const char *wrong = read_params(x);
+    if (wrong)
+        return reply_and_close(x, 400, wrong);
     if (encoding)
         return reply_and_close(x, 411, "send the body with a Content-Length");
-    if (length) {
-        char *end;
-        unsigned long long size = strtoull(length, &end, 10);
-
-        if (*end || *length == '-')
-            return reply_and_close(x, 400, "Content-Length is no number");
-        if (size > REQUEST_BODY_MAX)
-            return reply_and_close(x, 413, "the body is larger than 1 MiB");
-        x->body_expected = size;
-    }
-    if (!x->body_expected) {
-        /* Without a length libwebsockets waits for a body after PUT and POST. */
-        x->close_after = !length && x->request.method == HTTP_PUT;
-        return dispatch(x);
-    }
-    x->request.body = malloc(x->body_expected + 1);
-    return x->request.body ? 0 : -1;
+    return expect_body(x, length);
 }
 
 static int on_body(struct exchange *x, const char *data, size_t size)
 {
     struct request *r = &x->request;
 
-    if (x->replying || !r->body) /* refused already */
+    if (x->replying || !r->body) /* refused, or to be */
         return 0;
     if (size > x->body_expected - r->body_size)
         return -1;
@@ -432,9 +453,7 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     case LWS_CALLBACK_HTTP_BODY:
         return session->exchange ? on_body(session->exchange, in, len) : 0;
     case LWS_CALLBACK_HTTP_BODY_COMPLETION:
-        if (!session->exchange || session->exchange->replying)
-            return 0;
-        return dispatch(session->exchange);
+        return on_body_complete(session->exchange);
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return on_writable(session);
     case LWS_CALLBACK_CLOSED_HTTP:
