@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cleat alloc status, logs, fs.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/cleanup.h"
+#include "tools/cleat/cli.h"
+#include "tools/cleat/http.h"
+#include "tools/cleat/ids.h"
+#include "tools/cleat/output.h"
+
+static int status_list(const struct cli *cli)
+{
+    json_t *allocs = NULL;
+    int r = http_get(cli, &allocs, "/v1/allocations");
+
+    if (r)
+        return r;
+    if (cli->json)
+        print_json(allocs);
+    else if (json_array_size(allocs))
+        print_alloc_table(allocs);
+    else
+        (void)puts("No allocations");
+    json_decref(allocs);
+    return CLI_OK;
+}
+
+static void print_alloc(const json_t *alloc)
+{
+    char created[TIME_TEXT], modified[TIME_TEXT], version[24];
+
+    (void)snprintf(version, sizeof(version), "%lld", (long long)get_int(alloc, "JobVersion"));
+    print_pairs(
+        (const char *const[]){
+            "ID", get_text(alloc, "ID"), "Name", get_text(alloc, "Name"), "Job",
+            get_text(alloc, "JobID"), "Version", version, "Group", get_text(alloc, "TaskGroup"),
+            "Desired", get_text(alloc, "DesiredStatus"), "Status", get_text(alloc, "ClientStatus"),
+            "Created", format_time(get_int(alloc, "CreateTime"), created), "Modified",
+            format_time(get_int(alloc, "ModifyTime"), modified)},
+        9);
+}
+
+static void print_events(const json_t *events)
+{
+    char when[TIME_TEXT];
+    const json_t *event;
+    struct table t;
+    size_t i;
+
+    table_init(&t, 3, (const char *const[]){"Time", "Type", "Description"});
+    json_array_foreach(events, i, event)
+        TABLE_ROW(&t, format_time(get_int(event, "Time"), when), get_text(event, "Type"),
+                  get_text(event, "DisplayMessage"));
+    table_print(&t);
+}
+
+static void print_task(const char *name, const json_t *task)
+{
+    char started[TIME_TEXT], finished[TIME_TEXT], pid[24], restarts[24], lost[24];
+    json_int_t lost_bytes = get_int(task, "LogLostBytes");
+
+    (void)snprintf(pid, sizeof(pid), "%lld", (long long)get_int(task, "Pid"));
+    (void)snprintf(restarts, sizeof(restarts), "%lld", (long long)get_int(task, "Restarts"));
+    (void)snprintf(lost, sizeof(lost), "%lld bytes", (long long)lost_bytes);
+    (void)printf("\nTask \"%s\" is %s%s\n", name, get_text(task, "State"),
+                 json_is_true(json_object_get(task, "Failed")) ? " (failed)" : "");
+    print_pairs(
+        (const char *const[]){"Pid", get_int(task, "Pid") ? pid : "-", "Restarts", restarts,
+                              "Started", format_time_text(get_text(task, "StartedAt"), started),
+                              "Finished", format_time_text(get_text(task, "FinishedAt"), finished),
+                              "Log lost", lost},
+        lost_bytes ? 5 : 4);
+    (void)puts("Recent events");
+    print_events(json_object_get(task, "Events"));
+}
+
+static int alloc_status(struct cli *cli)
+{
+    autofree char *id = NULL;
+    json_t *alloc = NULL, *task;
+    const char *name;
+    int r;
+
+    if (!cli->n_args)
+        return status_list(cli);
+    r = find_alloc_id(cli, cli->args[0], &id);
+    if (!r)
+        r = http_get(cli, &alloc, "/v1/allocation/%s", id);
+    if (!r && cli->json)
+        print_json(alloc);
+    else if (!r) {
+        print_alloc(alloc);
+        json_object_foreach(json_object_get(alloc, "TaskStates"), name, task)
+            print_task(name, task);
+    }
+    json_decref(alloc);
+    return r;
+}
+
+/* The task whose logs are meant: the one named, or the only one. */
+static int choose_task(const struct cli *cli, const char *id, char **ret_task)
+{
+    const char *wanted = cli->n_args > 1 ? cli->args[1] : NULL, *name, *chosen = NULL;
+    json_t *alloc = NULL, *tasks, *task;
+    int r = http_get(cli, &alloc, "/v1/allocation/%s", id);
+
+    if (r)
+        return r;
+    tasks = json_object_get(alloc, "TaskStates");
+    json_object_foreach(tasks, name, task) if (wanted ? !strcmp(name, wanted)
+                                                      : json_object_size(tasks) == 1) chosen = name;
+    if (chosen) {
+        *ret_task = http_escape(chosen);
+        r = *ret_task ? CLI_OK : cli_fail(CLI_FAILED, "out of memory");
+    } else {
+        r = wanted
+                ? cli_fail(CLI_NOT_FOUND, "allocation %s has no task \"%s\"; it has:", id, wanted)
+                : cli_fail(CLI_USAGE, "allocation %s has several tasks; name one:", id);
+        json_object_foreach(tasks, name, task)(void) fprintf(stderr, "  %s\n", name);
+    }
+    json_decref(alloc);
+    return r;
+}
+
+static int parse_count(const struct cli *cli, char option, const char *text, uint64_t *ret_n)
+{
+    if (strspn(text, "0123456789") != strlen(text) || !*text || strlen(text) > 18)
+        return cli_usage(cli, "-%c needs a number, not \"%s\"", option, text);
+    *ret_n = strtoull(text, NULL, 10);
+    return CLI_OK;
+}
+
+/* Where in the logs to start, as a part of the query. */
+static int start_of_logs(const struct cli *cli, char *buf, size_t size)
+{
+    uint64_t n = 10;
+    int r = 0;
+
+    if (cli->lines && cli->bytes)
+        return cli_usage(cli, "-n and -c exclude each other");
+    if (cli->lines)
+        r = parse_count(cli, 'n', cli->lines, &n);
+    else if (cli->bytes)
+        r = parse_count(cli, 'c', cli->bytes, &n);
+    if (r)
+        return r;
+    if (cli->bytes || (cli->lines && !n))
+        (void)snprintf(buf, size, "&origin=end&offset=%llu", (unsigned long long)n);
+    else if (cli->tail || cli->lines)
+        (void)snprintf(buf, size, "&lines=%llu", (unsigned long long)n);
+    else
+        buf[0] = '\0';
+    return CLI_OK;
+}
+
+static int alloc_logs(struct cli *cli)
+{
+    autofree char *id = NULL, *task = NULL;
+    char start[64];
+    int r = start_of_logs(cli, start, sizeof(start));
+
+    if (!r)
+        r = find_alloc_id(cli, cli->args[0], &id);
+    if (!r)
+        r = choose_task(cli, id, &task);
+    if (r)
+        return r;
+    return http_copy(cli, "/v1/client/fs/logs/%s?task=%s&type=%s&plain=%s&follow=%s%s", id, task,
+                     cli->from_stderr ? "stderr" : "stdout", cli->json ? "false" : "true",
+                     cli->follow ? "true" : "false", start);
+}
+
+static void add_file(struct table *t, const json_t *file)
+{
+    bool dir = json_is_true(json_object_get(file, "IsDir"));
+    const char *name = get_text(file, "Name");
+    char size[SIZE_TEXT], when[TIME_TEXT];
+    autofree char *shown = NULL;
+
+    if (asprintf(&shown, "%s%s", name, dir && strcmp(name, "/") != 0 ? "/" : "") < 0)
+        abort();
+    TABLE_ROW(t, get_text(file, "FileMode"), format_size((uint64_t)get_int(file, "Size"), size),
+              format_time_text(get_text(file, "ModTime"), when), shown);
+}
+
+static void print_files(const json_t *files)
+{
+    const json_t *file;
+    struct table t;
+    size_t i;
+
+    table_init(&t, 4, (const char *const[]){"Mode", "Size", "Modified Time", "Name"});
+    if (json_is_array(files)) {
+        json_array_foreach(files, i, file) add_file(&t, file);
+    } else
+        add_file(&t, files);
+    table_print(&t);
+}
+
+static int alloc_fs(struct cli *cli)
+{
+    autofree char *id = NULL;
+    autofree char *path = http_escape(cli->n_args > 1 ? cli->args[1] : "/");
+    json_t *info = NULL, *list = NULL;
+    int r = path ? find_alloc_id(cli, cli->args[0], &id) : cli_fail(CLI_FAILED, "out of memory");
+
+    if (!r)
+        r = http_get(cli, &info, "/v1/client/fs/stat/%s?path=%s", id, path);
+    bool dir = json_is_true(json_object_get(info, "IsDir")) && !cli->stat;
+    if (!r && dir)
+        r = http_get(cli, &list, "/v1/client/fs/ls/%s?path=%s", id, path);
+    if (!r && !dir && !cli->stat && !cli->json)
+        r = http_copy(cli, "/v1/client/fs/cat/%s?path=%s", id, path);
+    else if (!r && cli->json)
+        print_json(dir ? list : info);
+    else if (!r)
+        print_files(dir ? list : info);
+    json_decref(info);
+    json_decref(list);
+    return r;
+}
+
+const struct command alloc_commands[] = {
+    {"alloc status", NULL, "[ID]", 0, 1, "",
+     "Show all allocations, or one with its tasks and events",
+     "\nID may be shortened as long as it is unique.\n", "\n3f2a\n-json 3f2a", alloc_status},
+    {"alloc logs", "logs", "ID [TASK]", 1, 2, " stderr f tail n c ", "Show what a task wrote",
+     "\nWrites the task's bytes and nothing else to standard output, over all log segments that "
+     "are\n"
+     "kept. TASK may be left out where there is only one. With -json, prints frames\n"
+     "{\"Offset\", \"Data\" (base64), \"File\"} instead.\n",
+     "3f2a\n-stderr 3f2a web\n-f -tail -n 20 3f2a", alloc_logs},
+    {"alloc fs", NULL, "ID [PATH]", 1, 2, " stat ",
+     "List an allocation's directory, or show a file",
+     "\nPATH begins at the allocation's directory: alloc/ is shared by the tasks, each task has "
+     "its\n"
+     "own. The content of secrets/ is never shown. With -json, a file is described, not shown.\n",
+     "3f2a\n3f2a alloc/logs\n3f2a web/executor.out\n-stat 3f2a web/local", alloc_fs},
+    {0},
+};

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Each round asks for the allocations' state after the index of the round before, and compares. A
+ * task that ends at once is "running" for a moment first, so all running is believed only after it
+ * has lasted for SETTLE_MS.
+ */
+#include "tools/cleat/follow.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "shared/cleanup.h"
+#include "tools/cleat/http.h"
+#include "tools/cleat/output.h"
+
+enum {
+    SETTLE_MS = 1000,
+    WAIT_MS = 60000, /* of one query; then the next one */
+};
+
+struct follow {
+    const struct cli *cli;
+    char *job; /* escaped */
+    unsigned long long index;
+    json_t *seen;       /* allocation id to the status last told */
+    json_int_t told_ns; /* events up to here were told */
+};
+
+static long long now_ms(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+static bool status_is(const json_t *alloc, const char *status)
+{
+    return !strcmp(get_text(alloc, "ClientStatus"), status);
+}
+
+static bool is_failure(const json_t *event)
+{
+    const char *type = get_text(event, "Type");
+
+    return !strcmp(type, "Driver Failure") || !strcmp(type, "Setup Failure") ||
+           (!strcmp(type, "Terminated") &&
+            (get_int(event, "ExitCode") || get_int(event, "Signal")));
+}
+
+/* Tells of failures that a restart may yet mend, each once. */
+static void tell_failures(struct follow *f, const json_t *alloc)
+{
+    const json_t *task, *event;
+    const char *name;
+    size_t i;
+
+    json_object_foreach((json_t *)json_object_get(alloc, "TaskStates"), name, task)
+        json_array_foreach(json_object_get(task, "Events"), i,
+                           event) if (get_int(event, "Time") > f->told_ns &&
+                                      is_failure(event))(void)
+            fprintf(stderr, "task \"%s\" of %.8s: %s: %s\n", name, get_text(alloc, "ID"),
+                    get_text(event, "Type"), get_text(event, "DisplayMessage"));
+}
+
+static json_int_t newest_event(const json_t *alloc, json_int_t newest)
+{
+    const json_t *task, *event;
+    const char *name;
+    size_t i;
+
+    json_object_foreach((json_t *)json_object_get(alloc, "TaskStates"), name, task)
+        json_array_foreach(json_object_get(task, "Events"), i,
+                           event) if (get_int(event, "Time") > newest) newest =
+            get_int(event, "Time");
+    return newest;
+}
+
+static void tell_status(struct follow *f, const json_t *alloc)
+{
+    const char *id = get_text(alloc, "ID"), *status = get_text(alloc, "ClientStatus");
+
+    if (!strcmp(get_text(f->seen, id), status))
+        return;
+    (void)json_object_set(f->seen, id, json_object_get(alloc, "ClientStatus"));
+    if (!f->cli->json && strcmp(status, "pending") != 0) {
+        (void)printf("Allocation %.8s is %s\n", id, status);
+        (void)fflush(stdout);
+    }
+}
+
+/* Why an allocation failed: the last event of each task that did. */
+static void tell_reason(const json_t *alloc)
+{
+    const json_t *task;
+    const char *name;
+
+    json_object_foreach((json_t *)json_object_get(alloc, "TaskStates"), name, task)
+    {
+        const json_t *events = json_object_get(task, "Events");
+        const json_t *last = json_array_get(events, json_array_size(events) - 1);
+
+        if (json_is_true(json_object_get(task, "Failed")))
+            (void)cli_fail(0, "allocation %s failed: task \"%s\": %s: %s", get_text(alloc, "ID"),
+                           name, get_text(last, "Type"), get_text(last, "DisplayMessage"));
+    }
+}
+
+/* The job's allocations after a change, or after `wait_ms`. */
+static int next_round(struct follow *f, long long wait_ms, json_t **ret_allocs)
+{
+    return http_get_index(f->cli, ret_allocs, &f->index,
+                          "/v1/job/%s/allocations?index=%llu&wait=%lldms", f->job, f->index,
+                          wait_ms > 0 ? wait_ms : 1);
+}
+
+struct counts {
+    size_t pending, running, failed;
+};
+
+static struct counts look_at(struct follow *f, const json_t *allocs, json_int_t version)
+{
+    struct counts counts = {0};
+    json_int_t newest = f->told_ns;
+    const json_t *alloc;
+    size_t i;
+
+    json_array_foreach(allocs, i, alloc)
+    {
+        if (get_int(alloc, "JobVersion") != version)
+            continue;
+        tell_failures(f, alloc);
+        tell_status(f, alloc);
+        newest = newest_event(alloc, newest);
+        counts.pending += status_is(alloc, "pending");
+        counts.running += status_is(alloc, "running");
+        if (status_is(alloc, "failed") || status_is(alloc, "lost")) {
+            counts.failed++;
+            tell_reason(alloc);
+        }
+    }
+    f->told_ns = newest;
+    return counts;
+}
+
+static int follow_init(struct follow *f, const struct cli *cli, const char *job_id)
+{
+    *f = (struct follow){.cli = cli, .job = http_escape(job_id), .seen = json_object()};
+    return f->job && f->seen ? CLI_OK : cli_fail(CLI_FAILED, "out of memory");
+}
+
+static void follow_deinit(struct follow *f)
+{
+    free(f->job);
+    json_decref(f->seen);
+}
+
+static int wait_for_start(struct follow *f, json_int_t version)
+{
+    long long settled = 0; /* when, if it stays so */
+
+    for (;;) {
+        json_t *allocs = NULL;
+        long long wait = settled ? settled - now_ms() : WAIT_MS;
+        int r = next_round(f, wait, &allocs);
+
+        if (r)
+            return r;
+        struct counts counts = look_at(f, allocs, version);
+        json_decref(allocs);
+        if (counts.failed)
+            return CLI_FAILED;
+        if (!counts.pending && !counts.running)
+            return CLI_OK;
+        if (counts.pending)
+            settled = 0;
+        else if (!settled)
+            settled = now_ms() + SETTLE_MS;
+        else if (now_ms() >= settled)
+            return CLI_OK;
+    }
+}
+
+int follow_start(const struct cli *cli, const char *job_id, json_int_t version)
+{
+    struct follow f;
+    int r = follow_init(&f, cli, job_id);
+
+    if (!r)
+        r = wait_for_start(&f, version);
+    follow_deinit(&f);
+    return r;
+}
+
+static bool any_alive(const json_t *allocs)
+{
+    const json_t *alloc;
+    size_t i;
+
+    json_array_foreach(allocs, i, alloc) if (status_is(alloc, "pending") ||
+                                             status_is(alloc, "running")) return true;
+    return false;
+}
+
+int follow_stop(const struct cli *cli, const char *job_id)
+{
+    struct follow f;
+    int r = follow_init(&f, cli, job_id);
+    bool alive = true;
+
+    while (!r && alive) {
+        json_t *allocs = NULL;
+
+        r = next_round(&f, WAIT_MS, &allocs);
+        alive = any_alive(allocs);
+        json_decref(allocs);
+    }
+    follow_deinit(&f);
+    return r;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Waiting for a job's allocations, by blocking queries: the manager answers when something changes.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "tools/cleat/cli.h"
+
+/* Until every allocation of that version runs, and goes on to for a second, or is complete.
+ * CLI_FAILED when one failed; its reason is told on stderr. Progress goes to stdout unless
+ * cli->json. */
+int follow_start(const struct cli *cli, const char *job_id, json_int_t version);
+
+/* Until every allocation of the job is at its end. */
+int follow_stop(const struct cli *cli, const char *job_id);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The manager lists what begins with the prefix; an exact id wins over longer ones.
+ */
+#include "tools/cleat/ids.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/cleanup.h"
+#include "tools/cleat/http.h"
+#include "tools/cleat/output.h"
+
+/* The one entry of `list` that `prefix` stands for, or NULL. */
+static const json_t *pick(const json_t *list, const char *prefix)
+{
+    const json_t *entry;
+    size_t i;
+
+    json_array_foreach(list, i, entry) if (!strcmp(get_text(entry, "ID"), prefix)) return entry;
+    return json_array_size(list) == 1 ? json_array_get(list, 0) : NULL;
+}
+
+static int fail_ambiguous(const json_t *list, const char *kind, const char *prefix)
+{
+    const json_t *entry;
+    size_t i;
+
+    (void)cli_fail(0, "several %ss begin with \"%s\":", kind, prefix);
+    json_array_foreach(list, i, entry)
+    {
+        const char *job = get_text(entry, "JobID"), *status = get_text(entry, "ClientStatus");
+
+        (void)fprintf(stderr, "  %s  %s%s%s\n", get_text(entry, "ID"), job, *job ? "  " : "",
+                      *status ? status : get_text(entry, "Status"));
+    }
+    return CLI_NOT_FOUND;
+}
+
+static int find_id(const struct cli *cli, const char *kind, const char *path, const char *prefix,
+                   char **ret_id)
+{
+    autofree char *escaped = http_escape(prefix);
+    json_t *list = NULL;
+    const json_t *entry;
+    int r = http_get(cli, &list, "%s?prefix=%s", path, escaped ? escaped : "");
+
+    if (r)
+        return r;
+    entry = pick(list, prefix);
+    if (entry) {
+        *ret_id = strdup(get_text(entry, "ID"));
+        r = *ret_id ? CLI_OK : cli_fail(CLI_FAILED, "out of memory");
+    } else if (!json_array_size(list))
+        r = cli_fail(CLI_NOT_FOUND, "no %s begins with \"%s\"", kind, prefix);
+    else
+        r = fail_ambiguous(list, kind, prefix);
+    json_decref(list);
+    return r;
+}
+
+int find_job_id(const struct cli *cli, const char *prefix, char **ret_id)
+{
+    return find_id(cli, "job", "/v1/jobs", prefix, ret_id);
+}
+
+int find_alloc_id(const struct cli *cli, const char *prefix, char **ret_id)
+{
+    return find_id(cli, "allocation", "/v1/allocations", prefix, ret_id);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cleat job run, status, stop, validate.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/cleanup.h"
+#include "shared/hcl/hcl.h"
+#include "shared/job/job.h"
+#include "tools/cleat/cli.h"
+#include "tools/cleat/follow.h"
+#include "tools/cleat/http.h"
+#include "tools/cleat/ids.h"
+#include "tools/cleat/output.h"
+
+/* Reads the job file here, not in the manager, so that messages show file, line and column. */
+static int read_job_file(const char *path, struct job **ret_job)
+{
+    struct hcl_file *file = NULL;
+    struct err e = ERR_INIT;
+    int r = hcl_parse_file(path, &file, &e);
+
+    if (!r)
+        r = job_from_hcl(file, ret_job, &e);
+    hcl_file_free(file);
+    return r ? cli_fail(CLI_FAILED, "%s", e.text) : CLI_OK;
+}
+
+/* The newest allocations of the version just registered. */
+static int get_allocs(const struct cli *cli, const char *job_id, json_int_t version,
+                      json_t **ret_allocs)
+{
+    autofree char *escaped = http_escape(job_id);
+    json_t *all = NULL, *alloc;
+    int r = http_get(cli, &all, "/v1/job/%s/allocations", escaped ? escaped : "");
+    size_t i;
+
+    if (r)
+        return r;
+    *ret_allocs = json_array();
+    json_array_foreach(all, i, alloc) if (get_int(alloc, "JobVersion") == version)(void)
+        json_array_append(*ret_allocs, alloc);
+    json_decref(all);
+    return CLI_OK;
+}
+
+static void print_registered(const char *job_id, json_int_t version, const json_t *allocs)
+{
+    const json_t *alloc;
+    size_t i;
+
+    (void)printf("Job \"%s\" registered, version %lld\n", job_id, (long long)version);
+    json_array_foreach(allocs, i, alloc)(void)
+        printf("Allocation %s  %s\n", get_text(alloc, "ID"), get_text(alloc, "Name"));
+    (void)fflush(stdout);
+}
+
+static int run_registered(const struct cli *cli, const char *job_id, const json_t *reply)
+{
+    json_int_t version = get_int(reply, "JobVersion");
+    json_t *allocs = NULL;
+    int r = get_allocs(cli, job_id, version, &allocs);
+
+    if (!r && !cli->json)
+        print_registered(job_id, version, allocs);
+    if (!r && !cli->detach)
+        r = follow_start(cli, job_id, version);
+    if (cli->json && allocs) {
+        json_t *shown = json_pack("{s:s,s:I,s:O}", "JobID", job_id, "JobVersion", version,
+                                  "Allocations", allocs);
+
+        print_json(shown);
+        json_decref(shown);
+    }
+    json_decref(allocs);
+    return r;
+}
+
+static int job_run(struct cli *cli)
+{
+    struct job *job = NULL;
+    json_t *body, *reply = NULL;
+    int r = read_job_file(cli->args[0], &job);
+
+    if (r)
+        return r;
+    body = json_pack("{s:o}", "Job", job_to_json(job));
+    r = http_send(cli, "PUT", body, &reply, "/v1/jobs");
+    json_decref(body);
+    if (!r)
+        r = run_registered(cli, job->id, reply);
+    json_decref(reply);
+    job_free(job);
+    return r;
+}
+
+static int job_validate(struct cli *cli)
+{
+    struct job *job = NULL;
+    int r = read_job_file(cli->args[0], &job);
+
+    if (!r && cli->json) {
+        json_t *json = job_to_json(job);
+
+        print_json(json);
+        json_decref(json);
+    } else if (!r)
+        (void)printf("Job \"%s\" is valid\n", job->id);
+    job_free(job);
+    return r;
+}
+
+static int status_list(const struct cli *cli)
+{
+    json_t *jobs = NULL, *job;
+    struct table t;
+    char when[TIME_TEXT];
+    size_t i;
+    int r = http_get(cli, &jobs, "/v1/jobs");
+
+    if (r)
+        return r;
+    if (cli->json)
+        print_json(jobs);
+    else if (!json_array_size(jobs))
+        (void)puts("No jobs");
+    else {
+        table_init(&t, 4, (const char *const[]){"ID", "Type", "Status", "Submitted"});
+        json_array_foreach(jobs, i, job)
+            TABLE_ROW(&t, get_text(job, "ID"), get_text(job, "Type"), get_text(job, "Status"),
+                      format_time(get_int(job, "SubmitTime"), when));
+        table_print(&t);
+    }
+    json_decref(jobs);
+    return CLI_OK;
+}
+
+static void print_job(const json_t *job)
+{
+    char when[TIME_TEXT], version[24];
+
+    (void)snprintf(version, sizeof(version), "%lld", (long long)get_int(job, "Version"));
+    print_pairs((const char *const[]){"ID", get_text(job, "ID"), "Name", get_text(job, "Name"),
+                                      "Type", get_text(job, "Type"), "Status",
+                                      get_text(job, "Status"), "Version", version, "Submitted",
+                                      format_time(get_int(job, "SubmitTime"), when)},
+                6);
+}
+
+static int status_one(const struct cli *cli, const char *id)
+{
+    autofree char *escaped = http_escape(id);
+    json_t *job = NULL, *allocs = NULL;
+    int r = http_get(cli, &job, "/v1/job/%s", escaped ? escaped : "");
+
+    if (!r)
+        r = http_get(cli, &allocs, "/v1/job/%s/allocations", escaped);
+    if (!r && cli->json) {
+        (void)json_object_set(job, "Allocations", allocs);
+        print_json(job);
+    } else if (!r) {
+        print_job(job);
+        (void)puts("\nAllocations");
+        if (json_array_size(allocs))
+            print_alloc_table(allocs);
+        else
+            (void)puts("none");
+    }
+    json_decref(job);
+    json_decref(allocs);
+    return r;
+}
+
+static int job_status(struct cli *cli)
+{
+    autofree char *id = NULL;
+    int r;
+
+    if (!cli->n_args)
+        return status_list(cli);
+    r = find_job_id(cli, cli->args[0], &id);
+    return r ? r : status_one(cli, id);
+}
+
+static int job_stop(struct cli *cli)
+{
+    autofree char *id = NULL, *escaped = NULL;
+    json_t *reply = NULL;
+    int r = find_job_id(cli, cli->args[0], &id);
+
+    if (r)
+        return r;
+    escaped = http_escape(id);
+    r = http_send(cli, "DELETE", NULL, &reply, "/v1/job/%s", escaped ? escaped : "");
+    if (!r && !cli->detach)
+        r = follow_stop(cli, id);
+    if (!r && cli->json)
+        print_json(reply);
+    else if (!r)
+        (void)printf("Job \"%s\" %s\n", id, cli->detach ? "is being stopped" : "stopped");
+    json_decref(reply);
+    return r;
+}
+
+const struct command job_commands[] = {
+    {"job run", "run", "FILE|-", 1, 1, " detach ", "Run the job of a job file",
+     "\nReads the HCL job file (\"-\": standard input), registers the job and prints the ids of "
+     "its\n"
+     "allocations. Then waits until every allocation runs, and has done so for a second, or is\n"
+     "complete. If one fails, says why and exits with 1. Ctrl-C ends the wait, not the job.\n",
+     "web.hcl\n-detach web.hcl\n-json web.hcl\n- <web.hcl", job_run},
+    {"job status", "status", "[ID]", 0, 1, "", "Show all jobs, or one with its allocations", "",
+     "\nweb\n-json web", job_status},
+    {"job stop", "stop", "ID", 1, 1, " detach ", "Stop a job",
+     "\nEvery task gets its kill_signal, and SIGKILL after its kill_timeout. Waits until all are\n"
+     "dead.\n",
+     "web\n-detach web", job_stop},
+    {"job validate", NULL, "FILE|-", 1, 1, "", "Check a job file",
+     "\nNeeds no manager. With -json, prints the job as the API takes it, all defaults filled "
+     "in.\n",
+     "web.hcl\n-json web.hcl", job_validate},
+    {0},
+};

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The `cleat` command line: finds the command, parses its options, runs it. Options take one or two
+ * dashes and stand anywhere.
+ */
+#include <curl/curl.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/cleanup.h"
+#include "tools/cleat/cli.h"
+
+static const struct command *const groups[] = {job_commands, alloc_commands, node_commands,
+                                               system_commands};
+
+/* Every option there is; a command has those it names, and the common ones. */
+static const struct option_help {
+    const char *name;
+    char letter;
+    const char *arg; /* NULL: none */
+    bool common;
+    const char *text;
+} options[] = {
+    {"detach", 'd', NULL, false, "do not wait: return when the manager has accepted"},
+    {"stderr", 'e', NULL, false, "standard error instead of standard output"},
+    {"f", 'f', NULL, false, "follow: go on until the task is dead"},
+    {"tail", 't', NULL, false, "only the end: 10 lines unless -n or -c says otherwise"},
+    {"n", 'n', "N", false, "the last N lines"},
+    {"c", 'c', "N", false, "the last N bytes"},
+    {"stat", 's', NULL, false, "show what a path is, not what is in it"},
+    {"json", 'j', NULL, true, "print JSON"},
+    {"address", 'a', "ADDR", true,
+     "where the manager is: unix:///PATH or http://127.0.0.1:PORT\n"
+     "                 (default: $CLEAT_ADDR, or " CLI_DEFAULT_ADDRESS ")"},
+    {"h", 'h', NULL, true, "this help (also -help)"},
+    {"help", 'h', NULL, true, NULL},
+};
+
+int cli_fail(int code, const char *fmt, ...)
+{
+    va_list args;
+
+    (void)fflush(stdout);
+    (void)fputs("cleat: ", stderr);
+    va_start(args, fmt);
+    (void)vfprintf(stderr, fmt, args);
+    va_end(args);
+    (void)fputc('\n', stderr);
+    return code;
+}
+
+int cli_usage(const struct cli *cli, const char *fmt, ...)
+{
+    va_list args;
+
+    (void)fputs("cleat: ", stderr);
+    va_start(args, fmt);
+    (void)vfprintf(stderr, fmt, args);
+    va_end(args);
+    (void)fprintf(stderr, "\nusage: cleat %s [options] %s\nhelp:  cleat %s -h\n", cli->name,
+                  cli->command->args, cli->name);
+    return CLI_USAGE;
+}
+
+static bool has_option(const struct command *command, const struct option_help *option)
+{
+    char word[16];
+
+    (void)snprintf(word, sizeof(word), " %s ", option->name);
+    return option->common || strstr(command->options, word);
+}
+
+static void print_examples(const char *name, const char *examples)
+{
+    (void)puts("\nExamples:");
+    while (*examples) {
+        int n = (int)strcspn(examples, "\n");
+
+        (void)printf("  cleat %s%s%.*s\n", name, n ? " " : "", n, examples);
+        examples += n + (examples[n] == '\n');
+    }
+}
+
+static void print_help(const struct cli *cli)
+{
+    const struct command *command = cli->command;
+
+    (void)printf("Usage: cleat %s [options]%s%s\n\n%s.\n%s\nOptions:\n", cli->name,
+                 *command->args ? " " : "", command->args, command->summary, command->text);
+    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+        char left[32];
+
+        if (!options[i].text || !has_option(command, &options[i]))
+            continue;
+        (void)snprintf(left, sizeof(left), "-%s %s", options[i].name,
+                       options[i].arg ? options[i].arg : "");
+        (void)printf("  %-15s%s\n", left, options[i].text);
+    }
+    print_examples(cli->name, command->examples);
+}
+
+static void print_overview(FILE *out)
+{
+    (void)fputs("Usage: cleat COMMAND [options] [arguments]\n\nCommands:\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+        for (const struct command *c = groups[i]; c->name; c++)
+            (void)fprintf(out, "  %-18s%s%s%s%s\n", c->name, c->summary,
+                          c->alias ? " (short: " : "", c->alias ? c->alias : "",
+                          c->alias ? ")" : "");
+    (void)fputs("\nEvery command has -json, -address ADDR and -h, which shows examples.\n"
+                "Ids may be shortened as long as they are unique.\n\n"
+                "Exit codes: 0 done, 1 failed, 2 wrong use, 3 no manager answers, 4 not found or "
+                "not unique.\n",
+                out);
+}
+
+/* Sets one option. */
+static void set_option(struct cli *cli, int letter, const char *value)
+{
+    switch (letter) {
+    case 'd':
+        cli->detach = true;
+        break;
+    case 'e':
+        cli->from_stderr = true;
+        break;
+    case 'f':
+        cli->follow = true;
+        break;
+    case 't':
+        cli->tail = true;
+        break;
+    case 'n':
+        cli->lines = value;
+        break;
+    case 'c':
+        cli->bytes = value;
+        break;
+    case 's':
+        cli->stat = true;
+        break;
+    case 'j':
+        cli->json = true;
+        break;
+    case 'a':
+        cli->address = value;
+        break;
+    }
+}
+
+/* Parses what follows the command's name. Returns -1, or an exit code when that was all. */
+static int parse_options(struct cli *cli, int argc, char **argv)
+{
+    struct option known[ARRAY_LEN(options) + 1] = {{0}};
+    size_t n = 0;
+    int letter;
+
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        if (has_option(cli->command, &options[i]))
+            known[n++] =
+                (struct option){options[i].name, options[i].arg ? required_argument : no_argument,
+                                NULL, options[i].letter};
+    optind = 0; /* glibc: start anew */
+    while ((letter = getopt_long_only(argc, argv, "", known, NULL)) != -1) {
+        if (letter == '?') {
+            (void)fprintf(stderr, "help:  cleat %s -h\n", cli->name);
+            return CLI_USAGE;
+        }
+        if (letter == 'h') {
+            print_help(cli);
+            return CLI_OK;
+        }
+        set_option(cli, letter, optarg);
+    }
+    cli->args = argv + optind;
+    cli->n_args = argc - optind;
+    return -1;
+}
+
+static int check_args(const struct cli *cli)
+{
+    if (cli->n_args < cli->command->min_args)
+        return cli_usage(cli, "cleat %s needs %s", cli->name, cli->command->args);
+    if (cli->n_args > cli->command->max_args)
+        return cli_usage(cli, "cleat %s: \"%s\" is one argument too many", cli->name,
+                         cli->args[cli->command->max_args]);
+    for (int i = 0; i < cli->n_args; i++)
+        if (!*cli->args[i])
+            return cli_usage(cli, "cleat %s: an argument is empty", cli->name);
+    return CLI_OK;
+}
+
+/* The command that the words begin with, and how many of them are its name. */
+static const struct command *find_command(int n_words, char **words, int *ret_used)
+{
+    char two[64] = "";
+
+    if (n_words > 1)
+        (void)snprintf(two, sizeof(two), "%s %s", words[0], words[1]);
+    for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+        for (const struct command *c = groups[i]; c->name; c++) {
+            bool one = !strcmp(words[0], c->name) || (c->alias && !strcmp(words[0], c->alias));
+
+            if (one || !strcmp(two, c->name)) {
+                *ret_used = one ? 1 : 2;
+                return c;
+            }
+        }
+    return NULL;
+}
+
+/* Lists the commands of the group that the first word names; false if it names none. */
+static bool print_group(const char *word, FILE *out)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+        for (const struct command *c = groups[i]; c->name; c++)
+            if (!strncmp(c->name, word, strlen(word)) && c->name[strlen(word)] == ' ') {
+                (void)fprintf(out, "  %-18s%s\n", c->name, c->summary);
+                found = true;
+            }
+    return found;
+}
+
+static bool is_help(const char *word)
+{
+    return !strcmp(word, "-h") || !strcmp(word, "-help") || !strcmp(word, "--help") ||
+           !strcmp(word, "--h") || !strcmp(word, "help");
+}
+
+static int unknown_command(int n_words, char **words)
+{
+    bool wants_help = n_words > 1 && is_help(words[1]);
+
+    if (n_words && (n_words == 1 || wants_help) &&
+        print_group(words[0], wants_help ? stdout : stderr))
+        return wants_help ? CLI_OK : CLI_USAGE;
+    if (n_words > 1 && print_group(words[0], stderr))
+        return cli_fail(CLI_USAGE, "\"%s\" has no command \"%s\"; those above are all", words[0],
+                        words[1]);
+    if (n_words)
+        (void)cli_fail(0, "there is no command \"%s\"", words[0]);
+    print_overview(stderr);
+    return CLI_USAGE;
+}
+
+/* -json and -address may stand before the command's name: moves `argv` on to it. */
+static int skip_leading_options(struct cli *cli, int *argc, char ***argv)
+{
+    static const struct command any = {.name = "", .args = "", .options = ""};
+    int n = 1;
+
+    while (n < *argc && (*argv)[n][0] == '-' && !is_help((*argv)[n])) {
+        const char *name = (*argv)[n] + strspn((*argv)[n], "-");
+
+        n += !strcmp(name, "address") || !strcmp(name, "a") ? 2 : 1;
+    }
+    if (n > *argc)
+        n = *argc;
+    cli->command = &any;
+    cli->name = "COMMAND";
+    if (n > 1) {
+        int r = parse_options(cli, n, *argv);
+
+        if (r >= 0)
+            return r;
+    }
+    *argc -= n - 1;
+    *argv += n - 1;
+    return -1;
+}
+
+int main(int argc, char **argv)
+{
+    const char *address = getenv("CLEAT_ADDR");
+    struct cli cli = {.address = address && *address ? address : CLI_DEFAULT_ADDRESS};
+    char name[64], program[] = "cleat";
+    int used, r;
+
+    argv[0] = program; /* getopt's messages begin with it */
+    r = skip_leading_options(&cli, &argc, &argv);
+    if (r >= 0)
+        return r;
+    if (argc > 1 && is_help(argv[1])) {
+        print_overview(stdout);
+        return CLI_OK;
+    }
+    cli.command = argc > 1 ? find_command(argc - 1, argv + 1, &used) : NULL;
+    if (!cli.command)
+        return unknown_command(argc - 1, argv + 1);
+    (void)snprintf(name, sizeof(name), "%s%s%s", argv[1], used > 1 ? " " : "",
+                   used > 1 ? argv[2] : "");
+    cli.name = name;
+    argv[used] = program;
+    r = parse_options(&cli, argc - used, argv + used);
+    if (r < 0)
+        r = check_args(&cli);
+    else
+        return r;
+    if (r)
+        return r;
+    if (curl_global_init(CURL_GLOBAL_NOTHING))
+        return cli_fail(CLI_FAILED, "libcurl does not start");
+    r = cli.command->run(&cli);
+    curl_global_cleanup();
+    if (fflush(stdout) || ferror(stdout))
+        return cli_fail(CLI_FAILED, "cannot write to stdout");
+    return r;
+}
