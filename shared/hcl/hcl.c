@@ -78,7 +78,7 @@ static void show_line(const struct hcl_file *file, struct hcl_pos pos, char *buf
 
 int hcl_error(struct err *e, const struct hcl_file *file, struct hcl_pos pos, const char *fmt, ...)
 {
-    char text[256], place[192] = "";
+    char text[240], place[192] = "";
     va_list ap;
 
     if (!e)
@@ -87,9 +87,9 @@ int hcl_error(struct err *e, const struct hcl_file *file, struct hcl_pos pos, co
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     if (pos.line == 0)
-        return err_set(e, -EINVAL, "%.80s: %s", file->name, text);
+        return err_set(e, -EINVAL, "%.64s: %s", file->name, text);
     show_line(file, pos, place, sizeof(place));
-    return err_set(e, -EINVAL, "%.80s:%u:%u: %s%s", file->name, pos.line, pos.col, text, place);
+    return err_set(e, -EINVAL, "%.64s:%u:%u: %s%s", file->name, pos.line, pos.col, text, place);
 }
 
 /* ---- text ---- */
@@ -129,7 +129,7 @@ static int check_text(const struct hcl_file *file, struct err *e)
         if (len == 0)
             return err_set(
                 e, -EINVAL,
-                "%.80s:%u:%u: this byte (0x%02x) is not UTF-8 text; save the file as UTF-8",
+                "%.64s:%u:%u: this byte (0x%02x) is not UTF-8 text; save the file as UTF-8",
                 file->name, pos.line, pos.col, (unsigned char)file->source[i]);
         pos.col += (unsigned int)len;
         if (file->source[i] == '\n')

@@ -23,15 +23,16 @@ struct exec_config {
 /* The arguments in any of their forms, as a NULL-terminated array. -EINVAL. */
 static int read_args(const json_t *args, char ***ret)
 {
-    autojson json_t *none = NULL, *alone = NULL;
+    autojson json_t *list = NULL;
 
+    if (json_is_array(args))
+        return value_strings(args, ret);
     if (json_is_string(args))
         return words_split(json_string_value(args), ret);
-    if (!args)
-        return value_strings(none = json_array(), ret);
-    if (json_is_number(args))
-        return value_strings(alone = json_pack("[O]", args), ret);
-    return value_strings(args, ret);
+    if (args && !json_is_number(args))
+        return -EINVAL;
+    list = args ? json_pack("[O]", args) : json_array();
+    return list ? value_strings(list, ret) : -ENOMEM;
 }
 
 static int check_args(struct schema_context *ctx, const struct schema_field *field, const void *obj,

@@ -18,7 +18,7 @@
 
 int schema_fail(struct schema_context *ctx, struct hcl_pos pos, int code, const char *fmt, ...)
 {
-    char text[320];
+    char text[240];
     va_list ap;
 
     if (!ctx->e)
@@ -80,6 +80,8 @@ static int init_field(const struct schema_field *field, void *at)
 {
     autojson json_t *def = json_string(field->def ? field->def : "");
 
+    if (!def)
+        return -ENOMEM;
     switch (field->kind) {
     case FIELD_STRING:
         return value_text(def, at);
@@ -201,7 +203,7 @@ static json_t *encode_field(const struct schema_field *field, const void *obj)
         return encode_blocks(field->block, *(char **)at,
                              *(size_t *)schema_member(obj, field->count));
     default:
-        return *(json_t **)at ? json_deep_copy(*(json_t **)at) : json_null();
+        return *(json_t **)at ? value_copy(*(json_t **)at) : json_null();
     }
 }
 

@@ -85,7 +85,7 @@ static int read_map(const struct schema_field *field, const json_t *json, json_t
         return value_string_map(json, ret);
     if (field->kind == FIELD_FREE_MAP && !json_is_object(json))
         return -EINVAL;
-    *ret = json_deep_copy(json);
+    *ret = value_copy(json);
     return *ret ? 0 : -ENOMEM;
 }
 
@@ -137,6 +137,9 @@ static int decode_value(struct schema_context *ctx, const struct schema_field *f
     if (!value_is_shallow(json))
         return schema_fail(ctx, pos, -EINVAL, "\"%s\" nests deeper than %d levels; flatten it",
                            name, VALUE_MAX_DEPTH);
+    if (field->def && json_is_string(json) && !*json_string_value(json) &&
+        (field->kind == FIELD_STRING || field->kind == FIELD_ENUM))
+        return 0; /* programs send "" for what was not given */
     if (field->kind == FIELD_ENUM) {
         if (!json_is_string(json))
             return fail_kind(ctx, pos, name, "a string", json);

@@ -182,8 +182,8 @@ static int check_json(struct schema_context *ctx, const struct schema *schema, c
 
         if (field && field->kind != FIELD_LATER)
             continue;
-        if (field && field->neutral)
-            neutral = json_loads(field->neutral, 0, NULL);
+        if (field && field->neutral && !(neutral = json_loads(field->neutral, 0, NULL)))
+            return -ENOMEM;
         if (value_is_shallow(item) && value_is_neutral(item, neutral))
             continue;
         return field ? fail_later(ctx, field->json, (struct hcl_pos){0})

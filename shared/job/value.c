@@ -227,6 +227,8 @@ int value_string_map(const json_t *json, json_t **ret)
 
     if (!json_is_object(json))
         return -EINVAL;
+    if (!map)
+        return -ENOMEM;
     json_object_foreach((json_t *)json, key, item)
     {
         autofree char *text = NULL;
@@ -239,6 +241,14 @@ int value_string_map(const json_t *json, json_t **ret)
     }
     *ret = take_ptr(map);
     return 0;
+}
+
+json_t *value_copy(const json_t *json)
+{
+    autojson json_t *copy = json_deep_copy(json);
+
+    /* jansson leaves out what it has no memory for and says nothing */
+    return json_equal(copy, json) ? take_ptr(copy) : NULL;
 }
 
 /* ---- judgements ---- */

@@ -32,6 +32,9 @@ int value_strings(const json_t *json, char ***ret);
 int value_string_map(const json_t *json, json_t **ret);
 void value_free_strings(char **strings);
 
+/* A copy that shares nothing (new reference); NULL: out of memory. */
+json_t *value_copy(const json_t *json);
+
 /* Whether a value asks for nothing: null, false, 0, "", [], {}, or an object of only such. */
 bool value_is_empty(const json_t *json);
 

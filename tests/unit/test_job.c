@@ -195,7 +195,7 @@ static void test_json_of_nomad(void **state)
         read_json,
         "{\"ID\":\"j\",\"Name\":null,\"Type\":\"service\",\"AllAtOnce\":false,\"NodePool\":"
         "\"default\",\"Constraints\":null,\"Periodic\":null,\"Multiregion\":null,\"Stop\":true,"
-        "\"Status\":\"running\",\"Version\":7,\"SomethingNew\":null,\"priority\":10,"
+        "\"Status\":\"running\",\"Version\":7,\"SomethingNew\":null,\"Region\":\"\",\"priority\":10,"
         "\"Update\":{\"Stagger\":30000000000,\"MaxParallel\":1,\"HealthCheck\":\"checks\","
         "\"AutoRevert\":false,\"Canary\":0},"
         "\"TaskGroups\":[{\"Name\":\"g\",\"Count\":2,\"EphemeralDisk\":{\"SizeMB\":300,"
@@ -212,6 +212,7 @@ static void test_json_of_nomad(void **state)
 
     (void)state;
     assert_string_equal(job->name, "j");
+    assert_string_equal(job->region, "global");
     assert_int_equal(job->priority, 10);
     assert_int_equal(job->groups[0].count, 2);
     assert_int_equal(job->groups[0].tasks[0].kill_timeout_ns, 7 * SECOND);
