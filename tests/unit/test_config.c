@@ -198,14 +198,8 @@ static void test_refusals(void **state)
         {"client { chroot_env { \"/a\" = \"/b/..\" } }", -EINVAL, "not \"/a\" to \"/b/..\""},
         {"client { chroot_env = { \"/a\" = \"/b\", \"/c\" = \"/b\" } }", -EINVAL,
          "two sources at \"/b\""},
-        {"client { options { \"docker.cleanup.image\" = \"false\" } }", -ENOTSUP,
-         "the option \"docker.cleanup.image\" is known to Nomad"},
         {"client { options { \"nope\" = \"1\" } }", -EINVAL, "unknown option \"nope\""},
         {"client { max_kill_timeout = \"x\" }", -EINVAL, "\"max_kill_timeout\" must be a duration"},
-        {"plugin \"docker\" { config { endpoint = \"x\" } }", -ENOTSUP,
-         "the plugin \"docker\" is known"},
-        {"plugin \"nspawn\" { config { enabled = true } }", -ENOTSUP,
-         "the plugin \"nspawn\" is known"},
         {"plugin \"rawexec\" { }", -EINVAL,
          "unknown plugin \"rawexec\"; did you mean \"raw_exec\"?"},
         {"plugin { }", -EINVAL, "\"plugin\" takes exactly one name"},
@@ -234,13 +228,35 @@ static void test_refusals(void **state)
     (void)config_free(config);
 }
 
+/* The agent's configurations among the documentation's fragments (see test_job_fragments.c). */
+static void test_fragments(void **state)
+{
+    static const struct {
+        const char *path;
+        const char *message;
+    } cases[] = {
+        {CLEAT_HCL_CORPUS "/seed002-plugin.hcl", "the plugin \"nspawn\" is known to Nomad"},
+        {CLEAT_HCL_CORPUS "/seed004-plugin.hcl", "the plugin \"docker\" is known to Nomad"},
+        {CLEAT_HCL_CORPUS "/seed004-client.hcl", "the option \"docker.cleanup.image\" is known"},
+    };
+    struct config *config = new_config();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err e = ERR_INIT;
+
+        assert_int_equal(config_load(config, cases[i].path, &e), -ENOTSUP);
+        assert_non_null(strstr(e.text, cases[i].message));
+    }
+    (void)config_free(config);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_everything),
-        cmocka_unit_test(test_directory),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_directory), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_fragments),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
