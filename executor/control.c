@@ -17,8 +17,9 @@ enum {
 };
 
 /* Reads one frame into `data`: the length first, then exactly the rest, so that no frame is ever
- * split between two reads. Returns its size, 0 when the pipe is empty, -EBADMSG for garbage. */
-static ssize_t read_frame(int fd, char data[WIRE_FRAME_MAX])
+ * split between two reads. *ret_had: bytes read, 0 when the pipe was empty. -EBADMSG for garbage.
+ */
+static int read_frame(int fd, char data[WIRE_FRAME_MAX], size_t *ret_had)
 {
     const char *payload;
     size_t size, used;
@@ -27,42 +28,65 @@ static ssize_t read_frame(int fd, char data[WIRE_FRAME_MAX])
 
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    *ret_had = (size_t)n;
     if (n != LENGTH_BYTES || wire_frame(data, LENGTH_BYTES, &payload, &size, &used) == -EBADMSG)
         return -EBADMSG;
     memcpy(&length, data, sizeof(length));
     n = read(fd, data + LENGTH_BYTES, length);
-    return n == (ssize_t)length ? LENGTH_BYTES + n : -EBADMSG;
+    *ret_had += n > 0 ? (size_t)n : 0;
+    return n == (ssize_t)length ? 0 : -EBADMSG;
 }
 
-/* After garbage nobody knows where the next frame starts: what is there is thrown away. */
-static void skip_all(int fd, char data[WIRE_FRAME_MAX])
+static void dispatch(struct control *c, const char *payload, size_t size)
 {
-    while (read(fd, data, WIRE_FRAME_MAX) > 0)
-        ;
+    struct err e = ERR_INIT;
+    struct ctl_msg msg;
+
+    if (ctl_decode(payload, size, &msg, &e) == 0)
+        c->on_command(c->arg, &msg);
+    else
+        c->on_garbage(c->arg, &e);
+}
+
+/* After garbage nobody knows where the next frame starts: the first place that holds a whole
+ * command is taken for one, so that a stray write costs no command that came after it. */
+static void recover(struct control *c, char data[WIRE_FRAME_MAX], size_t had)
+{
+    ssize_t n = read(c->fd, data + had, WIRE_FRAME_MAX - had);
+    size_t size = had + (n > 0 ? (size_t)n : 0), at = 0;
+    struct err e = ERR_INIT;
+
+    (void)err_set(&e, -EBADMSG, "what came over the control pipe is no command");
+    c->on_garbage(c->arg, &e);
+    while (at < size) {
+        const char *payload;
+        size_t payload_size, used;
+        struct ctl_msg msg;
+
+        if (wire_frame(data + at, size - at, &payload, &payload_size, &used) == 0 &&
+            ctl_decode(payload, payload_size, &msg, NULL) == 0) {
+            c->on_command(c->arg, &msg);
+            at += used;
+        } else {
+            at++;
+        }
+    }
 }
 
 static void on_readable(struct ev_loop *loop, struct ev_io *w, int revents)
 {
     struct control *c = container_of(w, struct control, readable);
     char data[WIRE_FRAME_MAX];
-    struct err e = ERR_INIT;
-    struct ctl_msg msg;
-    ssize_t n = read_frame(c->fd, data);
+    size_t had = 0;
+    int r = read_frame(c->fd, data, &had);
 
     (void)revents;
-    if (n == 0)
-        return;
-    if (n == -EBADMSG) {
-        skip_all(c->fd, data);
-        (void)err_set(&e, -EBADMSG, "what came over the control pipe is no command");
-        c->on_garbage(c->arg, &e);
-    } else if (n < 0) {
+    if (r == -EBADMSG)
+        recover(c, data, had);
+    else if (r < 0)
         ev_io_stop(loop, w);
-    } else if (ctl_decode(data + LENGTH_BYTES, (size_t)n - LENGTH_BYTES, &msg, &e) < 0) {
-        c->on_garbage(c->arg, &e);
-    } else {
-        c->on_command(c->arg, &msg);
-    }
+    else if (had)
+        dispatch(c, data + LENGTH_BYTES, had - LENGTH_BYTES);
 }
 
 static int make_fifo(int dir, const char *name, struct err *e)

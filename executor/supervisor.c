@@ -292,7 +292,8 @@ static void account_exit(struct supervisor *s, int wait_status)
 
     event.signal = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
     event.exit_code = event.signal ? 128 + event.signal : WEXITSTATUS(wait_status);
-    event.oom_killed = event.signal == SIGKILL && cgroup_oom_kills(&s->cgroup) > 0;
+    /* Also when it struck a child and the main process (a shell, say) then gave up. */
+    event.oom_killed = wait_status != 0 && cgroup_oom_kills(&s->cgroup) > 0;
     st->exit_code = event.exit_code;
     st->exit_signal = event.signal;
     st->oom_killed = event.oom_killed;
