@@ -100,6 +100,7 @@ static const struct task *find_task(struct request *r, const struct alloc *alloc
     return NULL;
 }
 
+/* False after an error reply, or when the request is blocked. */
 static bool read_query(struct request *r, const struct alloc *alloc, struct log_query *q)
 {
     q->task = find_task(r, alloc);
@@ -121,6 +122,10 @@ static bool read_query(struct request *r, const struct alloc *alloc, struct log_
         return false;
     }
     if (!q->task->status.started_ns) {
+        /* A follower waits for the first start; others are told. */
+        r->blocked = q->follow && q->task->status.state != TASK_STATE_DEAD;
+        if (r->blocked)
+            return false;
         request_reply_text(r, 404, "task \"%s\" not started yet. No logs available",
                            q->task->def->name);
         return false;

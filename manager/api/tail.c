@@ -147,6 +147,6 @@ int tail_start(struct tail *t, struct request *r, int fd, struct err *e)
     ev_timer_init(&t->heartbeat, on_heartbeat, heartbeat_s, heartbeat_s);
     if (t->follow && t->framed)
         ev_timer_start(r->api->loop, &t->heartbeat);
-    request_reply_source(r, t->framed ? "application/json" : "text/plain", &t->source);
+    request_reply_source(r, "text/plain", &t->source); /* frames are no single JSON document */
     return 0;
 }
