@@ -146,8 +146,9 @@ static int parse_host_port(char *text, const char **ret_host, const char **ret_p
     if (size && text[size - 1] == '/')
         text[size - 1] = '\0';
     char *colon = strrchr(text, ':');
-    if (!colon || colon == text || !colon[1])
-        return -EINVAL;
+    if (!colon || colon == text || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
+        strlen(colon + 1) > 5 || atoi(colon + 1) < 1 || atoi(colon + 1) > 65535)
+        return -EINVAL; /* getaddrinfo() takes larger ports and cuts them */
     *colon = '\0';
     *ret_port = colon + 1;
     *ret_host = text;
