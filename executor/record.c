@@ -15,23 +15,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "shared/cleanup.h"
+#include "shared/clock.h"
 #include "shared/procid.h"
 
 enum {
     OUT_MAX_BYTES = 1 << 20
 }; /* an executor.out larger than this is begun anew */
-
-static uint64_t now_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 static void evt_close(struct record *rec)
 {
@@ -114,7 +106,7 @@ static void go_on(struct record *rec)
     s->attempt++;
     if (s->started_ns) {
         s->restarts++;
-        s->last_restart_ns = now_ns();
+        s->last_restart_ns = clock_now_ns(CLOCK_REALTIME);
     }
     s->state = TASK_STATE_PENDING;
     s->failed = false;
@@ -214,7 +206,7 @@ void record_commit(struct record *rec, const struct task_event *event, bool sync
     if (event) {
         msg.event = *event;
         msg.event.seq = s->seq;
-        msg.event.time_ns = now_ns();
+        msg.event.time_ns = clock_now_ns(CLOCK_REALTIME);
         msg.has_event = true;
         task_status_add_event(s, &msg.event);
         say_event(rec, &msg.event);
@@ -244,20 +236,16 @@ void record_hello(struct record *rec)
 
 void record_say(struct record *rec, const char *fmt, ...)
 {
-    struct timespec now;
-    char line[1024];
-    struct tm tm;
+    char line[1024], when[CLOCK_TEXT_BYTES];
     va_list ap;
     size_t n;
     int len;
 
     if (rec->out_fd < 0)
         return;
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &tm);
-    n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
-    n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ attempt %u: ", now.tv_nsec / 1000000,
-                          rec->status.attempt);
+    n = (size_t)snprintf(line, sizeof(line),
+                         "%s attempt %u: ", clock_format(clock_now_ns(CLOCK_REALTIME), when),
+                         rec->status.attempt);
     va_start(ap, fmt);
     len = vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
     va_end(ap);

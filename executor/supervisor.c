@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "executor/cgroup.h"
@@ -32,6 +31,7 @@
 #include "executor/record.h"
 #include "executor/report.h"
 #include "shared/cleanup.h"
+#include "shared/clock.h"
 #include "shared/procid.h"
 #include "shared/sys.h"
 #include "shared/units.h"
@@ -76,14 +76,6 @@ struct supervisor {
 };
 
 static void feed(struct supervisor *s, struct life_input in);
-
-static uint64_t clock_ns(clockid_t id)
-{
-    struct timespec ts;
-
-    clock_gettime(id, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 static void commit(struct supervisor *s, enum task_event_type type, uint64_t delay_ns, int signal,
                    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
@@ -207,7 +199,7 @@ static void task_started(struct supervisor *s, pid_t pid)
     st->pid = pid;
     st->pid_start = 0;
     (void)procid_start_time(pid, &st->pid_start); /* -ESRCH: dead again already */
-    st->started_ns = clock_ns(CLOCK_REALTIME);
+    st->started_ns = clock_now_ns(CLOCK_REALTIME);
     feed(s, (struct life_input){.event = LIFE_EV_STARTED});
     memory_trim();
 }
@@ -297,7 +289,7 @@ static void account_exit(struct supervisor *s, int wait_status)
     st->exit_code = event.exit_code;
     st->exit_signal = event.signal;
     st->oom_killed = event.oom_killed;
-    st->finished_ns = clock_ns(CLOCK_REALTIME);
+    st->finished_ns = clock_now_ns(CLOCK_REALTIME);
     st->pid = 0;
     st->pid_start = 0;
     record_commit(&s->record, &event, false);
@@ -402,7 +394,7 @@ static void relaunch(struct supervisor *s, bool first)
     if (!first) {
         st->attempt++;
         st->restarts++;
-        st->last_restart_ns = clock_ns(CLOCK_REALTIME);
+        st->last_restart_ns = clock_now_ns(CLOCK_REALTIME);
         /* On record before the cgroup of that number exists: a successor must not pick it again. */
         record_commit(&s->record, NULL, false);
     }
@@ -435,7 +427,7 @@ static void feed(struct supervisor *s, struct life_input in)
 {
     struct life_output out;
 
-    in.now_ns = clock_ns(CLOCK_MONOTONIC);
+    in.now_ns = clock_now_ns(CLOCK_MONOTONIC);
     in.random = (uint32_t)(in.now_ns / 1000); /* spreads restarts apart, nothing more */
     life_step(&s->life, s->spec, &in, &out);
     /* Both before the notes are recorded: a record that says "dead" must be right about failure. */

@@ -9,8 +9,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "shared/clock.h"
 
 static const char *const names[LOG_LEVEL_N] = {"debug", "info", "warn", "error"};
 static const char *const tags[LOG_LEVEL_N] = {"[DEBUG]", "[INFO]", "[WARN]", "[ERROR]"};
@@ -33,19 +34,15 @@ int log_level_parse(const char *text)
 void log_message(enum log_level level, const char *fmt, ...)
 {
     char line[1024];
-    struct timespec now;
-    struct tm tm;
+    char when[CLOCK_TEXT_BYTES];
     va_list ap;
     size_t n;
     int len;
 
     if (level < threshold)
         return;
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &tm);
-    n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
-    n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ %-7s ", now.tv_nsec / 1000000,
-                          tags[level]);
+    n = (size_t)snprintf(line, sizeof(line), "%s %-7s ",
+                         clock_format(clock_now_ns(CLOCK_REALTIME), when), tags[level]);
     if (dropped)
         n += (size_t)snprintf(line + n, sizeof(line) - n, "(%lu lines lost before this) ", dropped);
     va_start(ap, fmt);
