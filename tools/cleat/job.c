@@ -57,25 +57,33 @@ static void print_registered(const char *job_id, json_int_t version, const json_
     (void)fflush(stdout);
 }
 
-static int run_registered(const struct cli *cli, const char *job_id, const json_t *reply)
+static void print_registered_json(const char *job_id, json_int_t version, json_t *allocs)
 {
-    json_int_t version = get_int(reply, "JobVersion");
+    json_t *shown =
+        json_pack("{s:s,s:I,s:O}", "JobID", job_id, "JobVersion", version, "Allocations", allocs);
+
+    print_json(shown);
+    json_decref(shown);
+}
+
+static int run_registered(const struct cli *cli, const char *job_id, json_int_t version)
+{
     json_t *allocs = NULL;
-    int r = get_allocs(cli, job_id, version, &allocs);
+    int r = get_allocs(cli, job_id, version, &allocs), followed = CLI_OK;
 
     if (!r && !cli->json)
         print_registered(job_id, version, allocs);
-    if (!r && !cli->detach)
-        r = follow_start(cli, job_id, version);
-    if (cli->json && allocs) {
-        json_t *shown = json_pack("{s:s,s:I,s:O}", "JobID", job_id, "JobVersion", version,
-                                  "Allocations", allocs);
-
-        print_json(shown);
-        json_decref(shown);
+    if (!r && !cli->detach) {
+        followed = follow_start(cli, job_id, version);
+        json_decref(allocs);
+        allocs = NULL;
+        if (cli->json) /* what they have become */
+            r = get_allocs(cli, job_id, version, &allocs);
     }
+    if (!r && cli->json)
+        print_registered_json(job_id, version, allocs);
     json_decref(allocs);
-    return r;
+    return followed ? followed : r;
 }
 
 static int job_run(struct cli *cli)
@@ -90,7 +98,7 @@ static int job_run(struct cli *cli)
     r = http_send(cli, "PUT", body, &reply, "/v1/jobs");
     json_decref(body);
     if (!r)
-        r = run_registered(cli, job->id, reply);
+        r = run_registered(cli, job->id, get_int(reply, "JobVersion"));
     json_decref(reply);
     job_free(job);
     return r;

@@ -81,11 +81,16 @@ void table_print(struct table *t)
 
 void print_pairs(const char *const *pairs, size_t n)
 {
-    struct table t = {.n_columns = 3};
+    int width = 0;
 
     for (size_t i = 0; i < n; i++)
-        TABLE_ROW(&t, pairs[2 * i], "=", pairs[2 * i + 1]);
-    table_print(&t);
+        if ((int)strlen(pairs[2 * i]) > width)
+            width = (int)strlen(pairs[2 * i]);
+    for (size_t i = 0; i < n; i++) {
+        autofree char *value = printable(pairs[2 * i + 1]);
+
+        (void)printf("%-*s = %s\n", width, pairs[2 * i], value);
+    }
 }
 
 void print_json(const json_t *json)

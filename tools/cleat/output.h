@@ -23,7 +23,7 @@ void table_print(struct table *t);
 
 #define TABLE_ROW(t, ...) table_row(t, (const char *const[]){__VA_ARGS__})
 
-/* "Name   = value" lines: a table of two columns without heading. */
+/* n names and values: "Name   = value" lines. */
 void print_pairs(const char *const *pairs, size_t n);
 
 /* Indented, keys in the manager's order. */
