@@ -34,16 +34,33 @@ static bool is_wanted(void *arg, const char *id)
     return alloc ? !alloc->tidy : store_has_alloc(&m->store, id);
 }
 
+static bool is_task_wanted(const struct alloc *alloc, const char *name, size_t length)
+{
+    for (size_t i = 0; i < alloc->group->n_tasks; i++) {
+        const struct task *task = &alloc->tasks[i];
+
+        if (strlen(task->def->name) == length && memcmp(task->def->name, name, length) == 0)
+            return task->phase != TASK_PHASE_DONE;
+    }
+    return false;
+}
+
 /* A leaf is "<alloc id>.<task>.<attempt>"; other names are not executors' and are left alone. */
 static bool is_leaf_wanted(void *arg, const char *leaf)
 {
+    const struct manager *m = arg;
+    const struct alloc *alloc;
+    const char *end = strrchr(leaf, '.');
     char id[37];
 
-    if (strlen(leaf) < sizeof(id) || leaf[sizeof(id) - 1] != '.')
+    if (strlen(leaf) < sizeof(id) || leaf[sizeof(id) - 1] != '.' || end < leaf + sizeof(id))
         return true;
     memcpy(id, leaf, sizeof(id) - 1);
     id[sizeof(id) - 1] = '\0';
-    return is_wanted(arg, id);
+    alloc = manager_find_alloc(m, id);
+    if (!alloc)
+        return store_has_alloc(&m->store, id);
+    return is_task_wanted(alloc, leaf + sizeof(id), (size_t)(end - leaf) - sizeof(id));
 }
 
 /* Kills the executor that holds the lock in `dir`; its pidfd is taken before the lock is looked at

@@ -14,6 +14,7 @@
 #include <ev.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,9 +35,14 @@
 
 #define DYING_RETRY_S 0.02 /* between looks at a leftover that is still dying */
 
+/* What is to follow once nothing of the task runs any more: another start, or the end. */
 struct task_retry {
     ev_timer timer;
     struct task *task;
+    bool ends;
+    bool failed; /* how it ends */
+    pid_t pid;   /* its main process, which may live on where there are no cgroups; 0: none */
+    uint64_t pid_start;
 };
 
 static void state_dir(const struct task *task, char *buf, size_t size)
@@ -194,26 +200,47 @@ void task_start(struct task *task)
         task->phase = TASK_PHASE_SUPERVISED;
 }
 
+/* A stop because of `failed`, its sibling, is an event of its own. */
+static bool note_sibling(struct task *task, const struct task *failed)
+{
+    if (!failed || failed == task)
+        return false;
+    own_event(task, TASK_EVENT_SIBLING_FAILED, "Task's sibling \"%s\" failed", failed->def->name);
+    return true;
+}
+
+static void end_waiting(struct task *task, const struct task *failed)
+{
+    struct task_retry *retry = task->retry;
+    struct ev_loop *loop = task->alloc->manager->loop;
+
+    if (retry->ends)
+        return;
+    retry->ends = true;
+    retry->failed = note_sibling(task, failed);
+    own_event(task, TASK_EVENT_KILLED, "Stopped while it waited for its restart");
+    ev_timer_stop(loop, &retry->timer);
+    ev_timer_set(&retry->timer, 0, 0);
+    ev_timer_start(loop, &retry->timer);
+}
+
 void task_stop(struct task *task, const struct task *failed)
 {
-    bool sibling = failed && failed != task;
+    bool sibling;
 
     switch (task->phase) {
     case TASK_PHASE_QUEUED:
-    case TASK_PHASE_WAITING:
-        cancel_retry(task);
-        if (sibling)
-            own_event(task, TASK_EVENT_SIBLING_FAILED, "Task's sibling \"%s\" failed",
-                      failed->def->name);
+        sibling = note_sibling(task, failed);
         own_event(task, TASK_EVENT_KILLED, "Stopped before it was started");
         finish(task, sibling);
+        break;
+    case TASK_PHASE_WAITING:
+        end_waiting(task, failed);
         break;
     case TASK_PHASE_SUPERVISED:
         if (task->status.state == TASK_STATE_DEAD || task_handle_is_stopping(task->handle))
             break;
-        if (sibling)
-            own_event(task, TASK_EVENT_SIBLING_FAILED, "Task's sibling \"%s\" failed",
-                      failed->def->name);
+        sibling = note_sibling(task, failed);
         task_handle_stop(task->handle, sibling, sibling ? "Sibling Task Failed" : NULL);
         break;
     default:
@@ -244,75 +271,107 @@ bool task_may_restart(const struct spec_restart *policy, uint64_t now_ns, uint32
 }
 
 /* SIGKILLs the recorded main process, if it is still that process: where there are no cgroups. */
-static void kill_recorded(const struct task *task)
+static int kill_recorded(const struct task_retry *retry)
 {
-    pid_t pid = task->status.pid;
-    autofd int pidfd = pid > 0 ? sys_pidfd_open(pid, 0) : -1;
+    struct pollfd poller = {.fd = -1, .events = POLLIN};
+    autofd int pidfd = retry->pid > 0 ? sys_pidfd_open(retry->pid, 0) : -1;
     uint64_t start;
 
-    if (pidfd >= 0 && procid_start_time(pid, &start) == 0 && start == task->status.pid_start)
-        (void)sys_pidfd_send_signal(pidfd, SIGKILL);
+    if (pidfd < 0 || procid_start_time(retry->pid, &start) || start != retry->pid_start)
+        return 0;
+    (void)sys_pidfd_send_signal(pidfd, SIGKILL);
+    poller.fd = pidfd;
+    return poll(&poller, 1, 0) == 1 ? 0 : -EAGAIN; /* readable: it is dead */
 }
 
 /* 0: nothing of the task runs. -EAGAIN: it is still dying. */
-static int kill_leftovers(const struct task *task)
+static int kill_leftovers(const struct task_retry *retry)
 {
-    const struct manager *m = task->alloc->manager;
+    const struct alloc *alloc = retry->task->alloc;
+    int dying = kill_recorded(retry);
+    int r = cgroup_layout_kill_task(&alloc->manager->cgroup, alloc->id, retry->task->def->name);
 
-    kill_recorded(task);
-    return cgroup_layout_kill_task(&m->cgroup, task->alloc->id, task->def->name);
+    return r == -EAGAIN ? r : dying;
 }
 
 static void on_retry_due(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct task_retry *retry = container_of(timer, struct task_retry, timer);
     struct task *task = retry->task;
+    bool ends = retry->ends, failed = retry->failed;
 
     (void)revents;
-    if (kill_leftovers(task) == -EAGAIN) {
+    if (kill_leftovers(retry) == -EAGAIN) {
         ev_timer_set(timer, DYING_RETRY_S, 0);
         ev_timer_start(loop, timer);
         return;
     }
     cancel_retry(task);
+    if (ends) {
+        finish(task, failed);
+        return;
+    }
     task->phase = TASK_PHASE_QUEUED;
     alloc_queue(task->alloc);
 }
 
-static void wait_for_restart(struct task *task, uint64_t delay_ns)
+/* Kills what is left of the task, and goes on after `delay_ns` at the earliest. */
+static struct task_retry *wait_until_gone(struct task *task, uint64_t delay_ns)
 {
     struct ev_loop *loop = task->alloc->manager->loop;
+    struct task_retry *retry = calloc(1, sizeof(*retry));
 
-    task->phase = TASK_PHASE_WAITING;
-    task->retry = calloc(1, sizeof(*task->retry));
-    if (!task->retry)
+    if (!retry)
         abort();
-    task->retry->task = task;
-    ev_timer_init(&task->retry->timer, on_retry_due, (double)delay_ns / 1e9, 0);
+    retry->task = task;
+    retry->pid = task->status.pid;
+    retry->pid_start = task->status.pid_start;
+    task->retry = retry;
+    task->phase = TASK_PHASE_WAITING;
+    task->status.state = TASK_STATE_PENDING;
+    task->status.pid = 0;
+    (void)kill_leftovers(retry);
+    ev_timer_init(&retry->timer, on_retry_due, (double)delay_ns / 1e9, 0);
     ev_now_update(loop);
-    ev_timer_start(loop, &task->retry->timer);
+    ev_timer_start(loop, &retry->timer);
+    return retry;
+}
+
+static void wait_for_end(struct task *task)
+{
+    struct task_retry *retry = wait_until_gone(task, 0);
+
+    retry->ends = true;
+    retry->failed = task->lost;
+}
+
+/* True when the restart policy lets the task start again; *ret_delay_ns: after how long. */
+static bool may_restart(struct task *task, uint64_t *ret_delay_ns)
+{
+    struct spec_restart policy;
+
+    if (alloc_is_stopping(task->alloc)) {
+        own_event(task, TASK_EVENT_KILLED, "its executor died while the task was to stop");
+        return false;
+    }
+    spec_build_restart(task, &policy);
+    if (task_may_restart(&policy, manager_now_ns(), &task->window_count, &task->window_ns,
+                         ret_delay_ns))
+        return true;
+    own_event(task, TASK_EVENT_NOT_RESTARTING,
+              "its executor was lost, and the restart policy's %u attempts are used up",
+              policy.attempts);
+    task->lost = true;
+    return false;
 }
 
 /* The executor, or with it the machine, died under the task. */
 static void lose(struct task *task, bool rebooted)
 {
-    struct spec_restart policy;
-    uint64_t now = manager_now_ns(), delay;
+    uint64_t delay;
 
-    (void)kill_leftovers(task);
-    task->status.state = TASK_STATE_PENDING;
-    task->status.finished_ns = now;
-    if (alloc_is_stopping(task->alloc)) {
-        own_event(task, TASK_EVENT_KILLED, "its executor died while the task was to stop");
-        finish(task, false);
-        return;
-    }
-    spec_build_restart(task, &policy);
-    if (!task_may_restart(&policy, now, &task->window_count, &task->window_ns, &delay)) {
-        own_event(task, TASK_EVENT_NOT_RESTARTING, "Exceeded allowed attempts %u in interval",
-                  policy.attempts);
-        task->lost = true;
-        finish(task, true);
+    if (!may_restart(task, &delay)) {
+        wait_for_end(task);
         return;
     }
     if (rebooted)
@@ -321,11 +380,10 @@ static void lose(struct task *task, bool rebooted)
     if (rebooted || !task->status.started_ns)
         task->own_restarts++;
     task->status.restarts++;
-    task->status.last_restart_ns = now;
-    task->status.pid = 0;
+    task->status.last_restart_ns = manager_now_ns();
     own_event(task, TASK_EVENT_RESTARTING, "Task restarting after the loss of its executor")
         ->delay_ns = delay;
-    wait_for_restart(task, delay);
+    (void)wait_until_gone(task, delay);
 }
 
 static void lose_executor(struct task *task, const char *detail)
@@ -342,13 +400,13 @@ static void lose_executor(struct task *task, const char *detail)
 
 static void lose_boot(struct task *task)
 {
-    char path[PATH_MAX];
+    char dir[PATH_MAX - 16], path[PATH_MAX];
 
     own_event(task, TASK_EVENT_LOST, "The machine was restarted under the task");
     log_task(LOG_LEVEL_WARN, task, "lost with the machine's last boot");
     /* A new executor would number its events from the start again; it gets a clean sheet. */
-    state_dir(task, path, sizeof(path) - sizeof("/" WIRE_STATUS));
-    strcat(path, "/" WIRE_STATUS);
+    state_dir(task, dir, sizeof(dir));
+    (void)snprintf(path, sizeof(path), "%s/" WIRE_STATUS, dir);
     (void)unlink(path);
     task->own_restarts = task->status.restarts;
     task->status.seq = 0;
@@ -430,12 +488,20 @@ static void adopt_dead(struct task *task, const char *dir, bool noted)
 {
     const struct manager *m = task->alloc->manager;
     struct task_status record;
+    bool known = read_record(task, &record);
 
-    if (noted) {
-        wait_for_restart(task, 0);
+    if (noted && !(known && record.state == TASK_STATE_DEAD)) {
+        if (known && strcmp(record.boot_id, m->boot_id) == 0) {
+            task->status.pid = record.pid;
+            task->status.pid_start = record.pid_start;
+        }
+        if (task->lost)
+            wait_for_end(task);
+        else
+            (void)wait_until_gone(task, 0);
         return;
     }
-    if (read_record(task, &record)) {
+    if (known) {
         if (record.state == TASK_STATE_DEAD)
             task->phase = TASK_PHASE_DONE;
         else if (strcmp(record.boot_id, m->boot_id) != 0)
