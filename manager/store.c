@@ -20,12 +20,13 @@
 
 #include "shared/cleanup.h"
 #include "shared/log.h"
+#include "shared/proto/spec.h"
+#include "shared/proto/wire.h"
 #include "shared/statefile.h"
 
 enum {
     RECORD_VERSION = 1,
     RECORD_MAX = 64 << 20,
-    NODE_ID_VERSION = 1,
     NAME_LENGTH_MAX = 240, /* leaves room for ".damaged" and ".tmp" */
 };
 
@@ -107,22 +108,57 @@ static int take_lock(struct store *store, struct err *e)
         store->data_dir, lock.l_pid);
 }
 
-static int load_node_id(struct store *store, struct err *e)
+typedef int statefile_write_fn(int, const char *, uint32_t, const char *, size_t, struct err *);
+
+static int write_json(int dirfd, const char *name, const json_t *json, statefile_write_fn *write_fn,
+                      struct err *e)
 {
-    autofree char *id = NULL;
+    autofree char *text = json_dumps(json, JSON_COMPACT);
+
+    if (!text)
+        return err_sys(e, -ENOMEM, "write record %s", name);
+    return write_fn(dirfd, name, RECORD_VERSION, text, strlen(text), e);
+}
+
+static int read_json(int dirfd, const char *name, json_t **ret_json, struct err *e)
+{
+    autofree char *text = NULL;
+    json_error_t error;
     uint32_t version;
     size_t size;
-    int r = statefile_read(store->state_fd, NODE_ID_FILE, 64, &version, &id, &size, e);
+    int r = statefile_read(dirfd, name, RECORD_MAX, &version, &text, &size, e);
 
-    if (!r && size == sizeof(store->node_id) - 1) {
-        memcpy(store->node_id, id, sizeof(store->node_id));
-        return 0;
-    }
+    if (r)
+        return r;
+    if (version > RECORD_VERSION)
+        return err_set(e, -EBADMSG, "record \"%s\" has format %u; this release knows %d", name,
+                       version, RECORD_VERSION);
+    *ret_json = json_loadb(text, size, 0, &error);
+    if (!*ret_json)
+        return err_set(e, -EBADMSG, "record \"%s\": %s", name, error.text);
+    return 0;
+}
+
+static int load_node_id(struct store *store, struct err *e)
+{
+    json_t *json = NULL;
+    const char *id;
+    int r = read_json(store->state_fd, NODE_ID_FILE, &json, e);
+
     if (r && r != -ENOENT && r != -EBADMSG)
         return r;
+    id = json_string_value(json_object_get(json, "ID"));
+    if (id && strlen(id) == sizeof(store->node_id) - 1) {
+        memcpy(store->node_id, id, sizeof(store->node_id));
+        json_decref(json);
+        return 0;
+    }
     uuid_make(store->node_id);
-    return statefile_write(store->state_fd, NODE_ID_FILE, NODE_ID_VERSION, store->node_id,
-                           strlen(store->node_id), e);
+    json_decref(json);
+    json = json_pack("{s:s}", "ID", store->node_id);
+    r = write_json(store->state_fd, NODE_ID_FILE, json, statefile_write, e);
+    json_decref(json);
+    return r;
 }
 
 static int open_dirs(struct store *store)
@@ -180,18 +216,6 @@ void store_close(struct store *store)
     *store = (struct store)STORE_INIT;
 }
 
-typedef int statefile_write_fn(int, const char *, uint32_t, const char *, size_t, struct err *);
-
-static int write_json(int dirfd, const char *name, const json_t *json, statefile_write_fn *write_fn,
-                      struct err *e)
-{
-    autofree char *text = json_dumps(json, JSON_COMPACT);
-
-    if (!text)
-        return err_sys(e, -ENOMEM, "write record %s", name);
-    return write_fn(dirfd, name, RECORD_VERSION, text, strlen(text), e);
-}
-
 int store_write_job(struct store *store, const char *id, const json_t *json, struct err *e)
 {
     char name[NAME_LENGTH_MAX];
@@ -210,6 +234,7 @@ int store_write_alloc(struct store *store, const char *id, const json_t *json, s
     return write_json(store->allocs_fd, id, json, statefile_write_unsynced, e);
 }
 
+/* `dir`: the path of `dirfd`, or where it is below state/. */
 static void set_aside(struct store *store, int dirfd, const char *dir, const char *name,
                       const struct err *why)
 {
@@ -227,25 +252,6 @@ static void set_aside(struct store *store, int dirfd, const char *dir, const cha
         abort();
     log_error("%s; kept as %s", why->text, grown[store->n_damaged]);
     store->n_damaged++;
-}
-
-static int read_json(int dirfd, const char *name, json_t **ret_json, struct err *e)
-{
-    autofree char *text = NULL;
-    json_error_t error;
-    uint32_t version;
-    size_t size;
-    int r = statefile_read(dirfd, name, RECORD_MAX, &version, &text, &size, e);
-
-    if (r)
-        return r;
-    if (version > RECORD_VERSION)
-        return err_set(e, -EBADMSG, "record \"%s\" has format %u; this release knows %d", name,
-                       version, RECORD_VERSION);
-    *ret_json = json_loadb(text, size, 0, &error);
-    if (!*ret_json)
-        return err_set(e, -EBADMSG, "record \"%s\": %s", name, error.text);
-    return 0;
 }
 
 int store_read_alloc(struct store *store, const char *id, json_t **ret_json)
@@ -306,6 +312,22 @@ void store_load_jobs(struct store *store, int (*each)(void *arg, const json_t *j
         if (entry->d_name[0] != '.' && !has_suffix(entry->d_name, ".tmp") &&
             !has_suffix(entry->d_name, ".damaged"))
             load_job(store, entry->d_name, each, arg);
+}
+
+void store_check_spec(struct store *store, const char *alloc_id, const char *task)
+{
+    autofree char *data = NULL;
+    char dir[PATH_MAX];
+    autofd int fd = -1;
+    uint32_t version;
+    size_t size;
+    struct err e;
+
+    store_task_dir(store, alloc_id, task, dir, sizeof(dir));
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 &&
+        statefile_read(fd, WIRE_SPEC, SPEC_MAX_BYTES, &version, &data, &size, &e) == -EBADMSG)
+        set_aside(store, fd, dir, WIRE_SPEC, &e);
 }
 
 void store_task_dir(const struct store *store, const char *alloc_id, const char *task, char *buf,

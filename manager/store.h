@@ -53,6 +53,10 @@ void store_remove_alloc(struct store *store, const char *id);
 void store_load_jobs(struct store *store, int (*each)(void *arg, const json_t *json, struct err *e),
                      void *arg);
 
+/* Looks whether the spec of a task that was started is sound; a damaged one is set aside as above.
+ * The executor that lives has read it, and a new one gets a new one. */
+void store_check_spec(struct store *store, const char *alloc_id, const char *task);
+
 /* <data_dir>/state/tasks/<alloc>/<task>; `task` NULL: the allocation's directory. */
 void store_task_dir(const struct store *store, const char *alloc_id, const char *task, char *buf,
                     size_t size);

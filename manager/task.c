@@ -529,6 +529,7 @@ void task_adopt(struct task *task)
     char dir[PATH_MAX];
     struct err e;
 
+    store_check_spec(&task->alloc->manager->store, task->alloc->id, task->def->name);
     state_dir(task, dir, sizeof(dir));
     if (task_handle_attach(task, dir, &e)) {
         task->phase = TASK_PHASE_QUEUED;

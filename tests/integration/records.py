@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Reads state files without any of the project's code: an independent check of what is on disk."""
+import json
 import os
 import struct
 import zlib
@@ -15,7 +16,8 @@ class Damaged(Exception):
 
 
 def read_statefile(path):
-    """The msgpack content of an enveloped state file: "CLEAT-STATE version length crc" and payload."""
+    """The content of an enveloped state file: "CLEAT-STATE version length crc", then JSON (the
+    manager's own records) or msgpack (what it shares with executors)."""
     data = path.read_bytes()
     header, newline, payload = data.partition(b"\n")
     words = header.split()
@@ -23,6 +25,8 @@ def read_statefile(path):
         raise Damaged(f"{path}: no envelope")
     if int(words[2]) != len(payload) or int(words[3], 16) != zlib.crc32(payload):
         raise Damaged(f"{path}: length or checksum")
+    if payload.startswith(b"{"):
+        return json.loads(payload)
     return msgpack.unpackb(payload, raw=False)
 
 
