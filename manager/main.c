@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * cleat-manager: arguments and wiring only. SIGTERM and SIGINT end the manager and leave every task
- * running, since executors are no part of it; with -dev, whose data directory is thrown away, they
- * stop the tasks first (a second signal does not wait for that).
+ * running, since executors are no part of it; when -dev made the data directory, which is thrown
+ * away at the end, they stop the tasks first (a second signal does not wait for that).
  */
 #include <errno.h>
 #include <ev.h>
@@ -29,7 +29,9 @@ static const char usage[] =
     "  -config PATH     a configuration file, or a directory of *.hcl files; may be repeated\n"
     "  -data-dir DIR    where records and allocations live\n"
     "  -address ADDR    unix:///PATH or http://127.0.0.1:PORT; may be repeated\n"
-    "  -dev             throw-away data directory, raw_exec enabled; tasks end with the manager\n"
+    "  -dev             raw_exec enabled, and without -data-dir a throw-away data directory, "
+    "whose\n"
+    "                   tasks end with the manager\n"
     "  -version         print the version\n"
     "  -h, -help        print this\n"
     "\n"
@@ -37,8 +39,6 @@ static const char usage[] =
     "  cleat-manager -config /etc/cleat\n"
     "  cleat-manager -data-dir /var/lib/cleat -address unix:///run/cleat.sock\n"
     "  cleat-manager -dev\n";
-
-#define DEV_DIR "/tmp/cleat-dev-"
 
 enum {
     EXIT_USAGE = 64
@@ -50,6 +50,7 @@ struct program {
     struct manager *manager;
     struct api *api;
     ev_signal term, interrupt;
+    bool throw_away; /* -dev made the data directory */
     bool ending;
 };
 
@@ -99,7 +100,7 @@ static int set_data_dir(struct config *config, const char *dir, struct err *e)
 
 static int make_data_dir(struct config *config, struct err *e)
 {
-    char dir[] = DEV_DIR "XXXXXX";
+    char dir[] = "/tmp/cleat-dev-XXXXXX";
 
     if (!mkdtemp(dir) || chmod(dir, 0755) < 0)
         return err_sys(e, -errno, "make a data directory in /tmp");
@@ -108,7 +109,8 @@ static int make_data_dir(struct config *config, struct err *e)
 }
 
 /* Command line after files: what is given by hand wins, in whatever order it stands. */
-static int configure(int argc, char **argv, struct config *config, struct err *e)
+static int configure(int argc, char **argv, struct config *config, bool *ret_throw_away,
+                     struct err *e)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"data-dir", required_argument, NULL, 'd'},
@@ -147,6 +149,7 @@ static int configure(int argc, char **argv, struct config *config, struct err *e
         config->dev = config->raw_exec_enabled = true;
     if (!r && data_dir)
         return set_data_dir(config, data_dir, e);
+    *ret_throw_away = dev;
     return !r && dev ? make_data_dir(config, e) : r;
 }
 
@@ -162,7 +165,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
     struct program *p = w->data;
 
     (void)revents;
-    if (p->config->dev && !p->ending) {
+    if (p->throw_away && !p->ending) {
         p->ending = true;
         log_info("%s: stopping the tasks", strsignal(w->signum));
         manager_stop_all(p->manager, on_all_stopped, p);
@@ -209,7 +212,7 @@ int main(int argc, char **argv)
     int r = config_new(&p.config, &e);
 
     if (!r)
-        r = configure(argc, argv, p.config, &e);
+        r = configure(argc, argv, p.config, &p.throw_away, &e);
     if (r) {
         if (e.code)
             (void)fprintf(stderr, "cleat-manager: %s\n", e.text);
@@ -228,7 +231,7 @@ int main(int argc, char **argv)
     api_free(p.api);
     manager_free(p.manager);
     ev_loop_destroy(p.loop);
-    if (p.ending && strncmp(p.config->data_dir, DEV_DIR, strlen(DEV_DIR)) == 0)
+    if (p.ending)
         (void)nftw(p.config->data_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
     config_free(p.config);
     return r ? 1 : 0;
