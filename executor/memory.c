@@ -16,7 +16,8 @@
 
 enum {
     PAGE = 4096,
-    STACK_REACH = 256 * 1024
+    STACK_REACH = 256 * 1024,
+    CALLEES = 512, /* more than the frames below ours need */
 };
 
 /* Of the linker, see ld(1). Linked with -z now, so that the GOT lies outside of the data range. */
@@ -62,7 +63,9 @@ __attribute__((no_stack_protector)) void memory_shed(void)
     uintptr_t data_end = page_down((uintptr_t)&_end + PAGE - 1);
 
     drop(data, data_end);
-    drop(frame - STACK_REACH, frame);
+    /* Where our frame lies at the start of its page, those of drop() and madvise(2) lie below it.
+     */
+    drop(frame - STACK_REACH, page_down((uintptr_t)__builtin_frame_address(0) - CALLEES));
     drop(frame + 2 * PAGE, frame + STACK_REACH);
     drop_code();
     /* The heap begins with thread-local storage. It goes last and exactly: a call that failed would
