@@ -117,8 +117,8 @@ void alloc_queue(struct alloc *alloc)
         return;
     alloc->queued = true;
     alloc->next_queued = NULL;
-    *m->to_start_end = alloc;
-    m->to_start_end = &alloc->next_queued;
+    *m->in_line_end = alloc;
+    m->in_line_end = &alloc->next_queued;
     ev_idle_start(m->loop, &m->starter);
 }
 
@@ -172,9 +172,18 @@ void alloc_stop(struct alloc *alloc)
     if (alloc->desired == DESIRED_STOP)
         return;
     alloc->desired = DESIRED_STOP;
-    for (size_t i = 0; i < alloc->group->n_tasks; i++)
-        task_stop(&alloc->tasks[i], NULL);
+    alloc_queue(alloc);
     alloc_changed(alloc, true);
+}
+
+void alloc_advance(struct alloc *alloc)
+{
+    for (size_t i = 0; i < alloc->group->n_tasks; i++) {
+        if (alloc->desired == DESIRED_STOP)
+            task_stop(&alloc->tasks[i], NULL);
+        else if (!alloc_is_stopping(alloc)) /* the flush stops the siblings of a failed one */
+            task_start(&alloc->tasks[i]);
+    }
 }
 
 static bool has_executor(const struct alloc *alloc)

@@ -30,8 +30,10 @@ void alloc_changed(struct alloc *alloc, bool save);
  */
 void alloc_flush(struct alloc *alloc);
 
-/* Puts the allocation's queued tasks in line to be started. */
+/* Puts the allocation in line for alloc_advance(), which starts its queued tasks, or stops all of
+ * them where it is to stop. */
 void alloc_queue(struct alloc *alloc);
+void alloc_advance(struct alloc *alloc);
 
 /* Makes the allocation stop: its tasks run their stop sequences. */
 void alloc_stop(struct alloc *alloc);

@@ -28,12 +28,12 @@ struct manager {
     struct alloc **allocs_end;
 
     struct alloc *dirty; /* changed since the last flush */
-    struct alloc *to_start;
-    struct alloc **to_start_end;
+    struct alloc *in_line;
+    struct alloc **in_line_end;
     ev_prepare flusher; /* settles, saves and announces what is dirty, once per turn of the loop */
     ev_timer trimmer;   /* runs only after a turn: gives freed memory back once it is quiet again */
     bool trimmed;       /* this turn is the trimmer's own */
-    ev_idle starter;    /* active while `to_start` is not empty: one allocation per turn */
+    ev_idle starter;    /* active while `in_line` is not empty: one allocation per turn */
 
     void (*on_change)(void *arg, struct alloc *alloc);
     void *on_change_arg;

@@ -83,19 +83,18 @@ static void on_trim(struct ev_loop *loop, ev_timer *w, int revents)
 static void on_idle(struct ev_loop *loop, ev_idle *w, int revents)
 {
     struct manager *m = container_of(w, struct manager, starter);
-    struct alloc *alloc = m->to_start;
+    struct alloc *alloc = m->in_line;
 
     (void)revents;
     if (!alloc) {
         ev_idle_stop(loop, w);
         return;
     }
-    m->to_start = alloc->next_queued;
-    if (!m->to_start)
-        m->to_start_end = &m->to_start;
+    m->in_line = alloc->next_queued;
+    if (!m->in_line)
+        m->in_line_end = &m->in_line;
     alloc->queued = false;
-    for (size_t i = 0; i < alloc->group->n_tasks; i++)
-        task_start(&alloc->tasks[i]);
+    alloc_advance(alloc);
 }
 
 static void adopt_all(struct manager *m)
@@ -146,7 +145,7 @@ int manager_new(struct ev_loop *loop, const struct config *config, struct manage
     m->store = (struct store)STORE_INIT;
     m->cgroup.version = "";
     m->allocs_end = &m->allocs;
-    m->to_start_end = &m->to_start;
+    m->in_line_end = &m->in_line;
     ev_prepare_init(&m->flusher, on_turn);
     ev_timer_init(&m->trimmer, on_trim, TRIM_AFTER_S, 0);
     ev_idle_init(&m->starter, on_idle);

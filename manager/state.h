@@ -14,7 +14,7 @@
 
 struct manager;
 struct task_handle; /* the live link to an executor: manager/task_handle.h */
-struct task_retry;  /* the wait before another executor is tried: manager/task.c */
+struct task_retry;  /* the wait before another executor is tried: manager/task_loss.c */
 
 enum desired_status {
     DESIRED_RUN,
@@ -111,7 +111,7 @@ struct alloc {
     bool tidy;          /* terminal, its executors are gone and its mounts are undone */
     struct alloc *next_dirty;
     bool unsaved; /* something changed that no executor's record holds */
-    bool queued;  /* in the manager's list of allocations to start: `next_queued` */
+    bool queued;  /* in line to be started or stopped: `next_queued` */
     struct alloc *next_queued;
     struct alloc *next;
 };

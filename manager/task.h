@@ -5,7 +5,6 @@
 #pragma once
 
 #include "manager/state.h"
-#include "shared/proto/spec.h"
 
 /* Releases what the task holds; its executor runs on. */
 void task_deinit(struct task *task);
@@ -30,8 +29,11 @@ void task_append_event(struct task *task, const struct task_event *event);
 void task_on_record(struct task *task);
 void task_on_executor_gone(struct task *task, int code);
 
-/* What the restart policy says to the loss of an executor at `now_ns`. `window_count` and
- * `window_ns` are the task's, and are updated. Returns the delay in *ret_delay_ns and true, or
- * false when the attempts are used up. */
-bool task_may_restart(const struct spec_restart *policy, uint64_t now_ns, uint32_t *window_count,
-                      uint64_t *window_ns, uint64_t *ret_delay_ns);
+/* For task_loss.c: the directory shared with the executor; an event of the manager's own; the same
+ * for a stop because of `failed`, if that is a sibling (true then); the end of a task that no
+ * executor holds. */
+void task_state_dir(const struct task *task, char *buf, size_t size);
+struct task_event *task_note(struct task *task, enum task_event_type type, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+bool task_note_sibling(struct task *task, const struct task *failed);
+void task_finish(struct task *task, bool failed);

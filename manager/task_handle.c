@@ -9,7 +9,6 @@
  */
 #include "manager/task_handle.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>

@@ -11,6 +11,7 @@
 #include "manager/alloc.h"
 #include "manager/jobs.h"
 #include "manager/task.h"
+#include "manager/task_loss.h"
 #include "shared/cleanup.h"
 
 #define SECOND 1000000000ULL
