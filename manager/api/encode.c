@@ -124,7 +124,7 @@ const char *encode_go_mode(mode_t mode, char buf[GO_MODE_BYTES])
 /* The line a person reads for an event; `event->message` where the type has nothing better. */
 static json_t *display_message(const struct task_event *event)
 {
-    char delay[32];
+    char delay[32], signal[24] = "";
 
     switch (event->type) {
     case TASK_EVENT_STARTED:
@@ -132,12 +132,11 @@ static json_t *display_message(const struct task_event *event)
     case TASK_EVENT_RECEIVED:
         return json_string("Task received by client");
     case TASK_EVENT_TERMINATED:
-        if (event->oom_killed)
-            return json_sprintf("Exit Code: %d, Signal: %d, OOM Killed", event->exit_code,
-                                event->signal);
-        return event->signal
-                   ? json_sprintf("Exit Code: %d, Signal: %d", event->exit_code, event->signal)
-                   : json_sprintf("Exit Code: %d", event->exit_code);
+        if (event->signal)
+            (void)snprintf(signal, sizeof(signal), ", Signal: %d", event->signal);
+        return json_sprintf("Exit Code: %d%s%s%s%s", event->exit_code, signal,
+                            event->oom_killed ? ", OOM Killed" : "",
+                            *event->message ? ", Exit Message: " : "", event->message);
     case TASK_EVENT_RESTARTING:
         return json_sprintf("%s%sTask restarting in %s", event->message,
                             *event->message ? " - " : "",

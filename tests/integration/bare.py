@@ -91,12 +91,18 @@ class Executor:
 
     def command(self, kind, **fields):
         payload = msgpack.packb({"type": kind, **fields})
-        fd = os.open(self.state_dir / "ctl", os.O_WRONLY | os.O_NONBLOCK)
+        fd = wait_for(self.open_control, "the executor to open its control pipe")
         os.write(fd, struct.pack("<I", len(payload)) + payload)
         os.close(fd)
 
+    def open_control(self):
+        try:
+            return os.open(self.state_dir / "ctl", os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # not made yet, or not open for reading yet
+            return None
+
     def output(self):
-        """Numbers of the segments and their content, in order."""
+        """What is in the segments of stdout, in their order."""
         paths = sorted(self.log_dir.glob("t.stdout.*"), key=lambda p: int(p.suffix[1:]))
         return b"".join(p.read_bytes() for p in paths).decode()
 
@@ -115,6 +121,7 @@ class Events:
 
     def __init__(self, executor):
         self.executor = executor
+        os.close(wait_for(executor.open_control, "the executor's pipes"))
         self.fd = os.open(executor.state_dir / "evt", os.O_RDONLY | os.O_NONBLOCK)
         self.data = b""
         executor.command(HELLO, version=1)

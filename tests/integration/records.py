@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """Reads state files without any of the project's code: an independent check of what is on disk."""
-import json
 import os
 import struct
 import zlib
@@ -16,8 +15,7 @@ class Damaged(Exception):
 
 
 def read_statefile(path):
-    """The content of an enveloped state file: "CLEAT-STATE version length crc", then JSON (the
-    manager's own records) or msgpack (what it shares with executors)."""
+    """What is behind a state file's "CLEAT-STATE version length crc"; a spec is unpacked."""
     data = path.read_bytes()
     header, newline, payload = data.partition(b"\n")
     words = header.split()
@@ -25,9 +23,7 @@ def read_statefile(path):
         raise Damaged(f"{path}: no envelope")
     if int(words[2]) != len(payload) or int(words[3], 16) != zlib.crc32(payload):
         raise Damaged(f"{path}: length or checksum")
-    if payload.startswith(b"{"):
-        return json.loads(payload)
-    return msgpack.unpackb(payload, raw=False)
+    return msgpack.unpackb(payload, raw=False) if path.name == "spec" else payload
 
 
 def _slot(data):

@@ -79,7 +79,7 @@ def test_bad_task_names(manager, name):
         {"LogConfig": {"MaxFiles": 0, "MaxFileSizeMB": 1}},
         {"KillTimeout": -1},
         {"Config": {"command": "/bin/true", "comand": "x"}},
-        {"Config": {"command": 7}},
+        {"Config": {"command": ["/bin/true"]}},
         {"Config": {"command": "/bin/true", "pid_mode": "sometimes"}},
     ],
     ids=str,
@@ -276,6 +276,7 @@ ESCAPES = [
     "/t/local/dir/passwd",
     "/t/local/up/../../../../etc/passwd",
     "%2e%2e/%2e%2e/state",
+    "/t/local/%00",
 ]
 
 
@@ -285,13 +286,17 @@ def test_path_escapes(manager, path):
     alloc_id = manager.run_one(simple("-c", script, command="/bin/sh"))
     manager.wait_client(alloc_id, "complete")
     for call in ("cat", "stat", "ls"):
-        status, _, body = manager.request("GET", f"/v1/client/fs/{call}/{alloc_id}?path={path}")
+        try:
+            status, _, body = manager.request("GET", f"/v1/client/fs/{call}/{alloc_id}?path={path}")
+        except ConnectionError:  # not even HTTP to the server: a NUL
+            continue
         assert 400 <= status < 500, (call, body)
         assert b"root:" not in body
+    assert manager.answers()
 
 
 def test_a_link_in_a_logs_place_is_not_followed(manager):
-    script = "rm -f /alloc/logs/t.stdout.0; ln -s /etc/passwd /alloc/logs/t.stdout.0; sleep 60"
+    script = "rm -f /alloc/logs/t.stdout.0; ln -s /etc/passwd /alloc/logs/t.stdout.0; exec sleep 60"
     alloc_id = manager.run_one(simple("-c", script, command="/bin/sh"))
     manager.wait_running(alloc_id)
     status, _, body = manager.request(
@@ -342,8 +347,7 @@ def test_requests_that_are_no_http(manager):
     import socket
 
     for data in (b"\0" * 100, b"GET\r\n\r\n", os.urandom(5000), b"PUT /v1/jobs HTTP/1.1\r\n"
-                 b"Content-Length: 99999999999999\r\n\r\n{",
-                 b"GET /v1/jobs?prefix=%00 HTTP/1.1\r\n\r\n"):  # fmt: skip
+                 b"Content-Length: 99999999999999\r\n\r\n{"):  # fmt: skip
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(10)
             s.connect(str(manager.socket))
@@ -358,8 +362,11 @@ def test_requests_that_are_no_http(manager):
 
 
 def test_a_huge_body_is_refused(manager):
-    status, _, _ = manager.request("PUT", "/v1/jobs", {"Job": "x" * (20 << 20)})
-    assert status in (400, 413)
+    try:
+        status, _, _ = manager.request("PUT", "/v1/jobs", {"Job": "x" * (20 << 20)})
+        assert status in (400, 413)
+    except BrokenPipeError:  # refused before all of it was sent
+        pass
     assert manager.answers()
 
 

@@ -34,7 +34,7 @@ COMMANDS = [
 ]  # fmt: skip
 
 
-def hcl(name="web", type="service", script="echo started; sleep 1000"):
+def hcl(name="web", type="service", script="echo started; exec sleep 1000"):
     return HCL.format(name=name, type=type, script=script)
 
 

@@ -79,11 +79,9 @@ def test_only_one_executor_per_task(executor):
 
 
 def test_hello_then_every_change_once_and_in_order(executor):
-    one = executor("wait:50", "exit:1").start()
+    one = executor("wait:50", "exit:1")
     one.spec["restart"]["attempts"] = 4
-    one.stop()
     one.start()
-    wait_for(lambda: (one.state_dir / "evt").exists(), "the pipe")
     events = Events(one)
     hello = events.next()
     assert hello["type"] == EVT_HELLO and hello["version"] == 1
@@ -112,7 +110,6 @@ def test_nobody_reading_never_blocks_it(executor):
     one = executor("exit:1")
     one.spec["restart"].update(attempts=2000)
     one.start()
-    wait_for(lambda: (one.state_dir / "evt").exists(), "the pipe")
     events = Events(one)
     wait_for(lambda: one.status()["restarts"] > 600, "600 restarts", timeout=40)
     last = None

@@ -133,11 +133,11 @@ def test_a_task_without_a_group(manager, write):
 # What to change in GOOD, and what the message must say: line:col, and words.
 BROKEN = {
     "unknown attribute": ("      driver = ", "      drvier = ", "18:7", ["drvier", "driver"]),
-    "unknown block": ("      resources {", "      resuorces {", "31:7", ["resuorces", "resources"]),
+    "unknown block": ("      resources {", "      resuorces {", "32:7", ["resuorces", "resources"]),
     "unknown in config": ("        command = ", "        comand = ", "21:9", ["comand", "command"]),
     "wrong type": ("    count = 2", '    count = "many"', "10:13", ["count", "number"]),
     "bad duration": ('"250ms"', '"250 parsecs"', "13:18", ["duration"]),
-    "unknown signal": ('"SIGTERM"', '"SIGTREM"', "39:22", ["SIGTREM", "SIGTERM"]),
+    "unknown signal": ('"SIGTERM"', '"SIGTREM"', "40:22", ["SIGTREM", "SIGTERM"]),
     "bad mode": ('"fail"', '"fial"', "15:18", ["fial", "fail"]),
     "open string": ('user   = "daemon"', 'user   = "daemon', "19:16", ["string"]),
     "bad escape": ("tab\\t", "tab\\q", "29:17", ["escape"]),
@@ -167,7 +167,8 @@ def test_missing_parts_are_named(cleat, write):
         'job "x" {}': "group",
         'job "x" { group "g" {} }': "task",
         'job "x" { group "g" { task "t" {} } }': "driver",
-        'job "x" { group "g" { task "t" { driver = "exec" } } }': "command",
+        'job "x" { group "g" { task "t" { driver = "exec" } } }': "config",
+        'job "x" { group "g" { task "t" {\n driver = "exec"\n config {} } } }': "command",
     }.items():
         message = validate(cleat, write(text))
         assert word in message and "job.hcl" in message, message

@@ -30,12 +30,12 @@ def log_config(files, mib):
 
 def read_lines(reply, count):
     """Reads a followed plain stream until `count` lines are there."""
-    data = b""
-    while data.count(b"\n") < count:
-        piece = reply.read1(65536)
-        assert piece, f"the stream ended after {data.count(10)} of {count} lines"
-        data += piece
-    return data.decode()
+    pieces, lines = [], 0
+    while lines < count:
+        pieces.append(reply.read1(65536))
+        assert pieces[-1], f"the stream ended after {lines} of {count} lines"
+        lines += pieces[-1].count(b"\n")
+    return b"".join(pieces).decode()
 
 
 @pytest.mark.parametrize("driver", ["exec", "raw_exec"])
@@ -112,7 +112,8 @@ def test_offset_and_origin(manager):
 def test_framed_read(manager):
     alloc_id = manager.run_one(simple("lines:15000:0:100", LogConfig=log_config(10, 1)))
     manager.wait_client(alloc_id, "complete")
-    text = manager.get(logs_path(alloc_id, plain="false")).decode()
+    _, _, body = manager.request("GET", logs_path(alloc_id, plain="false"))
+    text = body.decode()
     decoder, frames = json.JSONDecoder(), []
     while text.strip():
         frame, used = decoder.raw_decode(text.lstrip())
@@ -169,7 +170,9 @@ def test_a_follower_that_goes_away_harms_nobody(manager):
 
 def test_a_slow_follower_stops_nobody(manager):
     alloc_id = manager.run_one(simple("lines:30000:0:1000", LogConfig=log_config(40, 1)))
+    manager.wait_event(alloc_id, "Started")
     reply = manager.stream(logs_path(alloc_id, follow="true"))
+    assert reply.status == 200
     manager.wait_client(alloc_id, "complete")  # 30 MB written while nobody reads the stream
     assert numbered(read_lines(reply, 30000)) == list(range(30000))
     reply.close()

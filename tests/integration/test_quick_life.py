@@ -168,7 +168,7 @@ def test_files_of_an_allocation(manager):
 
 
 def test_many_short_tasks(manager):
-    ids = manager.run(simple("print:x", "exit:0", count=40))
+    ids = manager.run(simple("print:x", "exit:0", count=200))
     for alloc_id in ids:
         manager.wait_client(alloc_id, "complete")
-    assert [manager.output(a) for a in ids] == ["x\n"] * 40
+    assert [manager.output(a) for a in ids] == ["x\n"] * 200
