@@ -29,11 +29,12 @@ void alloc_list(struct request *r)
             index = a->modify_index;
     if (request_block(r, index))
         return;
-    json_t *list = json_array();
+    struct reply_list list;
+    reply_list_begin(&list, r);
     for (const struct alloc *a = manager_allocs(r->api->manager); a; a = a->next)
         if (!prefix || !strncmp(a->id, prefix, strlen(prefix)))
-            (void)json_array_append_new(list, encode_alloc_stub(a));
-    request_reply_json(r, 200, list);
+            reply_list_add(&list, encode_alloc_stub(a));
+    reply_list_end(&list, r);
 }
 
 void alloc_read(struct request *r)

@@ -78,50 +78,56 @@ static json_t *encode_file(const char *name, const struct stat *st)
 
 static int by_name(const void *a, const void *b)
 {
-    const json_t *const *x = a, *const *y = b;
-
-    return strcmp(json_string_value(json_object_get(*x, "Name")),
-                  json_string_value(json_object_get(*y, "Name")));
+    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Fills `entries`, LS_MAX of them. Returns how many; -E2BIG. */
-static int list_dir(DIR *dir, json_t **entries)
+/* Fills `names`, LS_MAX of them. Returns how many; -E2BIG, -ENOMEM. */
+static int read_names(DIR *dir, char **names)
 {
     struct dirent *d;
     int n = 0;
 
     while ((d = readdir(dir))) {
-        struct stat st;
-
-        if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, "..") ||
-            fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW))
-            continue; /* gone again */
+        if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
+            continue;
         if (n == LS_MAX)
             return -E2BIG;
-        json_t *entry = encode_file(d->d_name, &st);
-        if (entry)
-            entries[n++] = entry;
+        names[n] = strdup(d->d_name);
+        if (!names[n++])
+            return -ENOMEM;
     }
+    qsort(names, (size_t)n, sizeof(*names), by_name);
     return n;
 }
 
-static void reply_list(struct request *r, DIR *dir, const char *path)
+static void reply_names(struct request *r, DIR *dir, char *const *names, int n)
 {
-    autofree json_t **entries = calloc(LS_MAX, sizeof(*entries));
-    int n = entries ? list_dir(dir, entries) : -ENOMEM;
-    json_t *list = json_array();
+    struct reply_list list;
 
-    if (n > 0)
-        qsort(entries, (size_t)n, sizeof(json_t *), by_name);
-    for (int i = 0; entries && i < LS_MAX && entries[i]; i++)
-        (void)json_array_append_new(list, entries[i]);
-    if (n >= 0)
-        request_reply_json(r, 200, list);
-    else {
-        json_decref(list);
-        request_reply_text(r, n == -E2BIG ? 400 : 500,
-                           "%s has more than %d entries: too many to list", path, LS_MAX);
+    reply_list_begin(&list, r);
+    for (int i = 0; i < n; i++) {
+        struct stat st;
+
+        if (!fstatat(dirfd(dir), names[i], &st, AT_SYMLINK_NOFOLLOW)) /* else it is gone again */
+            reply_list_add(&list, encode_file(names[i], &st));
     }
+    reply_list_end(&list, r);
+}
+
+static void reply_dir(struct request *r, DIR *dir, const char *path)
+{
+    char **names = calloc(LS_MAX, sizeof(*names));
+    int n = names ? read_names(dir, names) : -ENOMEM;
+
+    if (n >= 0)
+        reply_names(r, dir, names, n);
+    else if (n == -E2BIG)
+        request_reply_text(r, 400, "%s has more than %d entries: too many to list", path, LS_MAX);
+    else
+        request_reply_text(r, 500, "out of memory");
+    for (int i = 0; names && i < LS_MAX; i++)
+        free(names[i]);
+    free(names);
 }
 
 void fs_ls(struct request *r)
@@ -137,7 +143,7 @@ void fs_ls(struct request *r)
     fs_node_close(&node);
     autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (dir)
-        reply_list(r, dir, path);
+        reply_dir(r, dir, path);
     else {
         if (fd >= 0) {
             err_sys(&e, -errno, "cannot list it");

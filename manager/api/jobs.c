@@ -45,11 +45,12 @@ void job_list(struct request *r)
             index = a->modify_index;
     if (request_block(r, index))
         return;
-    json_t *list = json_array();
+    struct reply_list list;
+    reply_list_begin(&list, r);
     for (const struct job_record *job = manager_jobs(m); job; job = job->next)
         if (!prefix || !strncmp(job->job->id, prefix, strlen(prefix)))
-            (void)json_array_append_new(list, encode_job_stub(m, job));
-    request_reply_json(r, 200, list);
+            reply_list_add(&list, encode_job_stub(m, job));
+    reply_list_end(&list, r);
 }
 
 void job_read(struct request *r)
@@ -66,11 +67,12 @@ void job_allocations(struct request *r)
 
     if (!record || request_block(r, job_index(r->api->manager, record)))
         return;
-    json_t *list = json_array();
+    struct reply_list list;
+    reply_list_begin(&list, r);
     for (const struct alloc *a = manager_allocs(r->api->manager); a; a = a->next)
         if (!strcmp(a->job->job->id, record->job->id))
-            (void)json_array_append_new(list, encode_alloc_stub(a));
-    request_reply_json(r, 200, list);
+            reply_list_add(&list, encode_alloc_stub(a));
+    reply_list_end(&list, r);
 }
 
 /* The job in {"Job": …}, or NULL after a 400. */

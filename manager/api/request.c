@@ -116,17 +116,51 @@ static void reply_bytes(struct request *r, int status, const char *content_type,
     r->out_size = size;
 }
 
+static size_t json_flags(const struct request *r)
+{
+    return JSON_ENCODE_ANY | (request_param(r, "pretty") ? JSON_INDENT(4) : JSON_COMPACT);
+}
+
+static const char content_json[] = "application/json", no_memory[] = "out of memory";
+
 void request_reply_json(struct request *r, int status, json_t *json)
 {
-    size_t flags = request_param(r, "pretty") ? JSON_INDENT(4) : JSON_COMPACT;
-    char *text = json ? json_dumps(json, flags | JSON_ENCODE_ANY) : NULL;
+    char *text = json ? json_dumps(json, json_flags(r)) : NULL;
 
     json_decref(json);
-    if (!text) {
-        request_reply_text(r, 500, "out of memory while building the reply");
+    if (text)
+        reply_bytes(r, status, content_json, text, strlen(text));
+    else
+        request_reply_text(r, 500, no_memory);
+}
+
+void reply_list_begin(struct reply_list *l, const struct request *r)
+{
+    *l = (struct reply_list){.flags = json_flags(r)};
+    l->out = open_memstream(&l->text, &l->size);
+    l->failed = !l->out;
+}
+
+void reply_list_add(struct reply_list *l, json_t *json)
+{
+    if (!l->failed)
+        l->failed = fputs(l->any ? "," : "[", l->out) < 0 || json_dumpf(json, l->out, l->flags);
+    l->any = true;
+    json_decref(json);
+}
+
+void reply_list_end(struct reply_list *l, struct request *r)
+{
+    if (!l->failed)
+        l->failed = fputs(l->any ? "]" : "[]", l->out) < 0;
+    if (l->out && fclose(l->out))
+        l->failed = true;
+    if (!l->failed) {
+        reply_bytes(r, 200, content_json, l->text, l->size);
         return;
     }
-    reply_bytes(r, status, "application/json", text, strlen(text));
+    free(l->text);
+    request_reply_text(r, 500, no_memory);
 }
 
 void request_reply_text(struct request *r, int status, const char *fmt, ...)

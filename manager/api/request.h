@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "shared/err.h"
@@ -88,6 +89,19 @@ json_t *request_json(struct request *r);
 
 /* Takes over `json`. NULL (out of memory while it was built) becomes a 500. */
 void request_reply_json(struct request *r, int status, json_t *json);
+
+/* A reply that is a list, written entry by entry: as text it is a tenth of what it is as objects.
+ */
+struct reply_list {
+    FILE *out;
+    char *text;
+    size_t size, flags;
+    bool any, failed;
+};
+
+void reply_list_begin(struct reply_list *l, const struct request *r);
+void reply_list_add(struct reply_list *l, json_t *json);      /* takes over `json` */
+void reply_list_end(struct reply_list *l, struct request *r); /* the reply of `r` */
 
 /* A plain-text body, as Nomad's errors have. */
 void request_reply_text(struct request *r, int status, const char *fmt, ...)
