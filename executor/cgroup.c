@@ -79,7 +79,9 @@ static int write_number(const struct cgroup *cg, enum cgroup_tree tree, const ch
     return 0;
 }
 
-static int make_leaf(struct cgroup *cg, enum cgroup_tree tree, struct err *e)
+/* Opens the leaf in one tree, after making it if `make`. A leaf that does not exist is left out
+ * then. */
+static int open_leaf(struct cgroup *cg, enum cgroup_tree tree, bool make, struct err *e)
 {
     const char *parent = tree_parent(cg, tree);
     autofd int dir = -1;
@@ -89,12 +91,14 @@ static int make_leaf(struct cgroup *cg, enum cgroup_tree tree, struct err *e)
     dir = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return err_sys(e, -errno, "open cgroup %s", parent);
-    if (mkdirat(dir, cg->name, 0755) < 0)
+    if (make && mkdirat(dir, cg->name, 0755) < 0)
         return err_sys(e, -errno, "make cgroup %s/%s", parent, cg->name);
-    cg->made[tree] = true;
+    cg->made[tree] = make;
     cg->dir_fd[tree] = openat(dir, cg->name, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (cg->dir_fd[tree] < 0)
-        return err_sys(e, -errno, "open cgroup %s/%s", parent, cg->name);
+        return !make && errno == ENOENT ? 0
+                                        : err_sys(e, -errno, "open cgroup %s/%s", parent, cg->name);
+    cg->made[tree] = true;
     return 0;
 }
 
@@ -139,7 +143,8 @@ static int limit_v1(const struct cgroup *cg, const struct exec_spec *spec, struc
     return r;
 }
 
-int cgroup_create(struct cgroup *cg, const struct exec_spec *spec, uint32_t attempt, struct err *e)
+static int open_leaves(struct cgroup *cg, const struct exec_spec *spec, uint32_t attempt, bool make,
+                       struct err *e)
 {
     int r = 0;
 
@@ -148,16 +153,27 @@ int cgroup_create(struct cgroup *cg, const struct exec_spec *spec, uint32_t atte
     if (snprintf(cg->name, sizeof(cg->name), "%s.%s.%u", spec->alloc_id, spec->task, attempt) >
         NAME_MAX)
         return err_set(e, -ENAMETOOLONG,
-                       "cgroup name %s is longer than %d bytes: use a shorter "
-                       "task name",
-                       cg->name, NAME_MAX);
+                       "cgroup name %s is longer than %d bytes: use a shorter task name", cg->name,
+                       NAME_MAX);
     for (int t = 0; !r && t < CGROUP_TREE_N; t++)
-        r = make_leaf(cg, t, e);
+        r = open_leaf(cg, t, make, e);
+    return r;
+}
+
+int cgroup_create(struct cgroup *cg, const struct exec_spec *spec, uint32_t attempt, struct err *e)
+{
+    int r = open_leaves(cg, spec, attempt, true, e);
+
     if (!r)
         r = spec->cgroup.v2_controllers ? limit_v2(cg, spec, e) : limit_v1(cg, spec, e);
     if (r < 0)
         (void)cgroup_remove(cg);
     return r;
+}
+
+int cgroup_adopt(struct cgroup *cg, const struct exec_spec *spec, uint32_t attempt, struct err *e)
+{
+    return open_leaves(cg, spec, attempt, false, e);
 }
 
 int cgroup_clone_fd(const struct cgroup *cg)

@@ -35,6 +35,9 @@ void cgroup_init(struct cgroup *cg);
  * -ENOENT … with the path at fault in `e`. */
 int cgroup_create(struct cgroup *cg, const struct exec_spec *spec, uint32_t attempt, struct err *e);
 
+/* Takes over the leaves of an attempt that exist. */
+int cgroup_adopt(struct cgroup *cg, const struct exec_spec *spec, uint32_t attempt, struct err *e);
+
 /* The unified leaf for CLONE_INTO_CGROUP, or -1. Borrowed. */
 int cgroup_clone_fd(const struct cgroup *cg);
 

@@ -96,23 +96,28 @@ static int make_fifo(int dir, const char *name, struct err *e)
     return 0;
 }
 
+void control_adopt(struct control *c, struct ev_loop *loop, int fd, control_cb *on_command,
+                   control_garbage_cb *on_garbage, void *arg)
+{
+    *c = (struct control){
+        .loop = loop, .fd = fd, .on_command = on_command, .on_garbage = on_garbage, .arg = arg};
+    ev_io_init(&c->readable, on_readable, fd, EV_READ);
+    ev_io_start(loop, &c->readable);
+}
+
 int control_open(struct control *c, struct ev_loop *loop, int state_dir, control_cb *on_command,
                  control_garbage_cb *on_garbage, void *arg, struct err *e)
 {
-    int r;
+    int r = make_fifo(state_dir, WIRE_CTL, e), fd;
 
-    *c = (struct control){
-        .loop = loop, .fd = -1, .on_command = on_command, .on_garbage = on_garbage, .arg = arg};
-    r = make_fifo(state_dir, WIRE_CTL, e);
     if (!r)
         r = make_fifo(state_dir, WIRE_EVT, e);
     if (r < 0)
         return r;
-    c->fd = openat(state_dir, WIRE_CTL, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
-    if (c->fd < 0)
+    fd = openat(state_dir, WIRE_CTL, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
         return err_sys(e, -errno, "open the FIFO \"%s\"", WIRE_CTL);
-    ev_io_init(&c->readable, on_readable, c->fd, EV_READ);
-    ev_io_start(loop, &c->readable);
+    control_adopt(c, loop, fd, on_command, on_garbage, arg);
     return 0;
 }
 

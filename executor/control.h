@@ -27,4 +27,8 @@ struct control {
 int control_open(struct control *c, struct ev_loop *loop, int state_dir, control_cb *on_command,
                  control_garbage_cb *on_garbage, void *arg, struct err *e);
 
+/* Takes over the open ctl FIFO `fd`. */
+void control_adopt(struct control *c, struct ev_loop *loop, int fd, control_cb *on_command,
+                   control_garbage_cb *on_garbage, void *arg);
+
 void control_close(struct control *c);

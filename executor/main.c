@@ -14,9 +14,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "executor/handover.h"
 #include "executor/run.h"
 #include "executor/supervisor.h"
 #include "shared/cleanup.h"
@@ -67,6 +69,16 @@ static int fail(const struct err *e, enum wire_exit code)
     return (int)code;
 }
 
+/* Runs the loop until the task is dead for good. */
+static int keep(struct ev_loop *loop, struct supervisor *s)
+{
+    while (supervisor_status(s)->state != TASK_STATE_DEAD)
+        ev_run(loop, EVRUN_ONCE);
+    (void)supervisor_free(s);
+    ev_loop_destroy(loop);
+    return WIRE_EXIT_OK;
+}
+
 static int supervise(const char *path)
 {
     autofd int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -85,16 +97,36 @@ static int supervise(const char *path)
         return fail(&e, WIRE_EXIT_STATE);
     loop = ev_loop_new(EVFLAG_NOENV);
     r = supervisor_new(loop, spec, dir, &s, &e);
-    if (r < 0) {
-        (void)spec_free(spec);
-        ev_loop_destroy(loop);
-        return fail(&e, r == -EBUSY ? WIRE_EXIT_LOCKED : WIRE_EXIT_STATE);
-    }
-    while (supervisor_status(s)->state != TASK_STATE_DEAD)
-        ev_run(loop, EVRUN_ONCE);
-    (void)supervisor_free(s);
+    if (r == 0)
+        return keep(loop, s);
+    (void)spec_free(spec);
     ev_loop_destroy(loop);
-    return WIRE_EXIT_OK;
+    return fail(&e, r == -EBUSY ? WIRE_EXIT_LOCKED : WIRE_EXIT_STATE);
+}
+
+/* After or, with `check`, before a live upgrade (handover.h). */
+static int resume(const char *number, bool check)
+{
+    autofd int memfd = (int)strtol(number, NULL, 10), dir = -1;
+    struct exec_spec *spec = NULL;
+    struct supervisor *s = NULL;
+    struct err e = ERR_INIT;
+    struct task_status status;
+    struct ev_loop *loop;
+    struct handover h;
+    int r = handover_read(memfd, &h, &spec, &status, &e);
+
+    if (r == 0 && check) {
+        (void)spec_free(spec);
+        return 0;
+    }
+    if (r == 0) {
+        dir = h.state_dir;
+        close_fd(&memfd);
+        loop = ev_loop_new(EVFLAG_NOENV);
+        r = supervisor_resume(loop, &h, spec, &status, &s, &e);
+    }
+    return r ? fail(&e, WIRE_EXIT_STATE) : keep(loop, s);
 }
 
 int main(int argc, char **argv)
@@ -106,6 +138,12 @@ int main(int argc, char **argv)
         outlive_signals();
         return supervise(argv[2]);
     }
+    if (strcmp(verb, "resume") == 0 && argc == 3) {
+        outlive_signals();
+        return resume(argv[2], false);
+    }
+    if (strcmp(verb, "check") == 0 && argc == 3)
+        return resume(argv[2], true);
     if (strcmp(verb, "run") == 0) {
         outlive_signals();
         return run_main(argc - 1, argv + 1);

@@ -97,12 +97,16 @@ static size_t put(struct pump *p, const char *data, size_t size, bool more)
     return size - done;
 }
 
+void pump_flush(struct pump *p)
+{
+    if (p->held)
+        (void)put(p, p->buf, p->held, false);
+    p->held = 0;
+}
+
 static void reached_eof(struct pump *p)
 {
-    if (p->held) {
-        (void)put(p, p->buf, p->held, false);
-        p->held = 0;
-    }
+    pump_flush(p);
     ev_io_stop(p->loop, &p->readable);
     close_fd(&p->fd);
 }
@@ -120,10 +124,8 @@ static bool step_large(struct pump *p)
     if (n <= 0) {
         if (n == 0)
             reached_eof(p);
-        else if (p->held) {
-            (void)put(p, p->buf, p->held, false);
-            p->held = 0;
-        }
+        else
+            pump_flush(p);
         return false;
     }
     more = (size_t)n == room || n >= PUMP_SMALL;
@@ -211,11 +213,18 @@ int pump_attach(struct pump *p, uid_t uid, gid_t gid, int *ret_write_fd, struct 
      * and counted, when there is something to write. */
     if (p->writer.fd < 0)
         (void)open_segment(p);
-    p->fd = ends[0];
-    ev_io_set(&p->readable, p->fd, EV_READ);
-    ev_io_start(p->loop, &p->readable);
+    pump_adopt(p, ends[0]);
     *ret_write_fd = ends[1];
     return 0;
+}
+
+void pump_adopt(struct pump *p, int fd)
+{
+    p->fd = fd;
+    if (fd < 0)
+        return;
+    ev_io_set(&p->readable, fd, EV_READ);
+    ev_io_start(p->loop, &p->readable);
 }
 
 void pump_drain(struct pump *p)
@@ -224,10 +233,7 @@ void pump_drain(struct pump *p)
      * written before the call. */
     for (int i = 0; i < 2 * ROUNDS_MAX && p->fd >= 0 && step(p); i++)
         ;
-    if (p->held) {
-        (void)put(p, p->buf, p->held, false);
-        p->held = 0;
-    }
+    pump_flush(p);
 }
 
 void pump_detach(struct pump *p)

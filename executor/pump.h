@@ -56,6 +56,12 @@ void pump_init(struct pump *p, struct ev_loop *loop, int log_dir, const char *na
  * again. An attached pump is detached first. */
 int pump_attach(struct pump *p, uid_t uid, gid_t gid, int *ret_write_fd, struct err *e);
 
+/* Takes over the read end `fd` of a pipe made earlier; -1 is fine. */
+void pump_adopt(struct pump *p, int fd);
+
+/* Writes what is held back, so that nothing is in this process's memory only. */
+void pump_flush(struct pump *p);
+
 /* Reads and writes all that is in the pipe now. */
 void pump_drain(struct pump *p);
 

@@ -165,6 +165,19 @@ int record_open(struct record *rec, struct ev_loop *loop, int state_dir,
     return 0;
 }
 
+void record_resume(struct record *rec, struct ev_loop *loop, int state_dir, int status_fd,
+                   int evt_fd, int out_fd, const struct task_status *status)
+{
+    record_init(rec, loop, state_dir);
+    rec->status_fd = status_fd;
+    rec->evt_fd = evt_fd;
+    rec->out_fd = out_fd;
+    rec->status = *status;
+    if (evt_fd >= 0)
+        ev_io_set(&rec->evt_writable, evt_fd, EV_WRITE);
+    send_hello(rec); /* a manager learns the release from it */
+}
+
 void record_open_standalone(struct record *rec, struct ev_loop *loop)
 {
     record_init(rec, loop, -1);

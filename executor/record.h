@@ -31,6 +31,10 @@ struct record {
 int record_open(struct record *rec, struct ev_loop *loop, int state_dir,
                 const struct exec_spec *spec, struct err *e);
 
+/* Goes on with the descriptors and the account another release of this process left. */
+void record_resume(struct record *rec, struct ev_loop *loop, int state_dir, int status_fd,
+                   int evt_fd, int out_fd, const struct task_status *status);
+
 /* For runs without a manager: keeps the account in memory and tells people on stderr. */
 void record_open_standalone(struct record *rec, struct ev_loop *loop);
 

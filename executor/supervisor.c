@@ -23,6 +23,7 @@
 
 #include "executor/cgroup.h"
 #include "executor/control.h"
+#include "executor/handover.h"
 #include "executor/launch.h"
 #include "executor/lifecycle.h"
 #include "executor/memory.h"
@@ -73,6 +74,13 @@ struct supervisor {
     const char *failed_stage; /* of this attempt, NULL: none failed */
     int failed_error;
     char stop_reason[STATUS_TEXT_BYTES];
+    uint64_t timer_ns; /* when life_timer is due, CLOCK_MONOTONIC; 0: not armed */
+    bool clearing;
+
+    struct ev_io checked;       /* pidfd of a new executor binary checking itself */
+    struct ev_timer check_late; /* … and its time limit */
+    pid_t check_pid;
+    char *upgrade_path; /* NULL: no upgrade under way */
 };
 
 static void feed(struct supervisor *s, struct life_input in);
@@ -154,16 +162,19 @@ static void setup_failed(struct supervisor *s, const char *stage, int error, con
            hint[0] ? " (" : "", hint, hint[0] ? ")" : "");
 }
 
-static void watch_child(struct supervisor *s, const struct launched *l)
+static void watch_child(struct supervisor *s, pid_t pid, int pidfd, int report_fd)
 {
-    s->child_pid = l->pid;
-    s->child_fd = l->pidfd;
-    s->report_fd = l->report_fd;
-    s->have_exit = false;
-    ev_io_set(&s->reported, s->report_fd, EV_READ);
-    ev_io_start(s->loop, &s->reported);
-    ev_io_set(&s->child_dead, s->child_fd, EV_READ);
-    ev_io_start(s->loop, &s->child_dead);
+    s->child_pid = pid;
+    s->child_fd = pidfd;
+    s->report_fd = report_fd;
+    if (report_fd >= 0) {
+        ev_io_set(&s->reported, report_fd, EV_READ);
+        ev_io_start(s->loop, &s->reported);
+    }
+    if (pidfd >= 0) {
+        ev_io_set(&s->child_dead, pidfd, EV_READ);
+        ev_io_start(s->loop, &s->child_dead);
+    }
 }
 
 static void start_attempt(struct supervisor *s)
@@ -189,7 +200,8 @@ static void start_attempt(struct supervisor *s)
         feed(s, (struct life_input){.event = LIFE_EV_FAILED, .may_pass = plan_may_pass(r)});
         return;
     }
-    watch_child(s, &l);
+    s->have_exit = false;
+    watch_child(s, l.pid, l.pidfd, l.report_fd);
 }
 
 static void task_started(struct supervisor *s, pid_t pid)
@@ -334,6 +346,7 @@ static void try_clear(struct supervisor *s)
         kill_everything(s);
         s->clearing_since = ev_now(s->loop);
     } else if (logs_ended(s) || ev_now(s->loop) - s->clearing_since >= drain_bound_s) {
+        s->clearing = false;
         feed(s, (struct life_input){.event = LIFE_EV_REAPED});
         return;
     }
@@ -351,6 +364,7 @@ static void on_clear_timer(struct ev_loop *loop, struct ev_timer *w, int revents
 
 static void begin_clearing(struct supervisor *s)
 {
+    s->clearing = true;
     s->clearing_since = ev_now(s->loop);
     s->clear_wait = clear_first_s;
     try_clear(s);
@@ -401,15 +415,26 @@ static void relaunch(struct supervisor *s, bool first)
     start_attempt(s);
 }
 
+/* `due_ns`: CLOCK_MONOTONIC; 0 disarms. */
+static void arm_life_timer(struct supervisor *s, uint64_t due_ns)
+{
+    uint64_t now = clock_now_ns(CLOCK_MONOTONIC);
+
+    ev_timer_stop(s->loop, &s->life_timer);
+    s->timer_ns = due_ns;
+    if (!due_ns)
+        return;
+    ev_now_update(s->loop); /* a blocked loop must not fire early */
+    ev_timer_set(&s->life_timer, due_ns > now ? (ev_tstamp)(due_ns - now) / 1e9 : 0., 0.);
+    ev_timer_start(s->loop, &s->life_timer);
+}
+
 static void act(struct supervisor *s, const struct life_output *out)
 {
     if (out->actions & LIFE_DISARM)
-        ev_timer_stop(s->loop, &s->life_timer);
-    if (out->actions & LIFE_ARM) {
-        ev_timer_stop(s->loop, &s->life_timer);
-        ev_timer_set(&s->life_timer, (ev_tstamp)out->timer_ns / 1e9, 0.);
-        ev_timer_start(s->loop, &s->life_timer);
-    }
+        arm_life_timer(s, 0);
+    if (out->actions & LIFE_ARM)
+        arm_life_timer(s, clock_now_ns(CLOCK_MONOTONIC) + out->timer_ns);
     if (out->actions & LIFE_SIGNAL)
         send_signal(s, s->spec->kill_signal);
     if (out->actions & LIFE_KILL)
@@ -439,10 +464,125 @@ static void feed(struct supervisor *s, struct life_input in)
 
 static void on_life_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
+    struct supervisor *s = container_of(w, struct supervisor, life_timer);
+
     (void)loop;
     (void)revents;
-    feed(container_of(w, struct supervisor, life_timer),
-         (struct life_input){.event = LIFE_EV_TIMER});
+    s->timer_ns = 0;
+    feed(s, (struct life_input){.event = LIFE_EV_TIMER});
+}
+
+/* Live upgrade: the new binary first checks, as a child, that it can take over; then we become it.
+ */
+
+static const ev_tstamp check_limit_s = 10.0;
+
+static void end_upgrade(struct supervisor *s, const char *why)
+{
+    if (why)
+        commit(s, TASK_EVENT_UPGRADE_FAILED, 0, 0, "%s; went on as %s", why, CLEAT_VERSION);
+    ev_io_stop(s->loop, &s->checked);
+    ev_timer_stop(s->loop, &s->check_late);
+    close_fd(&s->checked.fd);
+    free(s->upgrade_path);
+    s->upgrade_path = NULL;
+}
+
+static int hand_over(struct supervisor *s, struct handover *h, int *ret_memfd, struct err *e)
+{
+    for (int i = 0; i < STREAM_N; i++)
+        pump_flush(&s->pumps[i]);
+    *h = (struct handover){
+        .version = HANDOVER_VERSION,
+        .release = CLEAT_VERSION,
+        .state_dir = s->record.state_dir,
+        .log_dir = s->log_dir,
+        .status_fd = s->record.status_fd,
+        .evt_fd = s->record.evt_fd,
+        .out_fd = s->record.out_fd,
+        .ctl_fd = s->control.fd,
+        .stdout_fd = s->pumps[STREAM_STDOUT].fd,
+        .stderr_fd = s->pumps[STREAM_STDERR].fd,
+        .child_fd = s->child_fd,
+        .task_fd = s->task_fd,
+        .report_fd = s->report_fd,
+        .child_pid = s->child_pid,
+        .have_exit = s->have_exit,
+        .wait_status = s->wait_status,
+        .failed_error = s->failed_error,
+        .life = s->life,
+        .timer_ns = s->timer_ns,
+        .clearing = s->clearing,
+    };
+    memcpy(h->stop_reason, s->stop_reason, sizeof(h->stop_reason));
+    (void)snprintf(h->failed_stage, sizeof(h->failed_stage), "%s",
+                   s->failed_stage ? s->failed_stage : "");
+    return handover_write(h, s->spec, &s->record.status, ret_memfd, e);
+}
+
+static void become_upgrade(struct supervisor *s)
+{
+    struct err e = ERR_INIT;
+    autofd int memfd = -1;
+    struct handover h;
+    int r = hand_over(s, &h, &memfd, &e);
+
+    if (!r)
+        r = handover_exec(&h, s->upgrade_path, memfd, &e);
+    end_upgrade(s, e.text); /* only reached when it failed */
+}
+
+static void on_checked(struct ev_loop *loop, struct ev_io *w, int revents)
+{
+    struct supervisor *s = container_of(w, struct supervisor, checked);
+    char why[STATUS_TEXT_BYTES];
+    int status = 0;
+
+    (void)loop;
+    (void)revents;
+    (void)waitpid(s->check_pid, &status, 0);
+    if (status == 0) {
+        become_upgrade(s);
+        return;
+    }
+    (void)snprintf(why, sizeof(why), "%.80s failed its self-check (%s %d)", s->upgrade_path,
+                   WIFSIGNALED(status) ? "signal" : "exit code",
+                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    end_upgrade(s, why);
+}
+
+static void on_check_late(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+    struct supervisor *s = container_of(w, struct supervisor, check_late);
+
+    (void)loop;
+    (void)revents;
+    (void)sys_pidfd_send_signal(s->checked.fd, SIGKILL); /* on_checked() tells of it */
+}
+
+static void begin_upgrade(struct supervisor *s, const char *path)
+{
+    struct err e = ERR_INIT;
+    autofd int memfd = -1;
+    struct handover h;
+    int pidfd, r;
+
+    if (s->upgrade_path)
+        return; /* one is under way */
+    s->upgrade_path = strdup(path);
+    if (!s->upgrade_path)
+        abort();
+    r = path[0] == '/' ? hand_over(s, &h, &memfd, &e)
+                       : err_set(&e, -EINVAL, "\"%s\" is no absolute path", path);
+    pidfd = r ? r : handover_check(path, memfd, &s->check_pid, &e);
+    if (pidfd < 0) {
+        end_upgrade(s, e.text);
+        return;
+    }
+    ev_io_set(&s->checked, pidfd, EV_READ);
+    ev_io_start(s->loop, &s->checked);
+    ev_timer_set(&s->check_late, check_limit_s, 0.);
+    ev_timer_start(s->loop, &s->check_late);
 }
 
 /* Commands */
@@ -470,6 +610,9 @@ static void on_command(void *arg, const struct ctl_msg *msg)
         memcpy(s->stop_reason, msg->reason, sizeof(s->stop_reason));
         feed(s, (struct life_input){.event = LIFE_EV_RESTART});
         break;
+    case CTL_UPGRADE:
+        begin_upgrade(s, msg->path);
+        break;
     default:
         break;
     }
@@ -486,13 +629,16 @@ static void on_garbage(void *arg, const struct err *e)
 
 static int open_log_dir(struct supervisor *s, struct err *e)
 {
+    if (s->spec->logs.disabled)
+        return 0;
+    s->log_dir = open(s->spec->log_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return s->log_dir < 0 ? err_sys(e, -errno, "open the log directory %s", s->spec->log_dir) : 0;
+}
+
+static void init_pumps(struct supervisor *s)
+{
     static const char *const suffixes[STREAM_N] = {".stdout", ".stderr"};
 
-    if (!s->spec->logs.disabled) {
-        s->log_dir = open(s->spec->log_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (s->log_dir < 0)
-            return err_sys(e, -errno, "open the log directory %s", s->spec->log_dir);
-    }
     for (int i = 0; i < STREAM_N; i++) {
         char name[SEGMENT_NAME_MAX];
 
@@ -500,29 +646,40 @@ static int open_log_dir(struct supervisor *s, struct err *e)
         pump_init(&s->pumps[i], s->loop, s->log_dir, name, &s->spec->logs,
                   &s->record.status.log_lost_bytes, on_loss, s);
     }
-    return 0;
+}
+
+static struct supervisor *supervisor_alloc(struct ev_loop *loop, struct exec_spec *spec)
+{
+    struct supervisor *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return NULL;
+    s->loop = loop;
+    s->spec = spec;
+    s->log_dir = s->child_fd = s->task_fd = s->report_fd = -1;
+    s->record.status_fd = s->record.evt_fd = s->record.out_fd = -1;
+    ev_init(&s->reported, on_reported);
+    ev_init(&s->child_dead, on_child_dead);
+    ev_init(&s->life_timer, on_life_timer);
+    ev_init(&s->clear_timer, on_clear_timer);
+    ev_init(&s->check_late, on_check_late);
+    ev_io_init(&s->checked, on_checked, -1, EV_READ);
+    cgroup_init(&s->cgroup);
+    life_init(&s->life);
+    return s;
 }
 
 int supervisor_new(struct ev_loop *loop, struct exec_spec *spec, int state_dir,
                    struct supervisor **ret_supervisor, struct err *e)
 {
-    struct supervisor *s = calloc(1, sizeof(*s));
+    struct supervisor *s = supervisor_alloc(loop, spec);
     int r;
 
     if (!s)
         return err_sys(e, -ENOMEM, "supervise");
-    s->loop = loop;
-    s->spec = spec;
     s->standalone = state_dir < 0;
-    s->log_dir = s->child_fd = s->task_fd = s->report_fd = -1;
-    ev_init(&s->reported, on_reported);
-    ev_init(&s->child_dead, on_child_dead);
-    ev_init(&s->life_timer, on_life_timer);
-    ev_init(&s->clear_timer, on_clear_timer);
-    cgroup_init(&s->cgroup);
-    life_init(&s->life);
-    s->record.status_fd = s->record.evt_fd = s->record.out_fd = -1;
     r = open_log_dir(s, e);
+    init_pumps(s);
     if (!r && s->standalone)
         record_open_standalone(&s->record, loop);
     else if (!r)
@@ -536,6 +693,56 @@ int supervisor_new(struct ev_loop *loop, struct exec_spec *spec, int state_dir,
     }
     *ret_supervisor = s;
     relaunch(s, true);
+    return 0;
+}
+
+static const char *stage_by_name(const char *name)
+{
+    for (unsigned int i = 0; i < n_stages; i++)
+        if (strcmp(stages[i].name, name) == 0)
+            return stages[i].name;
+    return name[0] ? "setup" : NULL;
+}
+
+static void resume(struct supervisor *s, const struct handover *h)
+{
+    s->life = h->life;
+    s->task_fd = h->task_fd;
+    s->have_exit = h->have_exit;
+    s->wait_status = h->wait_status;
+    s->failed_stage = stage_by_name(h->failed_stage);
+    s->failed_error = h->failed_error;
+    memcpy(s->stop_reason, h->stop_reason, sizeof(s->stop_reason));
+    pump_adopt(&s->pumps[STREAM_STDOUT], h->stdout_fd);
+    pump_adopt(&s->pumps[STREAM_STDERR], h->stderr_fd);
+    watch_child(s, (pid_t)h->child_pid, h->child_fd, h->report_fd);
+    arm_life_timer(s, h->timer_ns);
+    commit(s, TASK_EVENT_UPGRADED, 0, 0, "from %s to %s", h->release, CLEAT_VERSION);
+    if (h->clearing)
+        begin_clearing(s);
+    memory_trim();
+}
+
+int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exec_spec *spec,
+                      const struct task_status *status, struct supervisor **ret_supervisor,
+                      struct err *e)
+{
+    struct supervisor *s = supervisor_alloc(loop, spec);
+    int r;
+
+    if (!s)
+        return err_sys(e, -ENOMEM, "supervise");
+    handover_adopt_fds(h);
+    s->log_dir = h->log_dir;
+    init_pumps(s);
+    record_resume(&s->record, loop, h->state_dir, h->status_fd, h->evt_fd, h->out_fd, status);
+    control_adopt(&s->control, loop, h->ctl_fd, on_command, on_garbage, s);
+    r = cgroup_adopt(&s->cgroup, spec, status->attempt, e);
+    if (r < 0)
+        record_say(&s->record, "%s",
+                   e->text); /* the task runs; it will be killed by its processes */
+    resume(s, h);
+    *ret_supervisor = s;
     return 0;
 }
 
@@ -563,6 +770,7 @@ struct supervisor *supervisor_free(struct supervisor *s)
     ev_io_stop(s->loop, &s->child_dead);
     ev_timer_stop(s->loop, &s->life_timer);
     ev_timer_stop(s->loop, &s->clear_timer);
+    end_upgrade(s, NULL);
     close_fd(&s->report_fd);
     close_fd(&s->child_fd);
     close_fd(&s->task_fd);

@@ -11,6 +11,7 @@
 #include "shared/proto/spec.h"
 #include "shared/proto/status.h"
 
+struct handover;
 struct supervisor;
 
 /* Takes over `spec` (on success) and starts its task. `state_dir` (borrowed) is the task's state
@@ -20,6 +21,12 @@ struct supervisor;
  * supervisor_status() says so. */
 int supervisor_new(struct ev_loop *loop, struct exec_spec *spec, int state_dir,
                    struct supervisor **ret_supervisor, struct err *e);
+
+/* Goes on with a task that an earlier release of this very process supervised: takes over `spec`
+ * and the descriptors in `h`. Cannot fail but for want of memory, since the task runs. */
+int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exec_spec *spec,
+                      const struct task_status *status, struct supervisor **ret_supervisor,
+                      struct err *e);
 
 /* As the commands of the same name (proto/wire.h). */
 void supervisor_stop(struct supervisor *s);

@@ -29,7 +29,7 @@ _Static_assert(STATUS_EVENTS *(STATUS_TEXT_BYTES + 150) + 600 < STATUS_SLOT_BYTE
 const struct field task_event_fields[] = {
     FIELD(struct task_event, seq, UINT),
     FIELD(struct task_event, time_ns, UINT),
-    FIELD(struct task_event, type, UINT, .max = TASK_EVENT_TYPE_N - 1),
+    FIELD(struct task_event, type, UINT),
     FIELD(struct task_event, exit_code, INT, .optional = true),
     FIELD(struct task_event, signal, INT, .optional = true),
     FIELD(struct task_event, oom_killed, BOOL, .optional = true),
@@ -90,6 +90,8 @@ const char *task_event_type_name(enum task_event_type type)
         "Setup Failure",
         "Sibling Task Failed",
         "Lost",
+        "Executor Upgraded",
+        "Executor Upgrade Failed",
     };
     _Static_assert(sizeof(names) / sizeof(names[0]) == TASK_EVENT_TYPE_N, "a name per event type");
 

@@ -54,7 +54,9 @@ enum task_event_type {
     TASK_EVENT_SETUP_FAILURE,  /* manager: directories, user look-up, executor did not start */
     TASK_EVENT_SIBLING_FAILED, /* manager */
     TASK_EVENT_LOST,           /* manager: executor or machine died under the task */
-    TASK_EVENT_TYPE_N,
+    TASK_EVENT_UPGRADED,       /* the executor became another release */
+    TASK_EVENT_UPGRADE_FAILED, /* … or could not, and went on as it was */
+    TASK_EVENT_TYPE_N,         /* a newer executor may send larger numbers: "Unknown" */
 };
 
 struct task_event {

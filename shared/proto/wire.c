@@ -32,6 +32,7 @@ static const struct field ctl_fields[] = {
     FIELD_AS("signal", struct ctl_wire, msg.signal, INT, .optional = true),
     FIELD_AS("fail", struct ctl_wire, msg.fail, BOOL, .optional = true),
     FIELD_AS("reason", struct ctl_wire, msg.reason, TEXT, .optional = true),
+    FIELD_AS("path", struct ctl_wire, msg.path, TEXT, .optional = true),
     {0}};
 
 static const struct field evt_fields[] = {

@@ -55,6 +55,7 @@ enum ctl_type {
     CTL_STOP,    /* run the stop sequence, then exit. `reason` is shown in the Killing event */
     CTL_RESTART, /* stop and start again without counting against the policy */
     CTL_PING,    /* answer with hello, nothing else */
+    CTL_UPGRADE, /* check the executor binary at `path`, then become it, under the running task */
     CTL_TYPE_N,
 };
 
@@ -63,6 +64,7 @@ struct ctl_msg {
     uint32_t version; /* HELLO: WIRE_VERSION of the sender */
     int signal;       /* SIGNAL */
     bool fail;        /* STOP: the task counts as failed (a sibling failed) */
+    char path[1024];  /* UPGRADE: absolute */
     char reason[STATUS_TEXT_BYTES];
 };
 

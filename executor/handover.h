@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Live upgrade: what one release of the executor leaves to the next when it re-executes itself in
+ * place. The process stays: same pid, same children, same locks, same descriptors (by number). The
+ * rest is carried in a memfd: this struct, the spec and the status record, each a message with a
+ * length in front.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "executor/lifecycle.h"
+#include "shared/err.h"
+#include "shared/proto/spec.h"
+#include "shared/proto/status.h"
+
+enum {
+    HANDOVER_VERSION = 1,
+    HANDOVER_FDS = 11
+};
+
+struct handover {
+    uint32_t version;
+    char release[16]; /* of the one that hands over */
+    /* Descriptors, -1 where there is none. */
+    int state_dir, log_dir;
+    int status_fd, evt_fd, out_fd; /* record */
+    int ctl_fd;
+    int stdout_fd, stderr_fd; /* read ends of the log pipes */
+    int child_fd, task_fd, report_fd;
+    int64_t child_pid;
+    bool have_exit;
+    int wait_status;
+    int failed_error;      /* of the present attempt … */
+    char failed_stage[32]; /* … "" if no stage failed */
+    char stop_reason[STATUS_TEXT_BYTES];
+    struct life life;
+    uint64_t timer_ns; /* when the life timer is due, CLOCK_MONOTONIC; 0: not armed */
+    bool clearing;     /* the attempt was being cleared away */
+};
+
+/* Writes everything into a new memfd (CLOEXEC, positioned at its start). */
+int handover_write(const struct handover *h, const struct exec_spec *spec,
+                   const struct task_status *status, int *ret_fd, struct err *e);
+
+/* Reads it back. -EBADMSG for anything this release cannot take over. */
+int handover_read(int fd, struct handover *ret_handover, struct exec_spec **ret_spec,
+                  struct task_status *ret_status, struct err *e);
+
+/* Starts `path` as a child that checks whether it can take over what is in `memfd`; it exits with 0
+ * if so. Returns a pidfd (CLOEXEC) of the child, or a negative errno. */
+int handover_check(const char *path, int memfd, pid_t *ret_pid, struct err *e);
+
+/* Becomes the program at `path`, which is told to resume from `memfd`. Returns only on failure,
+ * with everything as before. */
+int handover_exec(const struct handover *h, const char *path, int memfd, struct err *e);
+
+/* After the exec: makes the descriptors CLOEXEC again. */
+void handover_adopt_fds(const struct handover *h);
