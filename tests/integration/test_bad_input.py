@@ -276,7 +276,6 @@ ESCAPES = [
     "/t/local/dir/passwd",
     "/t/local/up/../../../../etc/passwd",
     "%2e%2e/%2e%2e/state",
-    "/t/local/%00",
 ]
 
 
@@ -286,10 +285,7 @@ def test_path_escapes(manager, path):
     alloc_id = manager.run_one(simple("-c", script, command="/bin/sh"))
     manager.wait_client(alloc_id, "complete")
     for call in ("cat", "stat", "ls"):
-        try:
-            status, _, body = manager.request("GET", f"/v1/client/fs/{call}/{alloc_id}?path={path}")
-        except ConnectionError:  # not even HTTP to the server: a NUL
-            continue
+        status, _, body = manager.request("GET", f"/v1/client/fs/{call}/{alloc_id}?path={path}")
         assert 400 <= status < 500, (call, body)
         assert b"root:" not in body
     assert manager.answers()
@@ -347,7 +343,8 @@ def test_requests_that_are_no_http(manager):
     import socket
 
     for data in (b"\0" * 100, b"GET\r\n\r\n", os.urandom(5000), b"PUT /v1/jobs HTTP/1.1\r\n"
-                 b"Content-Length: 99999999999999\r\n\r\n{"):  # fmt: skip
+                 b"Content-Length: 99999999999999\r\n\r\n{",
+                 b"GET /v1/jobs?prefix=%00 HTTP/1.1\r\n\r\n"):  # fmt: skip
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(10)
             s.connect(str(manager.socket))
