@@ -205,6 +205,7 @@ static void tidy(struct alloc *alloc)
     }
     alloc->tidy = true;
     alloc->unsaved = true;
+    alloc->manager->n_tidy++;
 }
 
 static void save(struct alloc *alloc)

@@ -35,6 +35,10 @@ struct manager {
     bool trimmed;       /* this turn is the trimmer's own */
     ev_idle starter;    /* active while `in_line` is not empty: one allocation per turn */
 
+    size_t n_tidy; /* allocations that are finished and tidied up */
+    size_t gc_at;  /* with so many, the oldest are removed */
+    ev_io gc_done; /* pidfd of the child that removes directories; active while there is one */
+
     void (*on_change)(void *arg, struct alloc *alloc);
     void *on_change_arg;
     void (*stop_all_done)(void *arg);

@@ -242,6 +242,14 @@ int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)
     return 0;
 }
 
+static bool has_allocs(const struct manager *m, const char *id)
+{
+    for (const struct alloc *a = m->allocs; a; a = a->next)
+        if (strcmp(a->job->job->id, id) == 0)
+            return true;
+    return false;
+}
+
 const char *job_record_status(const struct manager *m, const struct job_record *job)
 {
     bool any = false;
@@ -253,7 +261,7 @@ const char *job_record_status(const struct manager *m, const struct job_record *
             return "running";
         any = true;
     }
-    return any || job->stop ? "dead" : "pending";
+    return any || job->stop || job->job->type == JOB_TYPE_BATCH ? "dead" : "pending";
 }
 
 bool jobs_active(const struct manager *m)
@@ -265,6 +273,21 @@ bool jobs_active(const struct manager *m)
         if (!a->tidy)
             return true;
     return false;
+}
+
+int jobs_save_or_remove(struct manager *m, const char *id, struct err *e)
+{
+    struct job_record *record = manager_find_job(m, id);
+    int r;
+
+    if (strcmp(job_record_status(m, record), "dead") != 0 || has_allocs(m, id))
+        return save(m, record, e);
+    r = store_remove_job(&m->store, id, e);
+    if (r)
+        return r;
+    unlink_newest(m, record, NULL);
+    job_record_unref(record);
+    return 0;
 }
 
 /* Loading */
@@ -298,6 +321,7 @@ static void load_alloc(struct manager *m, struct job_record *record, const json_
     json_decref(known);
     alloc->client = alloc_judge(alloc->tasks, group->n_tasks);
     raise_index(m, alloc->modify_index);
+    m->n_tidy += alloc->tidy;
     alloc_link(alloc);
 }
 

@@ -16,5 +16,9 @@ struct job_record *job_record_unref(struct job_record *record);
  * started. */
 void jobs_load(struct manager *m);
 
+/* Records job `id` as it is now, or removes it when it is done with: no allocations are left, and
+ * none will come. */
+int jobs_save_or_remove(struct manager *m, const char *id, struct err *e);
+
 /* True when some job is not stopped, or some allocation not terminal. */
 bool jobs_active(const struct manager *m);

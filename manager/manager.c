@@ -17,6 +17,7 @@
 #include "manager/alloc.h"
 #include "manager/core.h"
 #include "manager/fingerprint.h"
+#include "manager/gc.h"
 #include "manager/jobs.h"
 #include "manager/reap.h"
 #include "manager/task.h"
@@ -63,6 +64,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int revents)
     (void)revents;
     flush_all(m);
     finish_stop_all(m);
+    gc_consider(m);
     if (!m->trimmed && !ev_is_active(&m->trimmer)) {
         ev_timer_set(&m->trimmer, TRIM_AFTER_S, 0);
         ev_timer_start(loop, &m->trimmer);
@@ -148,6 +150,7 @@ int manager_new(struct ev_loop *loop, const struct config *config, struct manage
     m->in_line_end = &m->in_line;
     ev_prepare_init(&m->flusher, on_turn);
     ev_timer_init(&m->trimmer, on_trim, TRIM_AFTER_S, 0);
+    gc_init(m);
     ev_idle_init(&m->starter, on_idle);
     ev_set_priority(&m->starter,
                     EV_MAXPRI); /* busy API clients must not keep tasks from starting */
@@ -179,6 +182,7 @@ struct manager *manager_free(struct manager *m)
     if (!m)
         return NULL;
     ev_prepare_stop(m->loop, &m->flusher);
+    gc_deinit(m);
     ev_timer_stop(m->loop, &m->trimmer);
     ev_idle_stop(m->loop, &m->starter);
     flush_all(m);

@@ -22,7 +22,6 @@
 #include "manager/task_handle.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
-#include "shared/proto/wire.h"
 #include "shared/sys.h"
 
 /* True when something of the allocation may be alive or wanted. */
@@ -76,37 +75,6 @@ static void kill_executor(const char *dir)
     (void)sys_pidfd_send_signal(pidfd, SIGKILL);
 }
 
-static void remove_state(int alloc_fd, const char *task)
-{
-    static const char *const files[] = {WIRE_SPEC, WIRE_STATUS, WIRE_CTL, WIRE_EVT,
-                                        WIRE_SPEC ".tmp"};
-    autofd int fd = openat(alloc_fd, task, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    for (size_t i = 0; fd >= 0 && i < ARRAY_LEN(files); i++)
-        (void)unlinkat(fd, files[i], 0);
-    (void)unlinkat(alloc_fd, task, AT_REMOVEDIR);
-}
-
-static void reap_alloc_state(const struct manager *m, const char *id)
-{
-    char path[PATH_MAX];
-    autodir DIR *dir = NULL;
-    struct dirent *entry;
-
-    store_task_dir(&m->store, id, NULL, path, sizeof(path));
-    dir = opendir(path);
-    while (dir && (entry = readdir(dir))) {
-        char task_dir[PATH_MAX];
-
-        if (entry->d_name[0] == '.')
-            continue;
-        store_task_dir(&m->store, id, entry->d_name, task_dir, sizeof(task_dir));
-        kill_executor(task_dir);
-        remove_state(dirfd(dir), entry->d_name);
-    }
-    (void)rmdir(path);
-}
-
 /* The final records must be on disk before the executors' own ones go: one sync for all. */
 static void reap_state(struct manager *m)
 {
@@ -124,7 +92,7 @@ static void reap_state(struct manager *m)
         if (!synced)
             (void)syncfs(m->store.state_fd);
         synced = true;
-        reap_alloc_state(m, entry->d_name);
+        store_remove_task_dirs(&m->store, entry->d_name, kill_executor);
     }
 }
 

@@ -109,6 +109,7 @@ struct alloc {
     struct task *tasks; /* group->n_tasks of them, in the group's order */
     bool dirty;         /* in the manager's list of changed allocations: `next_dirty` */
     bool tidy;          /* terminal, its executors are gone and its mounts are undone */
+    bool doomed;        /* its directory is being removed (gc.c), and it goes with it */
     struct alloc *next_dirty;
     bool unsaved; /* something changed that no executor's record holds */
     bool queued;  /* in line to be started or stopped: `next_queued` */

@@ -229,6 +229,18 @@ int store_write_job(struct store *store, const char *id, const json_t *json, str
     return r;
 }
 
+int store_remove_job(struct store *store, const char *id, struct err *e)
+{
+    char name[NAME_LENGTH_MAX];
+    int r = escape_id(id, name, sizeof(name));
+
+    if (!r && unlinkat(store->jobs_fd, name, 0) < 0 && errno != ENOENT)
+        r = -errno;
+    if (!r && fsync(store->jobs_fd) < 0)
+        r = -errno;
+    return r ? err_sys(e, r, "remove the record of job \"%.100s\"", id) : 0;
+}
+
 int store_write_alloc(struct store *store, const char *id, const json_t *json, struct err *e)
 {
     return write_json(store->allocs_fd, id, json, statefile_write_unsynced, e);
@@ -328,6 +340,39 @@ void store_check_spec(struct store *store, const char *alloc_id, const char *tas
     if (fd >= 0 &&
         statefile_read(fd, WIRE_SPEC, SPEC_MAX_BYTES, &version, &data, &size, &e) == -EBADMSG)
         set_aside(store, fd, dir, WIRE_SPEC, &e);
+}
+
+static void remove_task_dir(int alloc_fd, const char *task)
+{
+    static const char *const files[] = {WIRE_SPEC, WIRE_STATUS, WIRE_CTL, WIRE_EVT,
+                                        WIRE_SPEC ".tmp"};
+    autofd int fd = openat(alloc_fd, task, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    for (size_t i = 0; fd >= 0 && i < ARRAY_LEN(files); i++)
+        (void)unlinkat(fd, files[i], 0);
+    (void)unlinkat(alloc_fd, task, AT_REMOVEDIR);
+}
+
+void store_remove_task_dirs(const struct store *store, const char *alloc_id,
+                            void (*each)(const char *dir))
+{
+    char path[PATH_MAX];
+    autodir DIR *dir = NULL;
+    struct dirent *entry;
+
+    store_task_dir(store, alloc_id, NULL, path, sizeof(path));
+    dir = opendir(path);
+    while (dir && (entry = readdir(dir))) {
+        char task_dir[PATH_MAX];
+
+        if (entry->d_name[0] == '.')
+            continue;
+        store_task_dir(store, alloc_id, entry->d_name, task_dir, sizeof(task_dir));
+        if (each)
+            each(task_dir);
+        remove_task_dir(dirfd(dir), entry->d_name);
+    }
+    (void)rmdir(path);
 }
 
 void store_task_dir(const struct store *store, const char *alloc_id, const char *task, char *buf,

@@ -41,6 +41,9 @@ void store_close(struct store *store);
 /* Synced. -ENAMETOOLONG, -ENOSPC, -EROFS …; the old content stays then. */
 int store_write_job(struct store *store, const char *id, const json_t *json, struct err *e);
 
+/* Synced too. */
+int store_remove_job(struct store *store, const char *id, struct err *e);
+
 /* Not synced. */
 int store_write_alloc(struct store *store, const char *id, const json_t *json, struct err *e);
 
@@ -56,6 +59,11 @@ void store_load_jobs(struct store *store, int (*each)(void *arg, const json_t *j
 /* Looks whether the spec of a task that was started is sound; a damaged one is set aside as above.
  * The executor that lives has read it, and a new one gets a new one. */
 void store_check_spec(struct store *store, const char *alloc_id, const char *task);
+
+/* Removes what manager and executors shared for an allocation; calls `each` (unless NULL) with the
+ * directory of each of its tasks first. */
+void store_remove_task_dirs(const struct store *store, const char *alloc_id,
+                            void (*each)(const char *dir));
 
 /* <data_dir>/state/tasks/<alloc>/<task>; `task` NULL: the allocation's directory. */
 void store_task_dir(const struct store *store, const char *alloc_id, const char *task, char *buf,

@@ -185,7 +185,7 @@ static void lose(struct task *task, bool rebooted)
     (void)wait_until_gone(task, delay);
 }
 
-void task_lose_executor(struct task *task, const char *detail)
+static void lose_running(struct task *task, const char *detail)
 {
     struct task_event *event =
         task_note(task, TASK_EVENT_TERMINATED,
@@ -195,6 +195,26 @@ void task_lose_executor(struct task *task, const char *detail)
     log_error("alloc %s task %s: %s", task->alloc->id, task->def->name, event->message);
     task->status.exit_code = -1;
     lose(task, false);
+}
+
+/* The executor died between the exit of its task and the end of its own work. */
+static bool had_ended_well(const struct task *task)
+{
+    const struct task_event *last = task->n_events ? &task->events[task->n_events - 1] : NULL;
+    struct spec_restart policy;
+
+    spec_build_restart(task, &policy);
+    return !policy.on_success && last && last->type == TASK_EVENT_TERMINATED && !last->exit_code &&
+           !last->signal;
+}
+
+void task_lose_executor(struct task *task, const char *detail)
+{
+    if (had_ended_well(task)) {
+        wait_for_end(task);
+        return;
+    }
+    lose_running(task, detail);
 }
 
 void task_lose_boot(struct task *task)

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A round: doom a batch, let a child remove the directories (there may be much in them), and when
+ * it is done rewrite the jobs' records without them, then remove their own records. A crash
+ * anywhere in between leaves finished allocations, of which some lack their directory: they are
+ * doomed again.
+ */
+#include "manager/gc.h"
+
+#include <errno.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "manager/alloc.h"
+#include "manager/jobs.h"
+#include "shared/cleanup.h"
+#include "shared/log.h"
+#include "shared/sys.h"
+
+/* Takes the doomed ones of one job out of the list, and puts them in *ret_list. */
+static void take_doomed(struct manager *m, const char *job_id, struct alloc **ret_list)
+{
+    for (struct alloc *a = m->allocs, *next; a; a = next) {
+        next = a->next;
+        if (!a->doomed || strcmp(a->job->job->id, job_id) != 0)
+            continue;
+        alloc_unlink(a);
+        a->next = *ret_list;
+        *ret_list = a;
+    }
+}
+
+static void forget_job(struct manager *m, const char *job_id)
+{
+    struct alloc *list = NULL, *a;
+    struct err e = ERR_INIT;
+    int r;
+
+    take_doomed(m, job_id, &list);
+    r = jobs_save_or_remove(m, job_id, &e);
+    if (r)
+        log_error("forget finished allocations: %s", e.text);
+    while ((a = list)) {
+        list = a->next;
+        a->next = NULL;
+        a->doomed = false;
+        if (r) {
+            alloc_link(a);
+            continue;
+        }
+        store_remove_alloc(&m->store, a->id);
+        store_remove_task_dirs(&m->store, a->id, NULL);
+        alloc_free(a);
+        m->n_tidy--;
+    }
+}
+
+static struct alloc *find_doomed(const struct manager *m)
+{
+    struct alloc *a = m->allocs;
+
+    while (a && !a->doomed)
+        a = a->next;
+    return a;
+}
+
+static void on_removed(struct ev_loop *loop, ev_io *w, int revents)
+{
+    struct manager *m = container_of(w, struct manager, gc_done);
+    siginfo_t info = {0};
+    struct alloc *a;
+
+    (void)revents;
+    (void)waitid(P_PIDFD, (id_t)w->fd, &info, WEXITED | WNOHANG);
+    ev_io_stop(loop, w);
+    close_fd(&w->fd);
+    if (info.si_status)
+        log_warn("some directories of old allocations could not be removed");
+    while ((a = find_doomed(m))) {
+        autofree char *job_id = strdup(a->job->job->id);
+
+        forget_job(m, job_id);
+    }
+    gc_consider(m);
+}
+
+static int start_removal(struct manager *m, char *const argv[])
+{
+    posix_spawn_file_actions_t files;
+    pid_t pid;
+    int r, pidfd;
+
+    (void)posix_spawn_file_actions_init(&files);
+    (void)posix_spawn_file_actions_addclosefrom_np(&files, 3);
+    r = -posix_spawnp(&pid, "rm", &files, NULL, argv, environ);
+    (void)posix_spawn_file_actions_destroy(&files);
+    if (r)
+        return r;
+    pidfd = sys_pidfd_open(pid, 0);
+    if (pidfd < 0)
+        return -errno;
+    ev_io_set(&m->gc_done, pidfd, EV_READ);
+    ev_io_start(m->loop, &m->gc_done);
+    return 0;
+}
+
+void gc_init(struct manager *m)
+{
+    m->gc_at = GC_KEEP + GC_BATCH;
+    ev_io_init(&m->gc_done, on_removed, -1, EV_READ);
+}
+
+void gc_deinit(struct manager *m)
+{
+    ev_io_stop(m->loop, &m->gc_done);
+    close_fd(&m->gc_done.fd);
+}
+
+void gc_consider(struct manager *m)
+{
+    char *argv[GC_BATCH + 5] = {"rm", "-rf", "--one-file-system", "--"};
+    size_t n = 4;
+    int r;
+
+    if (ev_is_active(&m->gc_done) || m->n_tidy < m->gc_at)
+        return;
+    for (struct alloc *a = m->allocs; a && n < GC_BATCH + 4; a = a->next) {
+        if (!a->tidy || a->dirty || a->queued)
+            continue;
+        a->doomed = true;
+        argv[n++] = a->dir;
+    }
+    r = start_removal(m, argv);
+    m->gc_at = r ? m->n_tidy + GC_BATCH : GC_KEEP + GC_BATCH; /* not at every turn again */
+    if (!r)
+        return;
+    log_error("remove old allocations: %s", strerror(-r));
+    for (struct alloc *a = m->allocs; a; a = a->next)
+        a->doomed = false;
+}
