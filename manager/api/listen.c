@@ -25,10 +25,6 @@
 
 #include "shared/cleanup.h"
 
-enum {
-    BACKLOG = 128
-};
-
 static int set_unix_address(struct sockaddr_un *un, const char *path, struct err *e)
 {
     *un = (struct sockaddr_un){.sun_family = AF_UNIX};
@@ -117,7 +113,7 @@ static int open_unix(struct listener *l, const char *path, struct err *e)
         return err_sys(e, -errno, "cannot create a socket");
     if ((r = bind_private(fd, &un)))
         return err_sys(e, r, "cannot create socket %s", fresh);
-    if (listen(fd, BACKLOG) || lstat(fresh, &st) || rename(fresh, path)) {
+    if (listen(fd, SOMAXCONN) || lstat(fresh, &st) || rename(fresh, path)) {
         r = -errno;
         (void)unlink(fresh);
         return err_sys(e, r, "cannot listen on %s", path);
@@ -184,7 +180,7 @@ static int open_tcp(struct listener *l, const char *address, const char *rest, s
             address);
     else if ((fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0 ||
              setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
-             bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, BACKLOG))
+             bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, SOMAXCONN))
         r = errno == EADDRINUSE
                 ? err_set(e, -EADDRINUSE,
                           "port of %s is in use by another process: stop it or choose another "

@@ -35,6 +35,7 @@
 
 enum {
     CONNECTIONS_MAX = 256,
+    ACCEPTS_PER_TURN = 16,
     HEADER_MAX = 16 << 10,
     CHUNK_HEAD = 16, /* room for the length line in front of a chunk */
     CHUNK_TAIL = 2,
@@ -493,23 +494,31 @@ static void refuse_for_lack_of_fds(struct port *port)
     s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static void on_connection(struct ev_loop *loop, ev_io *w, int revents)
+/* False: no connection is waiting. */
+static bool take_connection(struct port *port)
 {
-    struct port *port = container_of(w, struct port, io);
     struct server *s = port->server;
-    int fd;
+    int fd = listener_accept(&port->listener);
 
-    (void)loop;
-    (void)revents;
-    fd = listener_accept(&port->listener);
     if (fd == -EMFILE || fd == -ENFILE)
         refuse_for_lack_of_fds(port);
-    if (fd < 0) /* gone again, or refused: the next one, if any, calls us again */
-        return;
+    if (fd < 0) /* gone again, or refused: others may wait */
+        return fd != -EAGAIN;
     if (s->n_connections >= CONNECTIONS_MAX)
         listener_refuse(fd, "503 Service Unavailable", "too many connections");
     else if (!lws_adopt_socket_vhost(s->vhost, fd)) /* closes fd when it fails */
         log_debug("api: a connection could not be served");
+    return true;
+}
+
+static void on_connection(struct ev_loop *loop, ev_io *w, int revents)
+{
+    struct port *port = container_of(w, struct port, io);
+
+    (void)loop;
+    (void)revents;
+    for (int i = 0; i < ACCEPTS_PER_TURN && take_connection(port); i++)
+        ;
 }
 
 static int open_ports(struct server *s, char *const *addresses, struct err *e)
