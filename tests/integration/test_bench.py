@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""The benchmarks run, measure cleat, and clean up; what they measure is not judged here."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from harness import BUILD, TOP
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "program, rows",
+    [
+        (
+            "start --samples 2 --tasks 3",
+            ["cleat API, raw_exec", "cleat API, exec"],
+        ),
+        (
+            "memory --tasks 2 --many 3",
+            ["cleat, raw_exec", "cleat, exec", "cleat-manager, 3 tasks"],
+        ),
+    ],
+)
+def test_bench(box, program, rows):
+    result = box.dir / "result.json"
+    command = f"{TOP}/tools/bench/{program} --only cleat --only floor --build {BUILD}".split()
+    command += ["--dir", box.dir, "--json", result]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=100, env=box.env)
+    assert done.returncode == 0
+    tables = json.loads(result.read_text())["tables"]
+    measured = {row["name"]: row for table in tables for row in table["rows"]}
+    for name in rows:
+        assert "missing" not in measured[name], measured[name]
+        assert name in done.stdout
+    assert os.listdir(box.dir) == ["result.json"]
