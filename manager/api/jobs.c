@@ -85,7 +85,7 @@ static struct job *read_job(struct request *r, const json_t *body)
     if (!json_is_object(json))
         request_reply_text(r, 400, "the body must be {\"Job\": {…}}");
     else if (job_from_json(json, &job, &e))
-        request_reply_text(r, 400, "%s", e.text);
+        request_reply_err(r, &e);
     return job;
 }
 
@@ -170,7 +170,7 @@ void job_parse(struct request *r)
     if (!hcl || !*hcl)
         request_reply_text(r, 400, "the body must be {\"JobHCL\": \"job …\"}");
     else if (hcl_parse("JobHCL", hcl, strlen(hcl), &file, &e) || job_from_hcl(file, &job, &e))
-        request_reply_text(r, 400, "%s", e.text);
+        request_reply_err(r, &e);
     else
         request_reply_json(r, 200, job_to_json(job));
     job_free(job);

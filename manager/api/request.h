@@ -4,8 +4,8 @@
  * handler fills in the reply, the server sends it. So handlers and their tests know no
  * libwebsockets.
  *
- * A handler ends in one of four ways: request_reply_json(), request_reply_text(),
- * request_reply_source(), or with `blocked` set, to be called again later.
+ * A handler ends with a reply (request_reply_…(), reply_list_end()), or with `blocked` set, to be
+ * called again later.
  */
 #pragma once
 
@@ -90,8 +90,7 @@ json_t *request_json(struct request *r);
 /* Takes over `json`. NULL (out of memory while it was built) becomes a 500. */
 void request_reply_json(struct request *r, int status, json_t *json);
 
-/* A reply that is a list, written entry by entry: as text it is a tenth of what it is as objects.
- */
+/* A reply that is a list, written entry by entry: text is a tenth of what objects are. */
 struct reply_list {
     FILE *out;
     char *text;

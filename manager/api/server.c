@@ -8,10 +8,10 @@
  * LWS_CALLBACK_HTTP (headers), HTTP_BODY*, HTTP_BODY_COMPLETION, then HTTP_WRITEABLE whenever all
  * that was written before is on its way; CLOSED_HTTP ends an exchange at any point.
  *
- * Limits: CONNECTIONS_MAX connections; HEADER_MAX bytes of header (above it, and
- * for %00 in the URL, libwebsockets drops the connection without a word); REQUEST_BODY_MAX of body;
- * per connection, one piece of a reply is in memory, and the next is made only when the client took
- * that one. A client that stops reading holds its connection and nothing more.
+ * Limits: CONNECTIONS_MAX connections; HEADER_MAX bytes of header (above it, and for %00 in the
+ * URL, libwebsockets drops the connection without a word); REQUEST_BODY_MAX of body. Of a reply
+ * from a source, one piece is in memory, and the next is made only when the client took that one: a
+ * client that stops reading holds its connection and nothing more.
  *
  * A loopback port can be reached by web pages through the user's browser: requests over TCP that
  * carry an Origin, or a Host that is no loopback name, are refused.
@@ -55,6 +55,7 @@ struct exchange {
     size_t sent;
     bool replying;
     bool close_after;
+    bool chunked; /* if there is a source; HTTP/1.0 clients read it to the end of the connection */
     struct exchange *next, **link;
 };
 
@@ -128,13 +129,14 @@ static int start_reply(struct exchange *x)
     struct request *r = &x->request;
 
     x->replying = true;
+    x->close_after = x->close_after || (r->source && !x->chunked);
     lws_set_timeout(x->wsi, NO_PENDING_TIMEOUT, 0);
     if (lws_add_http_header_status(x->wsi, (unsigned int)r->status | LWSAHH_FLAG_NO_SERVER_NAME,
                                    &at, end) ||
         add_header(x, "content-type:", r->content_type, &at, end) ||
         add_header(x, "x-content-type-options:", "nosniff", &at, end) || add_index(x, &at, end))
         return -1;
-    if (r->source ? add_header(x, "transfer-encoding:", "chunked", &at, end)
+    if (r->source ? x->chunked && add_header(x, "transfer-encoding:", "chunked", &at, end)
                   : lws_add_http_header_content_length(x->wsi, r->out_size, &at, end))
         return -1;
     if (x->close_after && add_header(x, "connection:", "close", &at, end))
@@ -275,6 +277,13 @@ static bool from_web_page(struct lws *wsi)
            (lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0 || (host && !host_is_loopback(host)));
 }
 
+static bool speaks_http11(struct lws *wsi)
+{
+    autofree char *version = copy_header(wsi, WSI_TOKEN_HTTP, -1);
+
+    return version && !strcmp(version, "HTTP/1.1");
+}
+
 static struct exchange *exchange_new(struct server *s, struct lws *wsi, const char *path)
 {
     struct exchange *x = calloc(1, sizeof(*x));
@@ -290,6 +299,7 @@ static struct exchange *exchange_new(struct server *s, struct lws *wsi, const ch
     x->request.wake = on_wake;
     x->request.method = method_of(lws_http_get_uri_and_method(wsi, &uri, &uri_size));
     x->request.path = strdup(path);
+    x->chunked = speaks_http11(wsi);
     ev_init(&x->wait, on_wait_over);
     x->next = s->exchanges;
     x->link = &s->exchanges;
@@ -401,13 +411,23 @@ static int write_memory(struct session *session)
     return 0;
 }
 
-/* Next piece of a reply from a source, as a chunk. */
+/* Writes `size` bytes at `data` as one chunk, using the room around them. */
+static int write_chunk(struct exchange *x, unsigned char *data, size_t size)
+{
+    char head[CHUNK_HEAD + 1];
+    int head_size = snprintf(head, sizeof(head), "%zx\r\n", size);
+
+    memcpy(data - head_size, head, (size_t)head_size);
+    memcpy(data + size, "\r\n", CHUNK_TAIL);
+    return write_bytes(x, data - head_size, (size_t)head_size + size + CHUNK_TAIL, false);
+}
+
+/* Next piece of a reply from a source. */
 static int write_source(struct session *session)
 {
     static const char end_of_chunks[] = "0\r\n\r\n";
     struct exchange *x = session->exchange;
     unsigned char *data = x->server->piece + LWS_PRE + CHUNK_HEAD;
-    char head[CHUNK_HEAD + 1];
     ssize_t n = x->request.source->read(x->request.source, (char *)data, SOURCE_MIN);
 
     if (n == -EAGAIN)
@@ -415,13 +435,14 @@ static int write_source(struct session *session)
     if (n < 0)
         return -1;
     if (n == 0) {
-        memcpy(data, end_of_chunks, sizeof(end_of_chunks) - 1);
-        return write_bytes(x, data, sizeof(end_of_chunks) - 1, true) ? -1 : finish(session);
+        if (x->chunked) {
+            memcpy(data, end_of_chunks, sizeof(end_of_chunks) - 1);
+            if (write_bytes(x, data, sizeof(end_of_chunks) - 1, true))
+                return -1;
+        }
+        return finish(session);
     }
-    int head_size = snprintf(head, sizeof(head), "%zx\r\n", (size_t)n);
-    memcpy(data - head_size, head, (size_t)head_size);
-    memcpy(data + n, "\r\n", CHUNK_TAIL);
-    if (write_bytes(x, data - head_size, (size_t)head_size + (size_t)n + CHUNK_TAIL, false))
+    if (x->chunked ? write_chunk(x, data, (size_t)n) : write_bytes(x, data, (size_t)n, false))
         return -1;
     lws_callback_on_writable(x->wsi);
     return 0;

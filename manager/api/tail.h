@@ -21,7 +21,8 @@ struct tail_piece {
     const char *event; /* "file deleted", "file truncated": something happened; no bytes then */
 };
 
-/* Embedded at the start of its owner, which fills in the five functions and calls tail_start(). */
+/* Embedded at the start of its owner, which fills in the functions, follow, framed (and file,
+ * unless next() does) and calls tail_start(). */
 struct tail {
     struct source source; /* first */
     /* Up to `size` bytes. 0: nothing now, or an event in `piece`. Negative errno. */
@@ -43,7 +44,7 @@ struct tail {
  * it, and nothing was started. */
 int tail_start(struct tail *t, struct request *r, int fd, struct err *e);
 
-/* Writes one frame; `data` may lie at the end of `buf` if size >= TAIL_FRAME_ROOM(file, n). Returns
- * its length. */
+/* Writes one frame and returns its length; 0 when memory is short. `data` may lie at the very end
+ * of `buf`, if that has room for the whole frame. */
 size_t frame_encode(char *buf, size_t size, const char *file, const struct tail_piece *piece,
                     const char *data, size_t n);
