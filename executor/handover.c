@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <msgpack.h>
 #include <signal.h>
 #include <spawn.h>
@@ -209,12 +210,15 @@ void handover_adopt_fds(const struct handover *h)
 
 int handover_exec(const struct handover *h, const char *path, int memfd, struct err *e)
 {
-    char number[16];
-    char *argv[] = {"cleat-executor", "resume", number, NULL};
+    char number[16], link[32], dir[PATH_MAX] = "";
+    char *argv[] = {"cleat-executor", "resume", number, dir, NULL}; /* dir: for readers of ps(1) */
     sigset_t all, before;
     int r;
 
     (void)snprintf(number, sizeof(number), "%d", memfd);
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", h->state_dir);
+    if (readlink(link, dir, sizeof(dir) - 1) < 0)
+        dir[0] = '\0';
     sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, &before);
     set_cloexec(h, false);

@@ -138,7 +138,7 @@ int main(int argc, char **argv)
         outlive_signals();
         return supervise(argv[2]);
     }
-    if (strcmp(verb, "resume") == 0 && argc == 3) {
+    if (strcmp(verb, "resume") == 0 && argc >= 3) {
         outlive_signals();
         return resume(argv[2], false);
     }

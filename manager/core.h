@@ -14,6 +14,8 @@
 #include "manager/store.h"
 #include "shared/procid.h"
 
+struct upgrade;
+
 struct manager {
     struct ev_loop *loop;
     const struct config *config;
@@ -41,6 +43,7 @@ struct manager {
 
     void (*on_change)(void *arg, struct alloc *alloc);
     void *on_change_arg;
+    struct upgrade *upgrade; /* of all executors, under way; else NULL */
     void (*stop_all_done)(void *arg);
     void *stop_all_arg;
 };

@@ -22,6 +22,7 @@
 #include "manager/reap.h"
 #include "manager/task.h"
 #include "manager/task_handle.h"
+#include "manager/upgrade.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
 
@@ -63,6 +64,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int revents)
 
     (void)revents;
     flush_all(m);
+    upgrade_on_turn(m);
     finish_stop_all(m);
     gc_consider(m);
     if (!m->trimmed && !ev_is_active(&m->trimmer)) {
@@ -182,6 +184,7 @@ struct manager *manager_free(struct manager *m)
     if (!m)
         return NULL;
     ev_prepare_stop(m->loop, &m->flusher);
+    upgrade_cancel(m);
     gc_deinit(m);
     ev_timer_stop(m->loop, &m->trimmer);
     ev_idle_stop(m->loop, &m->starter);

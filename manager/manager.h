@@ -35,6 +35,12 @@ int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)
 /* Stops every job and, when the last task is dead, calls `done` once. */
 void manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg);
 
+/* Has every executor become the configured executor binary, one after another, under its running
+ * task; `done` is called once with what became of each: [{"AllocID", "Task", "Before", "After",
+ * "Error"}] (borrowed), releases and a text that is "" where all went well. -EBUSY: under way. */
+int manager_upgrade_executors(struct manager *m, void (*done)(void *arg, json_t *results),
+                              void *arg);
+
 /* The newest versions of all jobs, and all allocations; walk by ->next. Borrowed until the loop
  * runs. */
 struct job_record *manager_jobs(const struct manager *m);

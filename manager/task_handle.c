@@ -39,6 +39,7 @@ struct task_handle {
     bool stop;  /* asked for, and not sent yet if not `ready` */
     bool stop_fail;
     char *stop_reason;
+    char release[sizeof(((struct evt_msg *)0)->release)];
 };
 
 /* Whole frames only are in a pipe, and this takes all a pipe of the default size can hold: so what
@@ -121,23 +122,46 @@ static int send_to(int fd, const struct ctl_msg *msg)
     return write(fd, frame, size) == (ssize_t)size ? 0 : -errno;
 }
 
+static int send_command(struct task_handle *handle, const struct ctl_msg *msg)
+{
+    char dir[PATH_MAX];
+    autofd int fd = -1;
+
+    handle_dir(handle, dir, sizeof(dir));
+    fd = open_in(dir, WIRE_CTL, O_WRONLY | O_NONBLOCK);
+    return fd < 0 ? fd : send_to(fd, msg);
+}
+
 static void send_stop(struct task_handle *handle)
 {
     struct ctl_msg msg = {.type = CTL_STOP, .fail = handle->stop_fail};
     const struct task *task = handle->task;
-    char dir[PATH_MAX];
-    autofd int fd = -1;
     int r;
 
     if (handle->stop_reason)
         (void)snprintf(msg.reason, sizeof(msg.reason), "%s", handle->stop_reason);
-    handle_dir(handle, dir, sizeof(dir));
-    fd = open_in(dir, WIRE_CTL, O_WRONLY | O_NONBLOCK);
-    r = fd < 0 ? fd : send_to(fd, &msg);
+    r = send_command(handle, &msg);
     /* ENXIO: it is on its way out, its pidfd will tell. */
     if (r && r != -ENXIO)
         log_error("alloc %s task %s: send stop to its executor: %s", task->alloc->id,
                   task->def->name, strerror(-r));
+}
+
+int task_handle_upgrade(struct task_handle *handle, const char *path)
+{
+    struct ctl_msg msg = {.type = CTL_UPGRADE};
+
+    if (!handle->ready)
+        return -EAGAIN;
+    if (strlen(path) >= sizeof(msg.path))
+        return -ENAMETOOLONG;
+    (void)snprintf(msg.path, sizeof(msg.path), "%s", path);
+    return send_command(handle, &msg);
+}
+
+const char *task_handle_release(const struct task_handle *handle)
+{
+    return handle->release;
 }
 
 void task_handle_stop(struct task_handle *handle, bool fail, const char *reason)
@@ -156,10 +180,11 @@ bool task_handle_is_stopping(const struct task_handle *handle)
     return handle->stop;
 }
 
-static void on_hello(struct task_handle *handle)
+static void on_hello(struct task_handle *handle, const struct evt_msg *msg)
 {
     bool first = !handle->ready;
 
+    memcpy(handle->release, msg->release, sizeof(handle->release));
     handle->ready = true;
     close_fd(&handle->ctl_fd);
     if (first && handle->stop)
@@ -182,7 +207,7 @@ static bool take_frames(struct task_handle *handle, const char *data, size_t siz
             return true; /* no frame: foreign bytes; the record is whole */
         r = evt_decode(payload, payload_size, &msg, NULL);
         if (!r && msg.type == EVT_HELLO)
-            on_hello(handle);
+            on_hello(handle, &msg);
         news |= r || msg.seq != known;
         data += consumed;
         size -= consumed;

@@ -25,6 +25,12 @@ struct task_handle *task_handle_free(struct task_handle *handle);
 /* Asks for the stop sequence, at once or when the executor answers. Idempotent. */
 void task_handle_stop(struct task_handle *handle, bool fail, const char *reason);
 
+/* Tells the executor to become the binary at `path`. -EAGAIN: it has not answered yet. */
+int task_handle_upgrade(struct task_handle *handle, const char *path);
+
+/* The release the executor said it is, "" before it answered. */
+const char *task_handle_release(const struct task_handle *handle);
+
 bool task_handle_is_stopping(const struct task_handle *handle);
 
 /* Raises this process's limit of descriptors, of which each task takes two. Executors, and so the

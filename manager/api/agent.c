@@ -64,3 +64,25 @@ void system_stop_all(struct request *r)
     if (!r->blocked)
         request_reply_json(r, 200, json_object());
 }
+
+static void on_all_upgraded(void *arg, json_t *results)
+{
+    struct api *api = arg;
+
+    api->upgrade_running = false;
+    json_decref(api->upgraded);
+    api->upgraded = json_incref(results);
+    api_changed(api);
+}
+
+/* Ours. Answered when every executor had its turn; calls that come meanwhile join in. */
+void system_upgrade_executors(struct request *r)
+{
+    struct api *api = r->api;
+
+    if (!r->again && !api->upgrade_running)
+        api->upgrade_running = manager_upgrade_executors(api->manager, on_all_upgraded, api) == 0;
+    r->blocked = api->upgrade_running;
+    if (!r->blocked)
+        request_reply_json(r, 200, json_incref(api->upgraded));
+}

@@ -65,6 +65,7 @@ struct api *api_free(struct api *api)
     ev_timer_stop(api->loop, &api->told);
     server_free(api->server); /* the sources of its replies use the hub */
     watch_hub_free(api->hub);
+    json_decref(api->upgraded);
     free(api);
     return NULL;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <ev.h>
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "manager/config.h"
@@ -21,6 +22,8 @@ struct api {
     struct server *server;
     ev_timer told;     /* runs in the next turn of the loop, after a change */
     bool stop_running; /* manager_stop_all() has not called back yet */
+    bool upgrade_running;
+    json_t *upgraded; /* what the newest upgrade of all executors came to, or NULL */
 };
 
 /* Something was changed that blocked requests and followers may wait for. */

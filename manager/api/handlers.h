@@ -11,6 +11,7 @@
 void agent_health(struct request *r);
 void agent_self(struct request *r);
 void system_stop_all(struct request *r);
+void system_upgrade_executors(struct request *r);
 
 /* node.c */
 void node_list(struct request *r);

@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-import records
 from bare import Events, Executor
 from harness import BUILD, process_gone, wait_for
+from jobs import simple
 
 UPGRADE = 5
 BINARY = str(BUILD / "bin/cleat-executor")
@@ -68,12 +68,13 @@ def test_no_byte_and_no_exit_is_lost(executor, private):
     one.wait_pid()
     done = 0
     while one.process.poll() is None and done < 100:
-        try:
-            upgrade(one)
-        except (OSError, AssertionError):
-            assert one.process.poll() is not None
-            break
-        done += 1
+        before = one.status()["seq"]
+        fd = one.open_control()
+        if fd is not None:
+            os.close(fd)
+            one.command(UPGRADE, path=BINARY)
+        done += bool(wait_for(lambda: one.status()["seq"] > before or one.process.poll() is not None,
+                              "the upgrade or the end"))  # fmt: skip
     code, status = one.end()
     assert done > 3
     assert code == 0 and (status["exit_code"], status["state"]) == (9, "dead")
@@ -146,3 +147,21 @@ def test_a_binary_that_is_no_good_is_not_switched_to(executor, box, case):
     wait_for(lambda: len(one.output().splitlines()) > count + 20, "more lines")
     assert one.status()["pid"] == pid
     upgrade(one)  # and a good one still works
+
+
+def test_all_executors_of_a_manager(manager, box):
+    """`cleat system upgrade-executors` reports each; a manager that comes later finds them as well."""
+    ids = [manager.run_one(simple("lines:0:20", driver=d, id=f"up-{d}")) for d in ("exec", "raw_exec")]
+    pids = {}
+    for alloc_id in ids:
+        manager.wait_client(alloc_id, "running")
+        pids[alloc_id] = manager.alloc(alloc_id)["TaskStates"]["t"]["Pid"]
+    results = manager.call("PUT", "/v1/system/upgrade-executors")
+    assert sorted(r["AllocID"] for r in results) == sorted(ids)
+    assert all(r["Before"] == r["After"] and not r["Error"] for r in results)
+    manager.kill9()
+    manager.start()
+    for alloc_id in ids:
+        state = manager.alloc(alloc_id)["TaskStates"]["t"]
+        assert (state["State"], state["Pid"], state["Restarts"]) == ("running", pids[alloc_id], 0)
+        assert "Executor Upgraded" in [e["Type"] for e in state["Events"]]

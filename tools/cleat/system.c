@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cleat system stop-all, version.
+ * cleat system stop-all, system upgrade-executors, version.
  */
 #include <stdio.h>
 
@@ -21,6 +21,31 @@ static int system_stop_all(struct cli *cli)
     return r;
 }
 
+static int system_upgrade_executors(struct cli *cli)
+{
+    static const char *const heading[] = {"Allocation", "Task", "Before", "After", "Error"};
+    json_t *reply = NULL, *one;
+    struct table table;
+    size_t i, failed = 0;
+    int r = http_send(cli, "PUT", NULL, &reply, "/v1/system/upgrade-executors");
+
+    if (r)
+        return r;
+    table_init(&table, 5, heading);
+    json_array_foreach(reply, i, one)
+    {
+        failed += get_text(one, "Error")[0] != '\0';
+        TABLE_ROW(&table, get_text(one, "AllocID"), get_text(one, "Task"), get_text(one, "Before"),
+                  get_text(one, "After"), get_text(one, "Error"));
+    }
+    if (cli->json)
+        print_json(reply);
+    else
+        table_print(&table);
+    json_decref(reply);
+    return failed ? CLI_FAILED : CLI_OK;
+}
+
 static int version(struct cli *cli)
 {
     (void)printf(cli->json ? "{\"Version\": \"%s\"}\n" : "cleat %s\n", CLEAT_VERSION);
@@ -31,6 +56,13 @@ const struct command system_commands[] = {
     {"system stop-all", NULL, "", 0, 0, "", "Stop every job, and wait until all tasks are dead",
      "\nThe manager goes on. (Stopping the manager alone leaves tasks running.)\n", "",
      system_stop_all},
+    {"system upgrade-executors", NULL, "", 0, 0, "",
+     "Have every executor become the installed cleat-executor, under its running task",
+     "\nOne after another; shows the releases before and after. A binary that fails its self-check "
+     "is\n"
+     "not switched to, and the executor goes on as it was. Exit code 1 if any could not be "
+     "upgraded.\n",
+     "\n-json", system_upgrade_executors},
     {"version", NULL, "", 0, 0, "", "Show the version of this program", "", "\n-json", version},
     {0},
 };
