@@ -90,8 +90,10 @@ class Executor:
             return False
 
     def command(self, kind, **fields):
+        self.send(wait_for(self.open_control, "the executor's control pipe"), kind, **fields)
+
+    def send(self, fd, kind, **fields):
         payload = msgpack.packb({"type": kind, **fields})
-        fd = wait_for(self.open_control, "the executor to open its control pipe")
         os.write(fd, struct.pack("<I", len(payload)) + payload)
         os.close(fd)
 

@@ -71,8 +71,7 @@ def test_no_byte_and_no_exit_is_lost(executor, private):
         before = one.status()["seq"]
         fd = one.open_control()
         if fd is not None:
-            os.close(fd)
-            one.command(UPGRADE, path=BINARY)
+            one.send(fd, UPGRADE, path=BINARY)
         done += bool(wait_for(lambda: one.status()["seq"] > before or one.process.poll() is not None,
                               "the upgrade or the end"))  # fmt: skip
     code, status = one.end()
