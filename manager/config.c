@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "manager/capabilities.h"
 #include "manager/config_file.h"
 #include "shared/cleanup.h"
 #include "shared/hcl/hcl.h"
@@ -28,6 +29,24 @@ static const char *const default_chroot_env[] = {
 };
 
 /* ---- defaults ---- */
+
+static char **copy_strings(char *const *strings)
+{
+    size_t n = 0;
+    char **copy;
+
+    while (strings[n])
+        n++;
+    copy = calloc(n + 1, sizeof(*copy));
+    for (size_t i = 0; copy && i < n; i++) {
+        copy[i] = strdup(strings[i]);
+        if (!copy[i]) {
+            value_free_strings(copy);
+            return NULL;
+        }
+    }
+    return copy;
+}
 
 static char *executor_beside_manager(void)
 {
@@ -88,13 +107,14 @@ int config_new(struct config **ret_config, struct err *e)
     config->region = strdup("global");
     config->executor = executor_beside_manager();
     config->cgroup_parent = strdup("cleat");
+    config->exec.allow_caps = copy_strings(capabilities_default);
     config->meta = json_object();
     config->addresses = calloc(2, sizeof(*config->addresses));
     if (config->addresses)
         config->addresses[0] = strdup("unix:///run/cleat/cleat.sock");
     if (default_binds(config) < 0 || !config->data_dir || !config->name || !config->datacenter ||
-        !config->region || !config->executor || !config->cgroup_parent || !config->meta ||
-        !config->addresses || !config->addresses[0])
+        !config->region || !config->executor || !config->cgroup_parent ||
+        !config->exec.allow_caps || !config->meta || !config->addresses || !config->addresses[0])
         return err_sys(e, -ENOMEM, "making the configuration");
     *ret_config = take_ptr(config);
     return 0;
@@ -121,6 +141,7 @@ struct config *config_free(struct config *config)
     free(config->executor);
     free_binds(config->chroot_env, config->n_chroot_env);
     json_decref(config->meta);
+    value_free_strings(config->exec.allow_caps);
     free(config->cgroup_parent);
     free(config);
     return NULL;
@@ -178,10 +199,31 @@ static void merge_raw_exec(struct config *config, const struct config_file *file
                              &config->raw_exec_enabled);
 }
 
+static int merge_exec(struct config *config, const struct config_file *file)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < file->n_plugins; i++) {
+        const json_t *caps = json_object_get(file->plugins[i].config, "allow_caps");
+        char **allow;
+
+        if (strcmp(file->plugins[i].name, "exec") != 0 || !caps)
+            continue;
+        r = value_strings(caps, &allow);
+        if (r)
+            break;
+        value_free_strings(config->exec.allow_caps);
+        config->exec.allow_caps = allow;
+    }
+    return r;
+}
+
 static int merge(struct config *config, struct config_file *file)
 {
     int r = merge_binds(config, file->client.chroot_env);
 
+    if (!r)
+        r = merge_exec(config, file);
     if (r < 0)
         return r;
     if (json_object_update(config->meta, file->client.meta) < 0)

@@ -16,6 +16,10 @@ struct config_bind { /* one entry of client { chroot_env { "source" = "target" }
     char *target;
 };
 
+struct config_exec {   /* plugin "exec" { config { } } */
+    char **allow_caps; /* NULL-terminated; Docker's defaults */
+};
+
 struct config {
     char *data_dir;   /* absolute */
     char **addresses; /* "unix:///path" or "http://127.0.0.1:port"; NULL-terminated */
@@ -25,6 +29,7 @@ struct config {
     char *executor;   /* path of cleat-executor; beside the manager's own binary by default */
     bool dev;         /* -dev: data_dir is a throw-away directory, raw_exec is enabled */
     bool raw_exec_enabled;
+    struct config_exec exec;
     enum log_level log_level;
     struct config_bind *chroot_env; /* default map of Nomad, or the configured one */
     size_t n_chroot_env;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "manager/capabilities.h"
 #include "shared/cleanup.h"
 #include "shared/job/value.h"
 #include "shared/log.h"
@@ -148,12 +149,30 @@ static int check_options(struct schema_context *ctx, const struct schema_field *
 
 struct plugin_options {
     bool enabled;
+    char **allow_caps;
 };
 
+static int check_allow_caps(struct schema_context *ctx, const struct schema_field *field,
+                            const void *obj, struct schema_source source)
+{
+    const struct plugin_options *options = obj;
+    struct err e = ERR_INIT;
+    uint64_t set;
+
+    (void)field;
+    if (capabilities_parse(options->allow_caps, &set, &e) == 0)
+        return 0;
+    return schema_fail(ctx, source.pos, -EINVAL, "allow_caps: %s", e.text);
+}
+
 static const struct schema_field exec_fields[] = {
-    SCHEMA_LATER("allow_caps", NULL),       SCHEMA_LATER("default_ipc_mode", NULL),
-    SCHEMA_LATER("default_pid_mode", NULL), SCHEMA_LATER("denied_host_gids", NULL),
-    SCHEMA_LATER("denied_host_uids", NULL), SCHEMA_LATER("no_pivot_root", NULL),
+    SCHEMA_FIELD(STRINGS, plugin_options, allow_caps, "allow_caps", NULL,
+                 .check = check_allow_caps),
+    SCHEMA_LATER("default_ipc_mode", NULL),
+    SCHEMA_LATER("default_pid_mode", NULL),
+    SCHEMA_LATER("denied_host_gids", NULL),
+    SCHEMA_LATER("denied_host_uids", NULL),
+    SCHEMA_LATER("no_pivot_root", NULL),
 };
 
 static const struct schema_field raw_exec_fields[] = {

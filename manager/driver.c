@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <jansson.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,40 +20,44 @@ const struct driver *driver_find(const char *name)
     return NULL;
 }
 
-int driver_check(const char *name, const struct config *config, const struct cgroup_layout *cgroup,
-                 struct err *e)
+int driver_check(const struct job_task *task, const struct config *config,
+                 const struct cgroup_layout *cgroup, struct err *e)
 {
-    const struct driver *driver = driver_find(name);
+    const struct driver *driver = driver_find(task->driver);
+    struct driver_config options;
     const char *problem;
     bool detected;
+    int r;
 
     if (!driver)
-        return err_set(e, -EINVAL, "unknown driver \"%s\"; this node has exec and raw_exec", name);
+        return err_set(e, -EINVAL, "unknown driver \"%s\"; this node has exec and raw_exec",
+                       task->driver);
     problem = driver->problem(config, cgroup, &detected);
-    return problem ? err_set(e, -EINVAL, "driver %s can't run here: %s", name, problem) : 0;
+    if (problem)
+        return err_set(e, -EINVAL, "driver %s can't run here: %s", driver->name, problem);
+    if (!driver->check)
+        return 0;
+    r = driver_config_read(task, &options, e);
+    if (r)
+        return r;
+    r = driver->check(config, &options, e);
+    driver_config_deinit(&options);
+    return r;
 }
 
-int driver_args(const struct task *task, const struct taskenv *env, struct bag *bag,
-                char ***ret_args, struct err *e)
+void driver_set_command(const struct driver_config *options, const struct taskenv *env,
+                        struct bag *bag, struct exec_spec *spec)
 {
-    const char *command = json_string_value(json_object_get(task->def->config, "command"));
-    const json_t *args = json_object_get(task->def->config, "args");
-    char **list = bag_alloc(bag, (json_array_size(args) + 2) * sizeof(*list));
+    size_t n = 0;
 
-    if (!command || !*command)
-        return err_set(e, -EINVAL, "task \"%s\" has no command; set config { command = \"…\" }",
-                       task->def->name);
-    list[0] = taskenv_expand(env, command, bag);
-    for (size_t i = 0; i < json_array_size(args); i++) {
-        const char *arg = json_string_value(json_array_get(args, i));
-
-        if (!arg)
-            return err_set(e, -EINVAL, "task \"%s\": args[%zu] is not a string", task->def->name,
-                           i);
-        list[i + 1] = taskenv_expand(env, arg, bag);
-    }
-    *ret_args = list;
-    return 0;
+    while (options->args[n])
+        n++;
+    spec->args = bag_alloc(bag, (n + 2) * sizeof(*spec->args));
+    spec->args[0] = taskenv_expand(env, options->command, bag);
+    for (size_t i = 0; i < n; i++)
+        spec->args[i + 1] = taskenv_expand(env, options->args[i], bag);
+    if (*options->work_dir)
+        spec->work_dir = taskenv_expand(env, options->work_dir, bag);
 }
 
 static int look_up_user(const char *user, struct bag *bag, struct passwd *pw)

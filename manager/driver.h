@@ -12,6 +12,7 @@
 #include "manager/state.h"
 #include "manager/taskenv.h"
 #include "shared/err.h"
+#include "shared/job/driver_config.h"
 #include "shared/proto/spec.h"
 
 struct driver {
@@ -24,9 +25,13 @@ struct driver {
     const char *(*problem)(const struct config *config, const struct cgroup_layout *cgroup,
                            bool *ret_detected);
 
+    /* Whether this node may run such a task at all; asked when the job is registered. NULL: yes.
+     * -EINVAL with the cause and the mend. */
+    int (*check)(const struct config *config, const struct driver_config *options, struct err *e);
+
     /* Completes `spec`, whose common part is filled in. New pieces come from `bag`. */
-    int (*plan)(const struct config *config, const struct task *task, struct taskenv *env,
-                struct bag *bag, struct exec_spec *spec, struct err *e);
+    int (*plan)(const struct config *config, const struct driver_config *options,
+                struct taskenv *env, struct bag *bag, struct exec_spec *spec, struct err *e);
 };
 
 extern const struct driver driver_exec;
@@ -37,13 +42,13 @@ extern const struct driver *const drivers[];
 
 const struct driver *driver_find(const char *name);
 
-/* -EINVAL, with the cause and the mend, if tasks of driver `name` can't run here. */
-int driver_check(const char *name, const struct config *config, const struct cgroup_layout *cgroup,
-                 struct err *e);
+/* -EINVAL, with the cause and the mend, if `task` can't run here. */
+int driver_check(const struct job_task *task, const struct config *config,
+                 const struct cgroup_layout *cgroup, struct err *e);
 
-/* For drivers: `command` and `args` of the config, expanded, as argv. */
-int driver_args(const struct task *task, const struct taskenv *env, struct bag *bag,
-                char ***ret_args, struct err *e);
+/* For drivers: fills args and work_dir of `spec`, expanded. */
+void driver_set_command(const struct driver_config *options, const struct taskenv *env,
+                        struct bag *bag, struct exec_spec *spec);
 
 /* For drivers: looks up `user` and fills user, uid, gid, groups and set_user. -EINVAL when there is
  * no such user. */

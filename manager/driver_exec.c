@@ -8,13 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "manager/capabilities.h"
 #include "manager/driver.h"
 #include "shared/cleanup.h"
-
-/* The default capabilities of Docker, which Nomad's exec shares; NULL-terminated. */
-static char *const default_caps[] = {
-    "audit_write", "chown",  "dac_override",     "fowner",  "fsetid", "kill",       "mknod",
-    "setfcap",     "setgid", "net_bind_service", "setpcap", "setuid", "sys_chroot", NULL};
 
 static const char *problem(const struct config *config, const struct cgroup_layout *cgroup,
                            bool *ret_detected)
@@ -39,19 +35,31 @@ static void plan_binds(const struct config *config, struct bag *bag, struct exec
     }
 }
 
-static int plan(const struct config *config, const struct task *task, struct taskenv *env,
-                struct bag *bag, struct exec_spec *spec, struct err *e)
+static int check(const struct config *config, const struct driver_config *options, struct err *e)
+{
+    uint64_t caps;
+
+    return capabilities_resolve(config->exec.allow_caps, options->cap_add, options->cap_drop, &caps,
+                                e);
+}
+
+static int plan(const struct config *config, const struct driver_config *options,
+                struct taskenv *env, struct bag *bag, struct exec_spec *spec, struct err *e)
 {
     const struct passwd *pw;
-    int r = driver_args(task, env, bag, &spec->args, e);
+    uint64_t caps;
+    int r = capabilities_resolve(config->exec.allow_caps, options->cap_add, options->cap_drop,
+                                 &caps, e);
 
     if (r)
         return r;
+    driver_set_command(options, env, bag, spec);
+    spec->caps = bag_alloc(bag, (CAPABILITIES_MAX + 1) * sizeof(*spec->caps));
+    capabilities_names(caps, spec->caps);
     plan_binds(config, bag, spec);
     spec->private_pid = true;
     spec->private_ipc = true;
     spec->no_new_privs = true;
-    spec->caps = (char **)default_caps;
     pw = getpwuid(spec->uid);
     taskenv_default(env, "USER", spec->user);
     taskenv_default(env, "LOGNAME", spec->user);
@@ -64,5 +72,6 @@ const struct driver driver_exec = {
     .isolation = SPEC_ISOLATION_CHROOT,
     .default_user = "nobody",
     .problem = problem,
+    .check = check,
     .plan = plan,
 };

@@ -58,15 +58,13 @@ static char *find_command(const char *command, const char *task_dir, const char 
     return strchr(command, '/') || !path ? NULL : find_in_path(command, path, bag);
 }
 
-static int plan(const struct config *config, const struct task *task, struct taskenv *env,
-                struct bag *bag, struct exec_spec *spec, struct err *e)
+static int plan(const struct config *config, const struct driver_config *options,
+                struct taskenv *env, struct bag *bag, struct exec_spec *spec, struct err *e)
 {
     char *found;
-    int r = driver_args(task, env, bag, &spec->args, e);
 
     (void)config;
-    if (r)
-        return r;
+    driver_set_command(options, env, bag, spec);
     found = find_command(spec->args[0], spec->task_dir, getenv("PATH"), bag);
     if (!found)
         return err_set(

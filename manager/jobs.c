@@ -134,7 +134,7 @@ static int check(const struct manager *m, const struct job *job, struct err *e)
 
     for (size_t g = 0; !r && g < job->n_groups; g++)
         for (size_t t = 0; !r && t < job->groups[g].n_tasks; t++) {
-            r = driver_check(job->groups[g].tasks[t].driver, m->config, &m->cgroup, e);
+            r = driver_check(&job->groups[g].tasks[t], m->config, &m->cgroup, e);
             if (r)
                 err_wrap(e, "task \"%s\"", job->groups[g].tasks[t].name);
         }

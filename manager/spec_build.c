@@ -105,7 +105,8 @@ int spec_build(const struct spec_build_input *in, const struct task *task, char 
     struct exec_spec spec = {0};
     struct taskenv_input env_in;
     struct taskenv env;
-    int r = driver_check(task->def->driver, in->config, in->cgroup, e);
+    struct driver_config options = {0};
+    int r = driver_check(task->def, in->config, in->cgroup, e);
 
     if (!r)
         r = plan_common(in, task, &bag, &spec, e);
@@ -115,8 +116,11 @@ int spec_build(const struct spec_build_input *in, const struct task *task, char 
     init_env(in, task, &spec, &bag, &env_in, &env);
     r = plan_user(driver, task, &env, &bag, &spec, e);
     if (!r)
-        r = driver->plan(in->config, task, &env, &bag, &spec, e);
+        r = driver_config_read(task->def, &options, e);
+    if (!r)
+        r = driver->plan(in->config, &options, &env, &bag, &spec, e);
     spec.env = taskenv_list(&env, &bag);
+    driver_config_deinit(&options);
     taskenv_deinit(&env);
     if (r)
         return r;

@@ -15,9 +15,8 @@
 #include "shared/job/words.h"
 
 struct exec_config {
-    char *command;
-    json_t *args; /* a list, or the old forms; NULL: none */
-    char *work_dir;
+    struct driver_config config; /* without args */
+    json_t *args;                /* a list, or the old forms; NULL: none */
 };
 
 /* The arguments in any of their forms, as a NULL-terminated array. -EINVAL. */
@@ -54,26 +53,26 @@ static int check_args(struct schema_context *ctx, const struct schema_field *fie
 static int check_work_dir(struct schema_context *ctx, const struct schema_field *field,
                           const void *obj, struct schema_source source)
 {
-    const struct exec_config *config = obj;
+    const char *dir = ((const struct exec_config *)obj)->config.work_dir;
 
     (void)field;
-    if (!*config->work_dir || config->work_dir[0] == '/' || strncmp(config->work_dir, "${", 2) == 0)
+    if (!*dir || *dir == '/' || strncmp(dir, "${", 2) == 0)
         return 0;
     return schema_fail(ctx, source.pos, -EINVAL,
-                       "\"work_dir\" must be an absolute path; write \"/%.64s\"", config->work_dir);
+                       "\"work_dir\" must be an absolute path; write \"/%.64s\"", dir);
 }
 
 #define COMMAND_FIELDS                                                                             \
-    SCHEMA_FIELD(STRING, exec_config, command, "command", "command", .required = true),            \
+    SCHEMA_FIELD(STRING, exec_config, config.command, "command", "command", .required = true),     \
         SCHEMA_FIELD(ANY, exec_config, args, "args", "args", .check = check_args),                 \
-        SCHEMA_FIELD(STRING, exec_config, work_dir, "work_dir", "work_dir",                        \
+        SCHEMA_FIELD(STRING, exec_config, config.work_dir, "work_dir", "work_dir",                 \
                      .check = check_work_dir),                                                     \
         SCHEMA_LATER("artifact_source", "artifact_source"), SCHEMA_LATER("checksum", "checksum")
 
 static const struct schema_field exec_fields[] = {
     COMMAND_FIELDS,
-    SCHEMA_LATER("cap_add", "cap_add"),
-    SCHEMA_LATER("cap_drop", "cap_drop"),
+    SCHEMA_FIELD(STRINGS, exec_config, config.cap_add, "cap_add", "cap_add"),
+    SCHEMA_FIELD(STRINGS, exec_config, config.cap_drop, "cap_drop", "cap_drop"),
     SCHEMA_LATER("ipc_mode", "ipc_mode"),
     SCHEMA_LATER("pid_mode", "pid_mode"),
 };
@@ -168,13 +167,12 @@ int driver_config_read(const struct job_task *task, struct driver_config *ret, s
         r = read_args(config.args, &args);
     if (r == -ENOMEM)
         (void)err_sys(e, r, "reading the config of task %s", task->name);
-    if (r == 0)
-        *ret = (struct driver_config){
-            .command = take_ptr(config.command),
-            .args = args,
-            .work_dir = take_ptr(config.work_dir),
-            .legacy_args = config.args && !json_is_array(config.args),
-        };
+    if (r == 0) {
+        *ret = config.config;
+        ret->args = args;
+        ret->legacy_args = config.args && !json_is_array(config.args);
+        config.config = (struct driver_config){0};
+    }
     schema_deinit(schema, &config);
     return r;
 }
@@ -184,5 +182,7 @@ void driver_config_deinit(struct driver_config *config)
     free(config->command);
     value_free_strings(config->args);
     free(config->work_dir);
+    value_free_strings(config->cap_add);
+    value_free_strings(config->cap_drop);
     *config = (struct driver_config){0};
 }

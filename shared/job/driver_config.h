@@ -10,16 +10,20 @@
 #include "shared/job/job.h"
 #include "shared/job/schema.h"
 
-/* config { } of exec and raw_exec. `${…}` stands in the texts as written: the driver resolves it.
- */
+/* config { } of exec and raw_exec; what raw_exec does not take is zero there. `${…}` stands
+ * in the texts as written: the driver resolves it. Lists are NULL-terminated. */
 struct driver_config {
     char *command;
-    char **args;    /* without the command; NULL-terminated, never NULL */
+    char **args;    /* without the command */
     char *work_dir; /* absolute, or "": the driver's own */
     /* The job used the form of Nomad before 0.3, args = "one text" or a number (already split here
      * by shell rules). Only in this form $NAME, without braces, is replaced as well, in command and
      * args; unknown names stay as they are. */
     bool legacy_args;
+
+    /* exec only */
+    char **cap_add; /* names as written */
+    char **cap_drop;
 };
 
 /* Reads task->config of a job that job_from_hcl() or job_from_json() accepted. -ENOMEM. */

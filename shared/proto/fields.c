@@ -98,15 +98,28 @@ static int pack_value(msgpack_packer *pk, const struct field *f, const char *bas
     return -1;
 }
 
+static bool is_left_out(const struct field *f, const char *base)
+{
+    static const char zero[sizeof(uint64_t)];
+
+    if (!f->sparse)
+        return false;
+    if (f->kind == FIELD_LIST)
+        return *(const size_t *)(base + f->count_offset) == 0;
+    return memcmp(base + f->offset, zero, f->size) == 0;
+}
+
 int fields_pack(msgpack_packer *pk, const struct field *fields, const void *base)
 {
     size_t n = 0;
     int r;
 
-    while (fields[n].key)
-        n++;
+    for (const struct field *f = fields; f->key; f++)
+        n += !is_left_out(f, base);
     r = msgpack_pack_map(pk, n);
     for (const struct field *f = fields; !r && f->key; f++) {
+        if (is_left_out(f, base))
+            continue;
         r = pack_str(pk, f->key);
         if (!r)
             r = pack_value(pk, f, base);
@@ -281,7 +294,7 @@ int fields_unpack(const msgpack_object *map, const struct field *fields, void *b
         int r;
 
         if (!value || value->type == MSGPACK_OBJECT_NIL) {
-            if (f->optional)
+            if (f->optional || f->sparse)
                 continue;
             return bad(e, f, "missing");
         }

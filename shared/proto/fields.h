@@ -33,6 +33,7 @@ struct field {
     const char *key; /* NULL ends the table */
     enum field_kind kind;
     bool optional; /* missing or nil: the struct's zero stays */
+    bool sparse;   /* optional, and left out while zero; not for TEXT and MAP */
     size_t offset;
     size_t size;
     uint64_t max;

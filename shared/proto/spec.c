@@ -118,6 +118,8 @@ static int check(const struct exec_spec *spec, struct err *e)
         return err_set(e, -EBADMSG, "spec: \"kill_signal\" %d is no signal", spec->kill_signal);
     if (!spec->logs.disabled && (!spec->logs.max_files || !spec->logs.max_file_size))
         return err_set(e, -EBADMSG, "spec: \"logs\" keeps no files");
+    if (spec->work_dir && spec->work_dir[0] != '/')
+        return err_set(e, -EBADMSG, "spec: \"work_dir\" is not absolute: \"%s\"", spec->work_dir);
     for (size_t i = 0; i < spec->n_binds; i++)
         if (spec->binds[i].source[0] != '/' || spec->binds[i].target[0] != '/')
             return err_set(e, -EBADMSG, "spec: \"binds\" has a path that is not absolute");

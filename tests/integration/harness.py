@@ -66,7 +66,7 @@ class UnixConnection(http.client.HTTPConnection):
 class Manager:
     """One data directory and the manager processes that serve it, one after the other."""
 
-    def __init__(self, box, name="m", config="", args=(), raw_exec=True, chroot_env=None):
+    def __init__(self, box, name="m", config="", args=(), raw_exec=True, chroot_env=None, exec_plugin=""):
         self.box = box
         self.dir = box.dir / name
         self.dir.mkdir()
@@ -82,6 +82,7 @@ class Manager:
         self.config_path.write_text(
             f'data_dir = "{self.data_dir}"\n'
             f'plugin "raw_exec" {{\n  config {{\n    enabled = {str(raw_exec).lower()}\n  }}\n}}\n'
+            f'plugin "exec" {{\n  config {{\n{exec_plugin}\n  }}\n}}\n'
             f'client {{\n  cgroup_parent = "{box.token}"\n  chroot_env {{\n{binds}\n  }}\n{config}}}\n'
         )
 

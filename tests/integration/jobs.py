@@ -10,14 +10,14 @@ def restart(attempts=0, delay=0, interval=60 * SECOND, mode="fail"):
     return {"Attempts": attempts, "Delay": delay, "Interval": interval, "Mode": mode}
 
 
-def task(*steps, name="t", driver="exec", command=None, **fields):
-    """A task that runs the payload's `steps`, or `command` with them as arguments."""
+def task(*steps, name="t", driver="exec", command=None, config=None, **fields):
+    """A task that runs the payload's `steps`, or `command` with them as arguments; `config` is more of its config block."""
     if command is None:
         command = PAYLOAD_IN_ROOT if driver == "exec" else str(PAYLOAD)
     base = {
         "Name": name,
         "Driver": driver,
-        "Config": {"command": command, "args": [str(s) for s in steps]},
+        "Config": {"command": command, "args": [str(s) for s in steps], **(config or {})},
         "Resources": {"CPU": 100, "MemoryMB": 64},
         "KillTimeout": 5 * SECOND,
     }

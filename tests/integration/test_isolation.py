@@ -66,6 +66,49 @@ def test_root_user_has_no_more_capabilities(manager):
     assert proc_field(output, "NoNewPrivs") == ["1"]
 
 
+def test_cap_add_and_cap_drop(manager):
+    config = {"cap_drop": ["ALL"], "cap_add": ["Cap_Net_Bind_Service"]}
+    output, _ = manager.run_to_end(simple("cat:/proc/self/status", config=config))
+    for name in ("CapEff", "CapPrm", "CapInh", "CapAmb", "CapBnd"):
+        assert proc_field(output, name) == ["0000000000000400"], name
+    output, _ = manager.run_to_end(
+        simple("cat:/proc/self/status", id="none", User="root", config={"cap_drop": ["all"]})
+    )
+    assert proc_field(output, "CapEff") == proc_field(output, "CapBnd") == ["0" * 16]
+
+
+def test_allow_caps(box):
+    manager = box.manager(exec_plugin='allow_caps = ["chown", "sys_time"]').start()
+    output, _ = manager.run_to_end(simple("cat:/proc/self/status"))
+    assert proc_field(output, "CapEff") == ["0000000000000001"]
+    output, _ = manager.run_to_end(
+        simple("cat:/proc/self/status", id="added", config={"cap_add": ["SYS_TIME"]})
+    )
+    assert proc_field(output, "CapEff") == ["0000000002000001"]
+
+
+@pytest.mark.parametrize(
+    "config, message",
+    [
+        ({"cap_add": ["sys_admin", "kill", "net_raw"]}, "does not allow: net_raw, sys_admin;"),
+        ({"cap_add": ["fly"]}, 'cap_add: there is no capability "fly"'),
+        ({"cap_drop": ["fly"]}, 'cap_drop: there is no capability "fly"'),
+    ],
+)
+def test_capabilities_refused_at_registration(manager, config, message):
+    with pytest.raises(ApiError) as e:
+        manager.run(simple("pause", config=config))
+    assert message in e.value.text and 'task "t"' in e.value.text
+    assert manager.get("/v1/jobs") == []
+
+
+def test_work_dir(manager):
+    for driver in ("exec", "raw_exec"):
+        job = simple("cwd", id=driver, driver=driver, config={"work_dir": "${NOMAD_TASK_DIR}"})
+        output, _ = manager.run_to_end(job)
+        assert output.endswith("/local\n"), output
+
+
 def test_the_root_holds_the_chroot_environment_and_no_more(manager):
     output, _ = manager.run_to_end(simple("ls:/"))
     entries = set(values(output, "entry"))

@@ -93,6 +93,8 @@ static void test_defaults(void **state)
     assert_string_equal(strrchr(config->executor, '/'), "/cleat-executor");
     assert_int_equal(config->executor[0], '/');
     assert_false(config->raw_exec_enabled);
+    assert_string_equal(config->exec.allow_caps[0], "audit_write");
+    assert_null(config->exec.allow_caps[13]);
     assert_false(config->dev);
     assert_int_equal(config->log_level, LOG_LEVEL_INFO);
     assert_int_equal(config->n_chroot_env, 9);
@@ -119,7 +121,7 @@ static void test_everything(void **state)
               "client {\n  enabled = true\n  chroot_env { \"/a\" = \"/b\"\n \"/c\" = \"/d\" }\n"
               "  meta { k = 1 }\n  max_kill_timeout = \"1m\"\n  cgroup_parent = \"p/q\"\n}\n"
               "plugin \"raw_exec\" {\n  config {\n    enabled = true\n  }\n}\n"
-              "plugin exec { config {} }\n");
+              "plugin exec { config { allow_caps = [\"ALL\"] } }\n");
     assert_string_equal(config->data_dir, "/d");
     assert_string_equal(config->name, "n");
     assert_string_equal(config->datacenter, "dc2");
@@ -134,7 +136,11 @@ static void test_everything(void **state)
     assert_true(config->max_kill_timeout_ns == 60000000000ULL);
     assert_string_equal(config->cgroup_parent, "p/q");
     assert_true(config->raw_exec_enabled);
+    assert_string_equal(config->exec.allow_caps[0], "ALL");
+    assert_null(config->exec.allow_caps[1]);
 
+    must_load(config, "plugin exec { config { allow_caps = [] } }");
+    assert_null(config->exec.allow_caps[0]);
     must_load(config, "client { meta { l = 2 } }");
     assert_string_equal(json_string_value(json_object_get(config->meta, "k")), "1");
     assert_string_equal(json_string_value(json_object_get(config->meta, "l")), "2");
@@ -209,6 +215,8 @@ static void test_refusals(void **state)
         {"plugin \"raw_exec\" { config { enabled = 1 } }", -EINVAL,
          "\"enabled\" must be true or false"},
         {"plugin \"raw_exec\" { config { no_cgroups = true } }", -ENOTSUP, "\"no_cgroups\""},
+        {"plugin \"exec\" { config { allow_caps = [\"chown\", \"fly\"] } }", -EINVAL,
+         "one.hcl:1:39: allow_caps: there is no capability \"fly\""},
         {"plugin \"exec\" { config { no_pivot_root = true } }", -ENOTSUP, "\"no_pivot_root\""},
         {"plugin \"exec\" { }\nplugin \"exec\" { }", -EINVAL,
          "one.hcl:2:1: there is a plugin \"exec\""},

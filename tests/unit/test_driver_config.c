@@ -67,6 +67,22 @@ static void test_list(void **state)
     driver_config_deinit(&config);
 }
 
+static void test_isolation(void **state)
+{
+    struct driver_config config;
+
+    (void)state;
+    read_config("exec", "config { command = \"c\", cap_drop = [\"all\"], cap_add = [\"chown\"] }",
+                &config);
+    assert_string_equal(config.cap_drop[0], "all");
+    assert_string_equal(config.cap_add[0], "chown");
+    assert_null(config.cap_add[1]);
+    driver_config_deinit(&config);
+    read_config("raw_exec", "config { command = \"c\" }", &config);
+    assert_null(config.cap_add);
+    driver_config_deinit(&config);
+}
+
 static void test_legacy(void **state)
 {
     struct driver_config config;
@@ -117,7 +133,6 @@ static void test_refusals(void **state)
         {"exec", "config { command = \"c\", checksum = \"md5:0\" }", -ENOTSUP,
          "\"checksum\" is known to Nomad"},
         {"exec", "config { command = \"c\", pid_mode = \"host\" }", -ENOTSUP, "\"pid_mode\""},
-        {"exec", "config { command = \"c\", cap_add = [] }", -ENOTSUP, "\"cap_add\""},
         {"raw_exec", "config { command = \"c\", cap_add = [] }", -EINVAL, "unknown attribute"},
         {"raw_exec", "config { command = \"c\", oom_score_adj = 1 }", -ENOTSUP, "oom_score_adj"},
         {"raw_exec", "config { command = \"c\"\n bind { } }", -EINVAL, "unknown block \"bind\""},
@@ -173,9 +188,8 @@ static void test_words(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_list),
-        cmocka_unit_test(test_legacy),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_list),   cmocka_unit_test(test_isolation),
+        cmocka_unit_test(test_legacy), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_words),
     };
 

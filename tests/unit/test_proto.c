@@ -110,7 +110,7 @@ static void test_spec_rules(void **state)
     size_t size;
 
     (void)state;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         struct exec_spec in = example_spec();
         autofree char *data = NULL;
 
@@ -123,6 +123,9 @@ static void test_spec_rules(void **state)
             break;
         case 2:
             in.kill_signal = 65;
+            break;
+        case 3:
+            in.work_dir = "relative";
             break;
         default:
             in.logs.max_files = 0;
