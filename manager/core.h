@@ -33,8 +33,8 @@ struct manager {
     struct alloc *in_line;
     struct alloc **in_line_end;
     ev_prepare flusher; /* settles, saves and announces what is dirty, once per turn of the loop */
-    ev_timer trimmer;   /* runs only after a turn: gives freed memory back once it is quiet again */
-    bool trimmed;       /* this turn is the trimmer's own */
+    ev_timer trimmer;   /* gives freed memory back, some time after much was freed */
+    size_t free_bytes;  /* that the allocator kept at the last trimming */
     ev_idle starter;    /* active while `in_line` is not empty: one allocation per turn */
 
     size_t n_tidy; /* allocations that are finished and tidied up */

@@ -27,6 +27,7 @@
 #include "shared/log.h"
 
 #define TRIM_AFTER_S 2.0
+#define TRIM_BYTES (1 << 20)
 
 uint64_t manager_now_ns(void)
 {
@@ -67,11 +68,10 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int revents)
     upgrade_on_turn(m);
     finish_stop_all(m);
     gc_consider(m);
-    if (!m->trimmed && !ev_is_active(&m->trimmer)) {
+    if (!ev_is_active(&m->trimmer) && mallinfo2().fordblks > m->free_bytes + TRIM_BYTES) {
         ev_timer_set(&m->trimmer, TRIM_AFTER_S, 0);
         ev_timer_start(loop, &m->trimmer);
     }
-    m->trimmed = false;
 }
 
 /* Answers about many allocations take megabytes for a moment, and leave holes the allocator keeps.
@@ -81,7 +81,7 @@ static void on_trim(struct ev_loop *loop, ev_timer *w, int revents)
     (void)loop;
     (void)revents;
     (void)malloc_trim(0);
-    container_of(w, struct manager, trimmer)->trimmed = true;
+    container_of(w, struct manager, trimmer)->free_bytes = mallinfo2().fordblks;
 }
 
 static void on_idle(struct ev_loop *loop, ev_idle *w, int revents)

@@ -340,7 +340,8 @@ static int spawn_limited(const char *executor, const char *dir, pid_t *ret_pid)
     struct rlimit ours;
     int r;
 
-    (void)getrlimit(RLIMIT_NOFILE, &ours);
+    if (getrlimit(RLIMIT_NOFILE, &ours) < 0 || ours.rlim_cur == task_nofile.rlim_cur)
+        return spawn(executor, dir, ret_pid);
     (void)setrlimit(RLIMIT_NOFILE, &task_nofile);
     r = spawn(executor, dir, ret_pid);
     (void)setrlimit(RLIMIT_NOFILE, &ours);
