@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "manager/alloc.h"
+#include "manager/jobs.h"
+#include "manager/task.h"
+#include "shared/cleanup.h"
+
+static const char definition[] =
+    "{\"ID\": \"%s\", \"Name\": \"n\", \"Type\": \"service\", \"Datacenters\": [\"dc1\"],"
+    " \"TaskGroups\": [{\"Name\": \"g\", \"Count\": %d, \"Tasks\": [{\"Name\": \"t\","
+    " \"Driver\": \"%s\", \"Config\": {\"command\": \"/bin/true\"}}]}]}";
+
+struct fixture {
+    char dir[64];
+    struct config config;
+    struct manager m;
+};
+
+static void on_idle(struct ev_loop *loop, ev_idle *w, int revents)
+{
+    (void)loop;
+    (void)w;
+    (void)revents;
+}
+
+static void open_manager(struct fixture *f)
+{
+    struct err e = ERR_INIT;
+
+    f->m = (struct manager){.config = &f->config, .loop = ev_loop_new(0), .cgroup.version = ""};
+    f->m.allocs_end = &f->m.allocs;
+    f->m.in_line_end = &f->m.in_line;
+    ev_idle_init(&f->m.starter, on_idle);
+    assert_int_equal(store_open(&f->m.store, f->dir, &e), 0);
+}
+
+/* As a crash leaves it: nothing is flushed. */
+static void close_manager(struct fixture *f)
+{
+    struct manager *m = &f->m;
+
+    ev_idle_stop(m->loop, &m->starter);
+    for (struct alloc *a; (a = m->allocs);) {
+        m->allocs = a->next;
+        alloc_free(a);
+    }
+    for (struct job_record *j; (j = m->jobs);) {
+        m->jobs = j->next;
+        job_record_unref(j);
+    }
+    ev_loop_destroy(m->loop);
+    store_close(&m->store);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    strcpy(f->dir, "/tmp/cleat-test-jobs-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    f->config = (struct config){.data_dir = f->dir, .raw_exec_enabled = true};
+    open_manager(f);
+    *state = f;
+    return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    close_manager(f);
+    assert_int_equal(nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
+    free(f);
+    return 0;
+}
+
+static struct job *make_job(const char *id, int count, const char *driver)
+{
+    struct err e = ERR_INIT;
+    struct job *job = NULL;
+    char text[1024];
+    json_t *json;
+
+    (void)snprintf(text, sizeof(text), definition, id, count, driver);
+    json = json_loads(text, 0, NULL);
+    assert_non_null(json);
+    if (job_from_json(json, &job, &e))
+        fail_msg("%s", e.text);
+    json_decref(json);
+    return job;
+}
+
+static struct job_record *add(struct fixture *f, const char *id, int count)
+{
+    struct job_record *record;
+    struct err e = ERR_INIT;
+
+    assert_int_equal(manager_job_register(&f->m, make_job(id, count, "raw_exec"), &record, &e), 0);
+    return record;
+}
+
+static size_t count_allocs(const struct fixture *f, const char *id, enum desired_status desired)
+{
+    size_t n = 0;
+
+    for (const struct alloc *a = f->m.allocs; a; a = a->next)
+        n += strcmp(a->job->job->id, id) == 0 && a->desired == desired;
+    return n;
+}
+
+static void test_versions(void **state)
+{
+    struct fixture *f = *state;
+    struct job_record *first = add(f, "a", 2), *again = add(f, "a", 2), *second;
+    struct err e = ERR_INIT;
+
+    assert_ptr_equal(first, again);
+    assert_int_equal(count_allocs(f, "a", DESIRED_RUN), 2);
+    second = add(f, "a", 3);
+    assert_int_equal(second->version, 1);
+    assert_int_equal(second->create_index, 1);
+    assert_true(second->modify_index > second->create_index);
+    assert_int_equal(count_allocs(f, "a", DESIRED_RUN), 3);
+    assert_int_equal(count_allocs(f, "a", DESIRED_STOP), 2);
+    assert_int_equal(manager_job_deregister(&f->m, "a", &e), 0);
+    assert_int_equal(count_allocs(f, "a", DESIRED_RUN), 0);
+    assert_int_equal(manager_job_deregister(&f->m, "a", &e), 0);
+    assert_int_equal(manager_job_deregister(&f->m, "b", &e), -ENOENT);
+    assert_int_equal(add(f, "a", 3)->version,
+                     2); /* stopped: the same definition is a new version */
+    assert_ptr_equal(manager_find_job(&f->m, "a")->next, NULL);
+}
+
+static void test_all_is_there_after_a_crash(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+    uint64_t index;
+    char id[37];
+
+    add(f, "a", 2);
+    add(f, "a", 1);
+    add(f, "b", 1);
+    assert_int_equal(manager_job_deregister(&f->m, "b", &e), 0);
+    strcpy(id, f->m.allocs->id);
+    index = f->m.index;
+    close_manager(f);
+    open_manager(f);
+    jobs_load(&f->m);
+    assert_int_equal(f->m.store.n_damaged, 0);
+    assert_int_equal(f->m.index, index);
+    assert_int_equal(manager_find_job(&f->m, "a")->version, 1);
+    assert_true(manager_find_job(&f->m, "b")->stop);
+    assert_int_equal(count_allocs(f, "a", DESIRED_RUN), 1);
+    assert_int_equal(count_allocs(f, "a", DESIRED_STOP), 2);
+    assert_int_equal(count_allocs(f, "b", DESIRED_STOP), 1);
+    assert_int_equal(manager_find_alloc(&f->m, id)->desired, DESIRED_STOP);
+    assert_int_equal(manager_find_alloc(&f->m, id)->job->version, 0);
+}
+
+static void test_what_cannot_be_recorded_did_not_happen(void **state)
+{
+    struct fixture *f = *state;
+    struct job *job = make_job("new", 2, "raw_exec");
+    struct job_record *record, *old = add(f, "old", 1);
+    int good = f->m.store.jobs_fd;
+    struct err e = ERR_INIT;
+
+    f->m.store.jobs_fd = open("/proc/self", O_RDONLY | O_DIRECTORY);
+    assert_true(manager_job_register(&f->m, job, &record, &e) < 0);
+    assert_non_null(strstr(e.text, "new"));
+    assert_true(manager_job_deregister(&f->m, "old", &e) < 0);
+    job_free(job);
+    job = make_job("old", 2, "raw_exec");
+    assert_true(manager_job_register(&f->m, job, &record, &e) < 0);
+    job_free(job);
+    close(f->m.store.jobs_fd);
+    f->m.store.jobs_fd = good;
+    assert_null(manager_find_job(&f->m, "new"));
+    assert_ptr_equal(manager_find_job(&f->m, "old"), old);
+    assert_false(old->stop);
+    assert_int_equal(count_allocs(f, "old", DESIRED_RUN), 1);
+    assert_null(f->m.allocs->next);
+}
+
+static void test_drivers_that_cannot_run_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct job *job = make_job("a", 1, "raw_exec");
+    struct job_record *record;
+    struct err e = ERR_INIT;
+
+    f->config.raw_exec_enabled = false;
+    assert_int_equal(manager_job_register(&f->m, job, &record, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "enabled = true"));
+    assert_non_null(strstr(e.text, "task \"t\""));
+    job_free(job);
+}
+
+static void test_job_status(void **state)
+{
+    struct fixture *f = *state;
+    struct job_record *record = add(f, "a", 1);
+    struct err e = ERR_INIT;
+
+    assert_string_equal(job_record_status(&f->m, record), "running");
+    f->m.allocs->tasks[0].status.state = TASK_STATE_DEAD;
+    assert_string_equal(job_record_status(&f->m, record), "dead");
+    assert_true(jobs_active(&f->m));
+    assert_int_equal(manager_job_deregister(&f->m, "a", &e), 0);
+    assert_true(jobs_active(&f->m)); /* not tidied up yet */
+    f->m.allocs->tidy = true;
+    assert_false(jobs_active(&f->m));
+}
+
+static void test_a_job_goes_with_its_last_allocation(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+    struct alloc *a;
+
+    add(f, "a", 1);
+    a = f->m.allocs;
+    assert_int_equal(manager_job_deregister(&f->m, "a", &e), 0);
+    a->dirty = a->queued = false; /* as after its turn */
+    f->m.in_line = NULL;
+    assert_int_equal(jobs_save_or_remove(&f->m, "a", &e), 0);
+    assert_non_null(manager_find_job(&f->m, "a"));
+    alloc_unlink(a);
+    alloc_free(a);
+    assert_int_equal(jobs_save_or_remove(&f->m, "a", &e), 0);
+    assert_null(manager_find_job(&f->m, "a"));
+    assert_int_equal(faccessat(f->m.store.jobs_fd, "a", F_OK, 0), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_versions, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_all_is_there_after_a_crash, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_cannot_be_recorded_did_not_happen, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_drivers_that_cannot_run_are_refused, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_job_status, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_job_goes_with_its_last_allocation, set_up,
+                                        tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
