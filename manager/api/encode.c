@@ -58,8 +58,10 @@ static size_t utf8_length(const unsigned char *p)
 json_t *encode_text(const char *text)
 {
     static const char replacement[] = "\xef\xbf\xbd";
-    json_t *json = json_string(text ? text : "");
+    json_t *json;
 
+    text = text ? text : "";
+    json = json_string(text);
     if (json)
         return json;
     autofree char *clean = malloc(strlen(text) * (sizeof(replacement) - 1) + 1);
@@ -314,32 +316,59 @@ json_t *encode_job(const struct manager *m, const struct job_record *record)
     return json;
 }
 
-/* How many allocations of each group are in which state. */
-static json_t *encode_summary(const struct manager *m, const struct job *job)
+static const char *const summary_names[CLIENT_STATUS_N] = {[CLIENT_PENDING] = "Starting",
+                                                           [CLIENT_RUNNING] = "Running",
+                                                           [CLIENT_COMPLETE] = "Complete",
+                                                           [CLIENT_FAILED] = "Failed",
+                                                           [CLIENT_LOST] = "Lost"};
+
+/* The group's counts in `groups`, all 0 if they are new. Borrowed. */
+static json_t *group_counts(json_t *groups, const char *name)
 {
-    static const char *const names[CLIENT_STATUS_N] = {[CLIENT_PENDING] = "Starting",
-                                                       [CLIENT_RUNNING] = "Running",
-                                                       [CLIENT_COMPLETE] = "Complete",
-                                                       [CLIENT_FAILED] = "Failed",
-                                                       [CLIENT_LOST] = "Lost"};
-    json_t *groups = json_object();
+    json_t *counts = json_object_get(groups, name);
+
+    if (counts)
+        return counts;
+    counts = json_pack("{s:i}", "Queued", 0);
+    for (size_t status = 0; status < CLIENT_STATUS_N; status++)
+        set_int(counts, summary_names[status], 0);
+    return json_object_set_new(groups, name, counts) ? NULL : counts;
+}
+
+json_t *encode_summaries(const struct manager *m)
+{
+    json_t *jobs = json_object();
+
+    for (const struct alloc *a = manager_allocs(m); a; a = a->next) {
+        const char *id = a->job->job->id;
+
+        if (!json_object_get(jobs, id))
+            (void)json_object_set_new(jobs, id, json_object());
+        json_t *counts = group_counts(json_object_get(jobs, id), a->group->name);
+        json_t *count = json_object_get(counts, summary_names[a->client]);
+        (void)json_integer_set(count, json_integer_value(count) + 1);
+    }
+    return jobs;
+}
+
+/* The counts of the groups the job has now. */
+static json_t *encode_summary(const struct job *job, const json_t *summaries)
+{
+    json_t *all = json_object_get(summaries, job->id), *groups = json_object();
 
     for (size_t i = 0; i < job->n_groups; i++) {
-        unsigned int counts[CLIENT_STATUS_N] = {0};
-        json_t *group = json_object();
+        json_t *counts = json_object_get(all, job->groups[i].name);
 
-        for (const struct alloc *a = manager_allocs(m); a; a = a->next)
-            if (!strcmp(a->job->job->id, job->id) && !strcmp(a->group->name, job->groups[i].name))
-                counts[a->client]++;
-        set_int(group, "Queued", 0);
-        for (size_t status = 0; status < CLIENT_STATUS_N; status++)
-            set_int(group, names[status], counts[status]);
-        (void)json_object_set_new(groups, job->groups[i].name, group);
+        if (counts)
+            (void)json_object_set(groups, job->groups[i].name, counts);
+        else
+            (void)group_counts(groups, job->groups[i].name);
     }
     return groups;
 }
 
-json_t *encode_job_stub(const struct manager *m, const struct job_record *record)
+json_t *encode_job_stub(const struct manager *m, const struct job_record *record,
+                        const json_t *summaries)
 {
     const struct job *job = record->job;
     json_t *json = json_object(), *datacenters = json_array();
@@ -357,6 +386,6 @@ json_t *encode_job_stub(const struct manager *m, const struct job_record *record
     set_record(json, m, record);
     set(json, "JobSummary",
         json_pack("{s:o,s:o,s:o}", "JobID", encode_text(job->id), "Namespace",
-                  encode_text(job->namespace_), "Summary", encode_summary(m, job)));
+                  encode_text(job->namespace_), "Summary", encode_summary(job, summaries)));
     return json;
 }

@@ -31,6 +31,10 @@ json_t *encode_task_states(const struct alloc *alloc);
 json_t *encode_alloc_stub(const struct alloc *alloc);
 json_t *encode_alloc(const struct alloc *alloc);
 
+/* How many allocations are in which state: {job id: {group: {"Running": n, …}}}. */
+json_t *encode_summaries(const struct manager *m);
+
 /* A job as the list shows it, and as GET /v1/job/:id does. */
-json_t *encode_job_stub(const struct manager *m, const struct job_record *record);
+json_t *encode_job_stub(const struct manager *m, const struct job_record *record,
+                        const json_t *summaries);
 json_t *encode_job(const struct manager *m, const struct job_record *record);

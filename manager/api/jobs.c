@@ -46,10 +46,12 @@ void job_list(struct request *r)
     if (request_block(r, index))
         return;
     struct reply_list list;
+    json_t *summaries = encode_summaries(m);
     reply_list_begin(&list, r);
     for (const struct job_record *job = manager_jobs(m); job; job = job->next)
         if (!prefix || !strncmp(job->job->id, prefix, strlen(prefix)))
-            reply_list_add(&list, encode_job_stub(m, job));
+            reply_list_add(&list, encode_job_stub(m, job, summaries));
+    json_decref(summaries);
     reply_list_end(&list, r);
 }
 

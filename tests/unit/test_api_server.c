@@ -237,6 +237,7 @@ static void test_reading(void **state)
     get(w, "node/11111111-2222-3333-4444-555555555555", 200, "\"kernel.name\"");
     get(w, "node/none", 404, "none");
     get(w, "jobs", 200, "\"ID\":\"a/b\"");
+    get(w, "jobs", 200, "\"Summary\":{\"g\":{\"Queued\":0,\"Starting\":0,\"Running\":1,");
     get(w, "jobs?prefix=b", 200, "[]");
     get(w, "job/a%2Fb", 200, "\"TaskGroups\"");
     get(w, "job/a%2Fb/allocations", 200, ALLOC_ID);
@@ -380,6 +381,11 @@ static void test_files(void **state)
     client_start(&c, w, "GET", "client/fs/cat/" ALLOC_ID "?path=web/large", NULL, 0);
     finish(&c);
     assert_int_equal(c.size, size);
+    assert_string_equal(c.body, large);
+    client_end(&c);
+    client_start(&c, w, "GET", "client/fs/cat/" ALLOC_ID "?path=web/large", NULL, 0);
+    curl_easy_setopt(c.curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_0); /* no chunks */
+    finish(&c);
     assert_string_equal(c.body, large);
     client_end(&c);
     get(w, "client/fs/readat/" ALLOC_ID "?path=web/large&offset=1&limit=3", 200, "bcd");
