@@ -195,7 +195,8 @@ static void test_json_of_nomad(void **state)
         read_json,
         "{\"ID\":\"j\",\"Name\":null,\"Type\":\"service\",\"AllAtOnce\":false,\"NodePool\":"
         "\"default\",\"Constraints\":null,\"Periodic\":null,\"Multiregion\":null,\"Stop\":true,"
-        "\"Status\":\"running\",\"Version\":7,\"SomethingNew\":null,\"Region\":\"\",\"priority\":10,"
+        "\"Status\":\"running\",\"Version\":7,\"SomethingNew\":null,\"Region\":\"\",\"priority\":"
+        "10,"
         "\"Update\":{\"Stagger\":30000000000,\"MaxParallel\":1,\"HealthCheck\":\"checks\","
         "\"AutoRevert\":false,\"Canary\":0},"
         "\"TaskGroups\":[{\"Name\":\"g\",\"Count\":2,\"EphemeralDisk\":{\"SizeMB\":300,"
