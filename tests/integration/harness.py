@@ -20,6 +20,7 @@ PAYLOAD = BUILD / "payload/cleat-payload"  # as the host and raw_exec see it
 PAYLOAD_IN_ROOT = "/payload/cleat-payload"  # as exec tasks see it
 SANITIZED = "asan" in BUILD.name
 SLOW = 4 if SANITIZED else 1  # factor for every limit of time
+SANITIZER_OPTIONS = ("ASAN_OPTIONS", "UBSAN_OPTIONS")
 DEFAULT_CHROOT = (
     "/bin /etc /lib /lib32 /lib64 /run/resolvconf /run/systemd/resolve /sbin /usr".split()
 )
@@ -80,11 +81,22 @@ class Manager:
         chroot[str(PAYLOAD.parent)] = str(Path(PAYLOAD_IN_ROOT).parent)
         binds = "\n".join(f'    "{source}" = "{target}"' for source, target in chroot.items())
         self.config_path.write_text(
-            f'data_dir = "{self.data_dir}"\n'
+            f'data_dir = "{self.data_dir}"\nexecutor = "{self.executor()}"\n'
             f'plugin "raw_exec" {{\n  config {{\n    enabled = {str(raw_exec).lower()}\n  }}\n}}\n'
             f'plugin "exec" {{\n  config {{\n{exec_plugin}\n  }}\n}}\n'
             f'client {{\n  cgroup_parent = "{box.token}"\n  chroot_env {{\n{binds}\n  }}\n{config}}}\n'
         )
+
+    def executor(self):
+        """The executor to configure. A manager gives it no environment, sanitizers want theirs."""
+        program = BUILD / "bin/cleat-executor"
+        if not SANITIZED:
+            return program
+        script = self.dir / "executor"
+        options = "\n".join(f"export {k}='{self.box.env[k]}'" for k in SANITIZER_OPTIONS)
+        script.write_text(f'#!/bin/sh\n{options}\nexec {program} "$@"\n')
+        script.chmod(0o755)
+        return script
 
     # The process
 
@@ -269,7 +281,7 @@ class Box:
         self.token = self.dir.name
         self.managers = []
         report = f"log_path={self.dir}/sanitizer:print_stacktrace=1"
-        self.env = dict(os.environ, ASAN_OPTIONS=report, UBSAN_OPTIONS=report)
+        self.env = {**os.environ, **{name: report for name in SANITIZER_OPTIONS}}
         self.env.pop("CLEAT_ADDR", None)
 
     def manager(self, *args, **options):
