@@ -194,15 +194,11 @@ static bool has_executor(const struct alloc *alloc)
     return false;
 }
 
+/* An earlier manager may have died before it had unmounted the secrets of a dead task. */
 static void tidy(struct alloc *alloc)
 {
-    for (size_t i = 0; i < alloc->group->n_tasks; i++) {
-        int r = allocdir_unmount_task(alloc->dir, alloc->tasks[i].def->name);
-
-        if (r)
-            log_warn("alloc %s task %s: unmount secrets: %s", alloc->id, alloc->tasks[i].def->name,
-                     strerror(-r));
-    }
+    for (size_t i = 0; i < alloc->group->n_tasks; i++)
+        (void)allocdir_unmount_task(alloc->dir, alloc->tasks[i].def->name);
     alloc->tidy = true;
     alloc->unsaved = true;
     alloc->manager->n_tidy++;

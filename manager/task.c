@@ -85,6 +85,16 @@ struct task_event *task_note(struct task *task, enum task_event_type type, const
     return &task->events[task->n_events - 1];
 }
 
+/* To be called whenever the task has become dead, before anybody is told. */
+static void drop_secrets(const struct task *task)
+{
+    int r = allocdir_unmount_task(task->alloc->dir, task->def->name);
+
+    if (r)
+        log_warn("alloc %s task %s: unmount secrets: %s", task->alloc->id, task->def->name,
+                 strerror(-r));
+}
+
 /* Ends a task that no executor holds. */
 void task_finish(struct task *task, bool failed)
 {
@@ -93,6 +103,7 @@ void task_finish(struct task *task, bool failed)
     task->status.failed = failed;
     task->status.pid = 0;
     task->status.finished_ns = manager_now_ns();
+    drop_secrets(task);
     alloc_changed(task->alloc, true);
 }
 
@@ -231,7 +242,9 @@ static void merge(struct task *task, const struct task_status *record)
         .oom_killed = record->oom_killed,
         .log_lost_bytes = record->log_lost_bytes,
     };
-    alloc_changed(task->alloc, record->state == TASK_STATE_DEAD);
+    if (s->state == TASK_STATE_DEAD)
+        drop_secrets(task);
+    alloc_changed(task->alloc, s->state == TASK_STATE_DEAD);
 }
 
 /* True when there is a record, which is taken over if it says anything new. */
