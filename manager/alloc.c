@@ -173,7 +173,7 @@ void alloc_stop(struct alloc *alloc)
         return;
     alloc->desired = DESIRED_STOP;
     alloc_queue(alloc);
-    alloc_changed(alloc, true);
+    alloc_changed(alloc, false); /* the job's file says so */
 }
 
 void alloc_advance(struct alloc *alloc)

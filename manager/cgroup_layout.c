@@ -106,6 +106,9 @@ static int enable_controllers(const char *dir)
 {
     autofd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
+    if (file_has_word(dir, "cgroup.subtree_control", "cpu") &&
+        file_has_word(dir, "cgroup.subtree_control", "memory"))
+        return 0;
     return fd < 0 ? -errno : write_file(fd, "cgroup.subtree_control", "+cpu +memory");
 }
 
@@ -138,11 +141,21 @@ static int make_node_dir(const char *mount, const char *parent, const char *node
 
 static void give_up(struct cgroup_layout *layout, const char *what, int r)
 {
-    const char *mend = r == -EACCES || r == -EPERM
-                           ? "; start the manager as root"
-                           : (r == -EROFS ? "; mount the cgroup file system writable" : "");
+    static const struct {
+        int error;
+        const char *text;
+    } mends[] = {
+        {-EACCES, "; start the manager as root"},
+        {-EPERM, "; start the manager as root"},
+        {-EROFS, "; mount the cgroup file system writable"},
+        {-EBUSY, "; move the processes of that group into a child group"},
+    };
+    const char *mend = "";
     char *reason = NULL;
 
+    for (size_t i = 0; i < ARRAY_LEN(mends); i++)
+        if (mends[i].error == r)
+            mend = mends[i].text;
     if (asprintf(&reason, "can't make this node's cgroup in %s: %s%s", what, strerror(-r), mend) <
         0)
         abort();

@@ -16,6 +16,10 @@
 #include "shared/cleanup.h"
 #include "shared/log.h"
 
+enum {
+    ALLOCS_MAX = 10000, /* of one version of a job */
+};
+
 static struct job_record *job_record_new(struct job *job)
 {
     struct job_record *record = calloc(1, sizeof(*record));
@@ -128,9 +132,24 @@ static int save(struct manager *m, const struct job_record *newest, struct err *
     return r;
 }
 
+static int check_count(const struct job *job, struct err *e)
+{
+    int64_t left = ALLOCS_MAX;
+
+    for (size_t g = 0; g < job->n_groups; g++) {
+        if (job->groups[g].count > left)
+            return err_set(e, -EINVAL,
+                           "the groups' counts add up to more than %d; this node runs no more for "
+                           "one job",
+                           ALLOCS_MAX);
+        left -= job->groups[g].count;
+    }
+    return 0;
+}
+
 static int check(const struct manager *m, const struct job *job, struct err *e)
 {
-    int r = 0;
+    int r = check_count(job, e);
 
     for (size_t g = 0; !r && g < job->n_groups; g++)
         for (size_t t = 0; !r && t < job->groups[g].n_tasks; t++) {

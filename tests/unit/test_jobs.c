@@ -218,6 +218,20 @@ static void test_drivers_that_cannot_run_are_refused(void **state)
     job_free(job);
 }
 
+static void test_a_count_beyond_reason_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct job *job = make_job("a", 1, "raw_exec");
+    struct job_record *record;
+    struct err e = ERR_INIT;
+
+    job->groups[0].count = 10001;
+    assert_int_equal(manager_job_register(&f->m, job, &record, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "10000"));
+    assert_null(f->m.allocs);
+    job_free(job);
+}
+
 static void test_job_status(void **state)
 {
     struct fixture *f = *state;
@@ -263,6 +277,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_drivers_that_cannot_run_are_refused, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_a_count_beyond_reason_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_status, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_job_goes_with_its_last_allocation, set_up,
                                         tear_down),
