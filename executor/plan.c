@@ -19,6 +19,7 @@
 
 #include "executor/privileges.h"
 #include "executor/root.h"
+#include "executor/sysfilter.h"
 #include "shared/cleanup.h"
 
 static bool has_joins(const struct plan *plan)
@@ -49,6 +50,11 @@ static bool sets_caps(const struct plan *plan)
 static bool sets_no_new_privs(const struct plan *plan)
 {
     return plan->spec->no_new_privs;
+}
+
+static bool sets_seccomp(const struct plan *plan)
+{
+    return plan->spec->seccomp;
 }
 
 static int stage_cgroup(struct plan *plan, const char **ret_arg)
@@ -188,6 +194,7 @@ const struct stage stages[] = {
     {"no-new-privs", STAGE_TASK, sets_no_new_privs, stage_no_new_privs},
     {"work-dir", STAGE_TASK, NULL, stage_work_dir},
     {"death-with-parent", STAGE_TASK, NULL, stage_parent_death},
+    {"seccomp", STAGE_TASK, sets_seccomp, sysfilter_stage},
     {"exec", STAGE_TASK, NULL, stage_exec},
 };
 const unsigned int n_stages = ARRAY_LEN(stages);
@@ -258,6 +265,7 @@ static const struct hint hints[] = {
     {"clone", -EPERM, "namespaces need root; use the raw_exec driver, or run the manager as root"},
     {"clone", -ENOSPC, "too many namespaces: see user.max_pid_namespaces and its like in sysctl"},
     {"clone", -EAGAIN, "too many processes: see pids.max of the manager's cgroup and RLIMIT_NPROC"},
+    {"seccomp", -EINVAL, "this kernel is built without CONFIG_SECCOMP_FILTER"},
     {NULL, -ELOOP,
      "a symbolic link lies where a mount point should be; remove it from the task's "
      "directory"},

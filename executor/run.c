@@ -54,6 +54,7 @@ static const char help[] =
     "  -user USER             run as USER (default with exec: nobody; with none: the caller)\n"
     "  -env K=V               add a variable; nothing but PATH is set otherwise\n"
     "  -work-dir DIR          directory to start in\n"
+    "  -seccomp default|unconfined   with exec: the filter of system calls (default)\n"
     "  -restart N             start again after failures, up to N times\n"
     "  -kill-signal SIG, -kill-timeout TIME   for the stop sequence (SIGINT, 5s)\n"
     "\n"
@@ -82,6 +83,7 @@ struct options {
     const char *isolation;
     const char *root;
     const char *user;
+    bool unconfined;
     char *env[ENV_MAX + 2];
     size_t n_env;
     gid_t groups[GROUPS_MAX];
@@ -137,6 +139,9 @@ static int set_option(struct options *o, const char *name, char *value, struct e
         o->env[o->n_env++] = value;
     } else if (strcmp(name, "work-dir") == 0) {
         spec->work_dir = value;
+    } else if (strcmp(name, "seccomp") == 0) {
+        o->unconfined = strcmp(value, "unconfined") == 0;
+        r = o->unconfined || strcmp(value, "default") == 0 ? 0 : -EINVAL;
     } else if (strcmp(name, "restart") == 0) {
         r = parse_count(value, UINT32_MAX, &n, name, e);
         spec->restart.attempts = (uint32_t)n;
@@ -164,6 +169,7 @@ static const struct option long_options[] = {
     {"user", required_argument, NULL, 'o'},
     {"env", required_argument, NULL, 'o'},
     {"work-dir", required_argument, NULL, 'o'},
+    {"seccomp", required_argument, NULL, 'o'},
     {"restart", required_argument, NULL, 'o'},
     {"kill-signal", required_argument, NULL, 'o'},
     {"kill-timeout", required_argument, NULL, 'o'},
@@ -203,6 +209,7 @@ static int isolate(struct options *o, struct err *e)
 
     spec->isolation = SPEC_ISOLATION_CHROOT;
     spec->private_pid = spec->private_ipc = spec->no_new_privs = true;
+    spec->seccomp = !o->unconfined;
     spec->caps = default_caps;
     if (!o->user)
         o->user = "nobody";

@@ -199,23 +199,33 @@ static void merge_raw_exec(struct config *config, const struct config_file *file
                              &config->raw_exec_enabled);
 }
 
-static int merge_exec(struct config *config, const struct config_file *file)
+static int merge_list(char ***to, const json_t *list)
 {
-    int r = 0;
+    char **strings;
+    int r = list ? value_strings(list, &strings) : 0;
 
-    for (size_t i = 0; !r && i < file->n_plugins; i++) {
-        const json_t *caps = json_object_get(file->plugins[i].config, "allow_caps");
-        char **allow;
+    if (r || !list)
+        return r;
+    value_free_strings(*to);
+    *to = strings;
+    return 0;
+}
 
-        if (strcmp(file->plugins[i].name, "exec") != 0 || !caps)
+static int merge_exec(struct config_exec *to, const struct config_file *file)
+{
+    for (size_t i = 0; i < file->n_plugins; i++) {
+        const json_t *from = file->plugins[i].config;
+        int r;
+
+        if (strcmp(file->plugins[i].name, "exec") != 0)
             continue;
-        r = value_strings(caps, &allow);
+        (void)value_bool(json_object_get(from, "allow_unconfined_seccomp"),
+                         &to->allow_unconfined_seccomp);
+        r = merge_list(&to->allow_caps, json_object_get(from, "allow_caps"));
         if (r)
-            break;
-        value_free_strings(config->exec.allow_caps);
-        config->exec.allow_caps = allow;
+            return r;
     }
-    return r;
+    return 0;
 }
 
 static int merge(struct config *config, struct config_file *file)
@@ -223,7 +233,7 @@ static int merge(struct config *config, struct config_file *file)
     int r = merge_binds(config, file->client.chroot_env);
 
     if (!r)
-        r = merge_exec(config, file);
+        r = merge_exec(&config->exec, file);
     if (r < 0)
         return r;
     if (json_object_update(config->meta, file->client.meta) < 0)

@@ -18,6 +18,7 @@ struct config_bind { /* one entry of client { chroot_env { "source" = "target" }
 
 struct config_exec {   /* plugin "exec" { config { } } */
     char **allow_caps; /* NULL-terminated; Docker's defaults */
+    bool allow_unconfined_seccomp;
 };
 
 struct config {

@@ -150,6 +150,7 @@ static int check_options(struct schema_context *ctx, const struct schema_field *
 struct plugin_options {
     bool enabled;
     char **allow_caps;
+    bool allow_unconfined_seccomp;
 };
 
 static int check_allow_caps(struct schema_context *ctx, const struct schema_field *field,
@@ -168,6 +169,7 @@ static int check_allow_caps(struct schema_context *ctx, const struct schema_fiel
 static const struct schema_field exec_fields[] = {
     SCHEMA_FIELD(STRINGS, plugin_options, allow_caps, "allow_caps", NULL,
                  .check = check_allow_caps),
+    SCHEMA_FIELD(BOOL, plugin_options, allow_unconfined_seccomp, "allow_unconfined_seccomp", NULL),
     SCHEMA_LATER("default_ipc_mode", NULL),
     SCHEMA_LATER("default_pid_mode", NULL),
     SCHEMA_LATER("denied_host_gids", NULL),

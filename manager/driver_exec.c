@@ -4,6 +4,7 @@
  * directories, in private mount, pid and ipc namespaces, as an unprivileged user.
  * The command is looked up by the executor, inside that root.
  */
+#include <errno.h>
 #include <pwd.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,6 +40,11 @@ static int check(const struct config *config, const struct driver_config *option
 {
     uint64_t caps;
 
+    if (options->seccomp == SECCOMP_MODE_UNCONFINED && !config->exec.allow_unconfined_seccomp)
+        return err_set(e, -EINVAL,
+                       "seccomp = \"unconfined\" is not allowed on this node; remove it from the "
+                       "job, or have allow_unconfined_seccomp = true put into plugin \"exec\" "
+                       "{ config { } }");
     return capabilities_resolve(config->exec.allow_caps, options->cap_add, options->cap_drop, &caps,
                                 e);
 }
@@ -60,6 +66,7 @@ static int plan(const struct config *config, const struct driver_config *options
     spec->private_pid = true;
     spec->private_ipc = true;
     spec->no_new_privs = true;
+    spec->seccomp = options->seccomp != SECCOMP_MODE_UNCONFINED;
     pw = getpwuid(spec->uid);
     taskenv_default(env, "USER", spec->user);
     taskenv_default(env, "LOGNAME", spec->user);

@@ -83,6 +83,11 @@ static inline int sys_pivot_root(const char *new_root, const char *put_old)
     return (int)syscall(SYS_pivot_root, new_root, put_old);
 }
 
+static inline int sys_seccomp(unsigned int operation, unsigned int flags, void *args)
+{
+    return (int)syscall(SYS_seccomp, operation, flags, args);
+}
+
 static inline int sys_close_range(unsigned int first, unsigned int last, unsigned int flags)
 {
     return (int)syscall(SYS_close_range, first, last, flags);

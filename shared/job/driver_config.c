@@ -69,10 +69,14 @@ static int check_work_dir(struct schema_context *ctx, const struct schema_field 
                      .check = check_work_dir),                                                     \
         SCHEMA_LATER("artifact_source", "artifact_source"), SCHEMA_LATER("checksum", "checksum")
 
+static const char *const seccomp_modes[] = {"default", "unconfined", NULL};
+
 static const struct schema_field exec_fields[] = {
     COMMAND_FIELDS,
     SCHEMA_FIELD(STRINGS, exec_config, config.cap_add, "cap_add", "cap_add"),
     SCHEMA_FIELD(STRINGS, exec_config, config.cap_drop, "cap_drop", "cap_drop"),
+    SCHEMA_FIELD(ENUM, exec_config, config.seccomp, "seccomp", "seccomp", .def = "default",
+                 .names = seccomp_modes),
     SCHEMA_LATER("ipc_mode", "ipc_mode"),
     SCHEMA_LATER("pid_mode", "pid_mode"),
 };

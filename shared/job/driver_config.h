@@ -10,6 +10,11 @@
 #include "shared/job/job.h"
 #include "shared/job/schema.h"
 
+enum seccomp_mode {
+    SECCOMP_MODE_PROFILE, /* "default" */
+    SECCOMP_MODE_UNCONFINED,
+};
+
 /* config { } of exec and raw_exec; what raw_exec does not take is zero there. `${…}` stands
  * in the texts as written: the driver resolves it. Lists are NULL-terminated. */
 struct driver_config {
@@ -24,6 +29,7 @@ struct driver_config {
     /* exec only */
     char **cap_add; /* names as written */
     char **cap_drop;
+    enum seccomp_mode seccomp;
 };
 
 /* Reads task->config of a job that job_from_hcl() or job_from_json() accepted. -ENOMEM. */

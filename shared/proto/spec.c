@@ -72,6 +72,7 @@ static const struct field spec_fields[] = {
     FIELD(struct exec_spec, private_pid, BOOL),
     FIELD(struct exec_spec, private_ipc, BOOL),
     FIELD(struct exec_spec, no_new_privs, BOOL),
+    FIELD(struct exec_spec, seccomp, BOOL, .sparse = true),
     FIELD(struct exec_spec, caps, STRINGS, .optional = true),
     FIELD(struct exec_spec, cgroup, MAP, .sub = cgroup_fields),
     FIELD(struct exec_spec, cpu_shares, UINT),
@@ -120,6 +121,8 @@ static int check(const struct exec_spec *spec, struct err *e)
         return err_set(e, -EBADMSG, "spec: \"logs\" keeps no files");
     if (spec->work_dir && spec->work_dir[0] != '/')
         return err_set(e, -EBADMSG, "spec: \"work_dir\" is not absolute: \"%s\"", spec->work_dir);
+    if (spec->seccomp && !spec->no_new_privs)
+        return err_set(e, -EBADMSG, "spec: \"seccomp\" without \"no_new_privs\"");
     for (size_t i = 0; i < spec->n_binds; i++)
         if (spec->binds[i].source[0] != '/' || spec->binds[i].target[0] != '/')
             return err_set(e, -EBADMSG, "spec: \"binds\" has a path that is not absolute");

@@ -91,7 +91,8 @@ struct exec_spec {
     bool private_pid;
     bool private_ipc;
     bool no_new_privs;
-    char **caps; /* names of the capabilities kept, NULL: leave capabilities alone */
+    bool seccomp; /* the default filter (executor/sysfilter.h); needs no_new_privs */
+    char **caps;  /* names of the capabilities kept, NULL: leave capabilities alone */
 
     struct spec_cgroup cgroup;
     uint64_t cpu_shares;   /* MHz in the job = cpu.shares; 0: no weight set */

@@ -102,6 +102,21 @@ def test_capabilities_refused_at_registration(manager, config, message):
     assert manager.get("/v1/jobs") == []
 
 
+def test_seccomp(box):
+    """On by default; off only where the operator lets it."""
+    manager = box.manager().start()
+    output, _ = manager.run_to_end(simple("cat:/proc/self/status"))
+    assert proc_field(output, "Seccomp") == ["2"]
+    with pytest.raises(ApiError) as e:
+        manager.run(simple("pause", id="no", config={"seccomp": "unconfined"}))
+    assert "allow_unconfined_seccomp" in e.value.text
+    other = box.manager(name="lenient", exec_plugin="allow_unconfined_seccomp = true").start()
+    output, _ = other.run_to_end(
+        simple("cat:/proc/self/status", config={"seccomp": "unconfined"})
+    )
+    assert proc_field(output, "Seccomp") == ["0"]
+
+
 def test_work_dir(manager):
     for driver in ("exec", "raw_exec"):
         job = simple("cwd", id=driver, driver=driver, config={"work_dir": "${NOMAD_TASK_DIR}"})

@@ -121,7 +121,8 @@ static void test_everything(void **state)
               "client {\n  enabled = true\n  chroot_env { \"/a\" = \"/b\"\n \"/c\" = \"/d\" }\n"
               "  meta { k = 1 }\n  max_kill_timeout = \"1m\"\n  cgroup_parent = \"p/q\"\n}\n"
               "plugin \"raw_exec\" {\n  config {\n    enabled = true\n  }\n}\n"
-              "plugin exec { config { allow_caps = [\"ALL\"] } }\n");
+              "plugin exec { config { allow_caps = [\"ALL\"]\n"
+              "allow_unconfined_seccomp = true } }\n");
     assert_string_equal(config->data_dir, "/d");
     assert_string_equal(config->name, "n");
     assert_string_equal(config->datacenter, "dc2");
@@ -138,6 +139,7 @@ static void test_everything(void **state)
     assert_true(config->raw_exec_enabled);
     assert_string_equal(config->exec.allow_caps[0], "ALL");
     assert_null(config->exec.allow_caps[1]);
+    assert_true(config->exec.allow_unconfined_seccomp);
 
     must_load(config, "plugin exec { config { allow_caps = [] } }");
     assert_null(config->exec.allow_caps[0]);

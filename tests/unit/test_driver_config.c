@@ -77,6 +77,7 @@ static void test_isolation(void **state)
     assert_string_equal(config.cap_drop[0], "all");
     assert_string_equal(config.cap_add[0], "chown");
     assert_null(config.cap_add[1]);
+    assert_int_equal(config.seccomp, SECCOMP_MODE_PROFILE);
     driver_config_deinit(&config);
     read_config("raw_exec", "config { command = \"c\" }", &config);
     assert_null(config.cap_add);
@@ -133,6 +134,8 @@ static void test_refusals(void **state)
         {"exec", "config { command = \"c\", checksum = \"md5:0\" }", -ENOTSUP,
          "\"checksum\" is known to Nomad"},
         {"exec", "config { command = \"c\", pid_mode = \"host\" }", -ENOTSUP, "\"pid_mode\""},
+        {"exec", "config { command = \"c\", seccomp = \"off\" }", -EINVAL,
+         "\"seccomp\" cannot be \"off\"; did you mean"},
         {"raw_exec", "config { command = \"c\", cap_add = [] }", -EINVAL, "unknown attribute"},
         {"raw_exec", "config { command = \"c\", oom_score_adj = 1 }", -ENOTSUP, "oom_score_adj"},
         {"raw_exec", "config { command = \"c\"\n bind { } }", -EINVAL, "unknown block \"bind\""},

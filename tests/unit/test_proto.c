@@ -110,7 +110,7 @@ static void test_spec_rules(void **state)
     size_t size;
 
     (void)state;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         struct exec_spec in = example_spec();
         autofree char *data = NULL;
 
@@ -126,6 +126,9 @@ static void test_spec_rules(void **state)
             break;
         case 3:
             in.work_dir = "relative";
+            break;
+        case 4:
+            in.seccomp = true; /* without no_new_privs */
             break;
         default:
             in.logs.max_files = 0;
