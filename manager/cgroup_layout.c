@@ -300,8 +300,8 @@ static int clear_dir(const char *path, bool kill_first, bool (*keep)(void *arg, 
     return worst;
 }
 
-static int clear_all(const struct cgroup_layout *layout, bool (*keep)(void *arg, const char *leaf),
-                     void *arg)
+int cgroup_layout_reap(const struct cgroup_layout *layout,
+                       bool (*keep)(void *arg, const char *leaf), void *arg)
 {
     const char *dirs[4];
     size_t n = list_dirs(layout, dirs);
@@ -332,13 +332,7 @@ int cgroup_layout_kill_task(const struct cgroup_layout *layout, const char *allo
     char prefix[NAME_MAX + 1];
 
     (void)snprintf(prefix, sizeof(prefix), "%s.%s.", alloc_id, task);
-    return clear_all(layout, is_other_task, prefix);
-}
-
-void cgroup_layout_reap(const struct cgroup_layout *layout,
-                        bool (*keep)(void *arg, const char *leaf), void *arg)
-{
-    (void)clear_all(layout, keep, arg);
+    return cgroup_layout_reap(layout, is_other_task, prefix);
 }
 
 void cgroup_layout_remove(const struct cgroup_layout *layout)

@@ -27,9 +27,10 @@ void cgroup_layout_deinit(struct cgroup_layout *layout);
 int cgroup_layout_kill_task(const struct cgroup_layout *layout, const char *alloc_id,
                             const char *task);
 
-/* Calls `keep` for every leaf, with its name; those it returns false for are killed and removed. */
-void cgroup_layout_reap(const struct cgroup_layout *layout,
-                        bool (*keep)(void *arg, const char *leaf), void *arg);
+/* Calls `keep` for every leaf, with its name; those it returns false for are killed and removed.
+ * Returns as above. */
+int cgroup_layout_reap(const struct cgroup_layout *layout,
+                       bool (*keep)(void *arg, const char *leaf), void *arg);
 
 /* Removes our directories where they are empty. */
 void cgroup_layout_remove(const struct cgroup_layout *layout);

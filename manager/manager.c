@@ -186,6 +186,7 @@ struct manager *manager_free(struct manager *m)
     ev_prepare_stop(m->loop, &m->flusher);
     upgrade_cancel(m);
     gc_deinit(m);
+    ev_timer_stop(m->loop, &m->reaper);
     ev_timer_stop(m->loop, &m->trimmer);
     ev_idle_stop(m->loop, &m->starter);
     flush_all(m);

@@ -24,6 +24,8 @@
 #include "shared/log.h"
 #include "shared/sys.h"
 
+#define DYING_RETRY_S 0.02 /* between looks at a leftover that is still dying */
+
 /* True when something of the allocation may be alive or wanted. */
 static bool is_wanted(void *arg, const char *id)
 {
@@ -87,8 +89,14 @@ static void reap_state(struct manager *m)
         return;
     (void)take_fd(&fd);
     while ((entry = readdir(dir))) {
-        if (entry->d_name[0] == '.' || is_wanted(m, entry->d_name))
+        if (entry->d_name[0] == '.')
             continue;
+        if (is_wanted(m, entry->d_name)) {
+            if (!manager_find_alloc(m, entry->d_name))
+                log_warn("alloc %s: its job's record is missing; its tasks are left alone",
+                         entry->d_name);
+            continue;
+        }
         if (!synced)
             (void)syncfs(m->store.state_fd);
         synced = true;
@@ -96,12 +104,28 @@ static void reap_state(struct manager *m)
     }
 }
 
+static void reap_cgroups(struct manager *m)
+{
+    if (cgroup_layout_reap(&m->cgroup, is_leaf_wanted, m) != -EAGAIN)
+        return;
+    ev_timer_set(&m->reaper, DYING_RETRY_S, 0);
+    ev_timer_start(m->loop, &m->reaper);
+}
+
+static void on_reap_due(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    (void)loop;
+    (void)revents;
+    reap_cgroups(container_of(w, struct manager, reaper));
+}
+
 void reap_leftovers(struct manager *m)
 {
     char allocs[PATH_MAX];
 
+    ev_timer_init(&m->reaper, on_reap_due, 0, 0);
     reap_state(m);
-    cgroup_layout_reap(&m->cgroup, is_leaf_wanted, m);
+    reap_cgroups(m);
     (void)snprintf(allocs, sizeof(allocs), "%s/allocs", m->config->data_dir);
     allocdir_unmount_others(allocs, is_wanted, m);
 }
