@@ -57,6 +57,7 @@ def test_both_die(manager, driver):
         simple("print:start", "pause", type="service", driver=driver, policy=restart(2))
     )
     pid = manager.wait_running(alloc_id)
+    wait_for(lambda: manager.output(alloc_id) == "start\n", "the first line")
     manager.kill9()
     kill_hard(executor(manager, alloc_id))
     wait_for(lambda: process_gone(pid), "the task to die with its executor")
