@@ -14,7 +14,7 @@ from harness import BUILD, TOP
     "program, rows",
     [
         (
-            "start --samples 2 --tasks 3",
+            "start --samples 2 --tasks 3 --rounds 1",
             ["cleat API, raw_exec", "cleat API, exec"],
         ),
         (

@@ -400,22 +400,34 @@ def percentile(values, percent):
 
 
 class Table:
-    """Rows of figures; `ours` is the name of the row the ratios refer to, by column `ratio_of`."""
+    """Rows of figures; `ours` is the name of the row the ratios refer to, by column `ratio_of`.
 
-    def __init__(self, title, columns, ours, ratio_of):
+    A row may be measured several times: what its function returns is appended to the row's list,
+    from which `summary` makes the columns."""
+
+    def __init__(self, title, columns, ours, ratio_of, summary=lambda figures: figures[-1]):
         self.title, self.columns, self.ours, self.ratio_of = title, columns, ours, ratio_of
+        self.summary = summary
+        self.figures = {}
         self.rows = []
 
     def measure(self, session, name, function, *args):
-        """Adds a row with function(*args), a dict of the columns. A failure is a row too."""
+        """Measures a row with function(*args), which returns a list. A failure is a row too."""
         only = session.options.only
         if only and not any(word in name for word in only):
             return
+        if name not in self.figures:
+            self.rows.append({"name": name})
+            self.figures[name] = []
+        row = next(row for row in self.rows if row["name"] == name)
+        if "missing" in row:
+            return
         print(f"… {name}", file=sys.stderr, flush=True)
         try:
-            self.rows.append({"name": name, **function(*args)})
+            self.figures[name] += function(*args)
+            row.update(self.summary(self.figures[name]))
         except (Failed, OSError, subprocess.SubprocessError) as error:
-            self.rows.append({"name": name, "missing": " ".join(str(error).split())})
+            row["missing"] = " ".join(str(error).split())
         finally:
             session.end_row()
 
