@@ -4,35 +4,47 @@
  * killed through cgroup.kill. Hybrid: the v2 tree has no controllers, it is used to enter and to
  * kill; the v1 trees carry the limits. Pure v1: the freezer makes killing complete.
  *
- * Removal may be refused (-EBUSY) for a moment after a kill; the caller waits for population to
- * fall.
+ * A v1 leaf costs every start a system call or five, so one is made only where the spec asks for
+ * what it does; memory always, for the count of OOM kills. Removal may be refused (-EBUSY) for a
+ * moment after a kill; the caller waits for population to fall.
  */
 #include "executor/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/cgroupfs.h"
 #include "shared/cleanup.h"
 
 static const char *tree_parent(const struct cgroup *cg, enum cgroup_tree tree)
 {
+    const struct spec_cgroup *p = cg->parents;
+    const char *const parents[CGROUP_TREE_N] = {
+        [CGROUP_UNIFIED] = p->unified, [CGROUP_MEMORY] = p->memory,   [CGROUP_CPU] = p->cpu,
+        [CGROUP_PIDS] = p->pids,       [CGROUP_CPUSET] = p->cpuset,   [CGROUP_IO] = p->io,
+        [CGROUP_CPUACCT] = p->cpuacct, [CGROUP_FREEZER] = p->freezer,
+    };
+
+    return parents[tree];
+}
+
+static bool is_wanted(const struct exec_spec *spec, enum cgroup_tree tree)
+{
     switch (tree) {
-    case CGROUP_UNIFIED:
-        return cg->parents->unified;
-    case CGROUP_MEMORY:
-        return cg->parents->memory;
     case CGROUP_CPU:
-        return cg->parents->cpu;
-    case CGROUP_FREEZER:
-        return cg->parents->freezer;
+        return spec->cpu_shares || spec->limits.cpu_quota_us;
+    case CGROUP_PIDS:
+        return spec->limits.pids;
+    case CGROUP_CPUSET:
+        return spec->limits.cpus;
+    case CGROUP_IO:
+        return spec->limits.io_weight;
     default:
-        return NULL;
+        return true;
     }
 }
 
@@ -43,40 +55,13 @@ void cgroup_init(struct cgroup *cg)
         cg->dir_fd[t] = -1;
 }
 
-static int write_file(int dirfd, const char *file, const char *text)
+/* The leaf of an earlier tree that is the same directory, because the controllers share a mount. */
+static int shared_leaf(const struct cgroup *cg, enum cgroup_tree tree)
 {
-    autofd int fd = openat(dirfd, file, O_WRONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
-    return write(fd, text, strlen(text)) < 0 ? -errno : 0;
-}
-
-static ssize_t read_file(int dirfd, const char *file, char *buf, size_t size)
-{
-    autofd int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC);
-    ssize_t n;
-
-    if (fd < 0)
-        return -errno;
-    n = read(fd, buf, size - 1);
-    if (n < 0)
-        return -errno;
-    buf[n] = '\0';
-    return n;
-}
-
-static int write_number(const struct cgroup *cg, enum cgroup_tree tree, const char *file,
-                        uint64_t number, struct err *e)
-{
-    char text[24];
-    int r;
-
-    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
-    r = write_file(cg->dir_fd[tree], file, text);
-    if (r < 0)
-        return err_sys(e, r, "write %s to %s/%s/%s", text, tree_parent(cg, tree), cg->name, file);
-    return 0;
+    for (int t = 0; t < (int)tree; t++)
+        if (cg->made[t] && strcmp(tree_parent(cg, t), tree_parent(cg, tree)) == 0)
+            return cg->dir_fd[t];
+    return -1;
 }
 
 /* Opens the leaf in one tree, after making it if `make`. A leaf that does not exist is left out
@@ -87,6 +72,9 @@ static int open_leaf(struct cgroup *cg, enum cgroup_tree tree, bool make, struct
     autofd int dir = -1;
 
     if (!parent)
+        return 0;
+    cg->dir_fd[tree] = shared_leaf(cg, tree);
+    if (cg->dir_fd[tree] >= 0)
         return 0;
     dir = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
@@ -102,44 +90,140 @@ static int open_leaf(struct cgroup *cg, enum cgroup_tree tree, bool make, struct
     return 0;
 }
 
+/* ---- limits ---- */
+
+/* Where the controller's files are: all in one leaf on v2. -1: nowhere. */
+static int home_of(const struct cgroup *cg, enum cgroup_tree tree)
+{
+    return cg->dir_fd[cg->parents->v2_controllers ? CGROUP_UNIFIED : tree];
+}
+
+static int write_limit(const struct cgroup *cg, enum cgroup_tree tree, const char *file,
+                       const char *text, struct err *e)
+{
+    int dir = home_of(cg, tree), r;
+
+    if (dir < 0)
+        return err_set(e, -EOPNOTSUPP, "%s cannot be set: this host has no cgroup for it", file);
+    r = cgroupfs_write(dir, file, text);
+    if (r < 0)
+        return err_sys(e, r, "write %s to %s/%s/%s", text,
+                       tree_parent(cg, cg->parents->v2_controllers ? CGROUP_UNIFIED : tree),
+                       cg->name, file);
+    return 0;
+}
+
+static int write_number(const struct cgroup *cg, enum cgroup_tree tree, const char *file,
+                        uint64_t number, struct err *e)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
+    return write_limit(cg, tree, file, text, e);
+}
+
 /* cpu.weight for v1 shares: the kernel's own range mapping, 2..262144 to 1..10000. */
 static uint64_t weight_of_shares(uint64_t shares)
 {
-    if (shares < 2)
-        shares = 2;
-    if (shares > 262144)
-        shares = 262144;
     return 1 + (shares - 2) * 9999 / 262142;
 }
 
-static int limit_v2(const struct cgroup *cg, const struct exec_spec *spec, struct err *e)
+static int limit_cpu(const struct cgroup *cg, const struct exec_spec *spec, struct err *e)
 {
+    uint64_t shares = spec->cpu_shares < 2 ? 2 : spec->cpu_shares;
+    const struct spec_limits *l = &spec->limits;
+    bool v2 = cg->parents->v2_controllers;
+    char text[48];
     int r = 0;
 
-    if (spec->cpu_shares)
-        r = write_number(cg, CGROUP_UNIFIED, "cpu.weight", weight_of_shares(spec->cpu_shares), e);
-    if (!r && spec->memory_bytes) {
-        r = write_number(cg, CGROUP_UNIFIED, "memory.max", spec->memory_bytes, e);
-        /* Absent where the kernel has no swap accounting: then there is nothing to forbid. */
-        (void)write_file(cg->dir_fd[CGROUP_UNIFIED], "memory.swap.max", "0");
+    if (shares > 262144)
+        shares = 262144;
+    /* A weight only says who goes first; it may be missing. */
+    if (spec->cpu_shares && home_of(cg, CGROUP_CPU) >= 0)
+        r = v2 ? write_number(cg, CGROUP_CPU, "cpu.weight", weight_of_shares(shares), e)
+               : write_number(cg, CGROUP_CPU, "cpu.shares", shares, e);
+    if (r || !l->cpu_quota_us)
+        return r;
+    if (v2) {
+        (void)snprintf(text, sizeof(text), "%llu %llu", (unsigned long long)l->cpu_quota_us,
+                       (unsigned long long)l->cpu_period_us);
+        return write_limit(cg, CGROUP_CPU, "cpu.max", text, e);
     }
+    r = write_number(cg, CGROUP_CPU, "cpu.cfs_period_us", l->cpu_period_us, e);
+    return r ? r : write_number(cg, CGROUP_CPU, "cpu.cfs_quota_us", l->cpu_quota_us, e);
+}
+
+/* No swap: in v2 none may be used, in v1 memory and swap together are limited as memory is. Which
+ * of these files exist depends on the kernel's configuration; without them there is nothing to
+ * forbid. */
+static int limit_memory(const struct cgroup *cg, const struct exec_spec *spec, struct err *e)
+{
+    bool v2 = cg->parents->v2_controllers;
+    int dir = home_of(cg, CGROUP_MEMORY), r = 0;
+
+    if (dir < 0)
+        return 0;
+    if (v2)
+        (void)cgroupfs_write(dir, "memory.swap.max", "0");
+    if (v2 && spec->limits.oom_group)
+        r = write_limit(cg, CGROUP_MEMORY, "memory.oom.group", "1", e);
+    if (!r && spec->limits.memory_low_bytes)
+        r = write_number(cg, CGROUP_MEMORY, v2 ? "memory.low" : "memory.soft_limit_in_bytes",
+                         spec->limits.memory_low_bytes, e);
+    if (!r && spec->memory_bytes)
+        r = write_number(cg, CGROUP_MEMORY, v2 ? "memory.max" : "memory.limit_in_bytes",
+                         spec->memory_bytes, e);
+    if (!r && !v2 &&
+        (!spec->memory_bytes ||
+         cgroupfs_write_number(dir, "memory.memsw.limit_in_bytes", spec->memory_bytes) < 0))
+        (void)cgroupfs_write(dir, "memory.swappiness", "0");
     return r;
 }
 
-static int limit_v1(const struct cgroup *cg, const struct exec_spec *spec, struct err *e)
+/* A v1 cpuset takes nobody in before it has memory nodes, and starts with none. */
+static int limit_cpus(const struct cgroup *cg, const struct exec_spec *spec, struct err *e)
 {
-    int r = 0;
+    char nodes[256];
+    ssize_t n;
 
-    if (spec->cpu_shares && cg->made[CGROUP_CPU])
-        r = write_number(cg, CGROUP_CPU, "cpu.shares", spec->cpu_shares < 2 ? 2 : spec->cpu_shares,
-                         e);
-    if (!r && spec->memory_bytes && cg->made[CGROUP_MEMORY]) {
-        r = write_number(cg, CGROUP_MEMORY, "memory.limit_in_bytes", spec->memory_bytes, e);
-        /* Either forbids swap; which of them exists depends on the kernel's configuration. */
-        if (!r && write_number(cg, CGROUP_MEMORY, "memory.memsw.limit_in_bytes", spec->memory_bytes,
-                               NULL) < 0)
-            (void)write_file(cg->dir_fd[CGROUP_MEMORY], "memory.swappiness", "0");
+    if (!spec->limits.cpus)
+        return 0;
+    if (!cg->parents->v2_controllers && cg->dir_fd[CGROUP_CPUSET] >= 0) {
+        n = cgroupfs_read(cg->dir_fd[CGROUP_CPUSET], "../cpuset.mems", nodes, sizeof(nodes));
+        if (n < 0 || (n = cgroupfs_write(cg->dir_fd[CGROUP_CPUSET], "cpuset.mems", nodes)) < 0)
+            return err_sys(e, (int)n, "set %s/%s/cpuset.mems", cg->parents->cpuset, cg->name);
     }
+    return write_limit(cg, CGROUP_CPUSET, "cpuset.cpus", spec->limits.cpus, e);
+}
+
+/* Which file there is depends on the host's I/O scheduler; often none is. It is a wish only. BFQ
+ * goes to 1000. */
+static void weigh_io(const struct cgroup *cg, uint32_t weight)
+{
+    int dir = home_of(cg, CGROUP_IO);
+    char text[32];
+
+    if (!weight || dir < 0)
+        return;
+    (void)snprintf(text, sizeof(text), "default %u", weight);
+    if (cgroupfs_write(dir, "io.weight", text) == 0)
+        return;
+    weight = weight > 1000 ? 1000 : weight;
+    (void)cgroupfs_write_number(
+        dir, cg->parents->v2_controllers ? "io.bfq.weight" : "blkio.bfq.weight", weight);
+}
+
+static int apply_limits(const struct cgroup *cg, const struct exec_spec *spec, struct err *e)
+{
+    int r = limit_cpu(cg, spec, e);
+
+    if (!r)
+        r = limit_memory(cg, spec, e);
+    if (!r && spec->limits.pids)
+        r = write_number(cg, CGROUP_PIDS, "pids.max", spec->limits.pids, e);
+    if (!r)
+        r = limit_cpus(cg, spec, e);
+    weigh_io(cg, spec->limits.io_weight);
     return r;
 }
 
@@ -156,7 +240,8 @@ static int open_leaves(struct cgroup *cg, const struct exec_spec *spec, uint32_t
                        "cgroup name %s is longer than %d bytes: use a shorter task name", cg->name,
                        NAME_MAX);
     for (int t = 0; !r && t < CGROUP_TREE_N; t++)
-        r = open_leaf(cg, t, make, e);
+        if (is_wanted(spec, t))
+            r = open_leaf(cg, t, make, e);
     return r;
 }
 
@@ -165,7 +250,7 @@ int cgroup_create(struct cgroup *cg, const struct exec_spec *spec, uint32_t atte
     int r = open_leaves(cg, spec, attempt, true, e);
 
     if (!r)
-        r = spec->cgroup.v2_controllers ? limit_v2(cg, spec, e) : limit_v1(cg, spec, e);
+        r = apply_limits(cg, spec, e);
     if (r < 0)
         (void)cgroup_remove(cg);
     return r;
@@ -175,6 +260,8 @@ int cgroup_adopt(struct cgroup *cg, const struct exec_spec *spec, uint32_t attem
 {
     return open_leaves(cg, spec, attempt, false, e);
 }
+
+/* ---- processes ---- */
 
 int cgroup_clone_fd(const struct cgroup *cg)
 {
@@ -201,69 +288,46 @@ int cgroup_open_joins(const struct cgroup *cg, int fds[CGROUP_TREE_N], struct er
     return n;
 }
 
-bool cgroup_usable(const struct cgroup *cg)
+/* The leaf to act on the processes by: the unified one as long as it is there, which has the kill
+ * switch; else the freezer's; else any, since they are entered together. -1: none. */
+static int process_dir(const struct cgroup *cg)
 {
-    for (int t = 0; t < CGROUP_TREE_N; t++)
-        if (cg->made[t])
-            return true;
-    return false;
-}
-
-/* The v1 tree that sees every process of the task; any will do, they are entered together. */
-static int v1_dir(const struct cgroup *cg)
-{
+    if (cg->made[CGROUP_UNIFIED])
+        return cg->dir_fd[CGROUP_UNIFIED];
     for (int t = CGROUP_TREE_N - 1; t > CGROUP_UNIFIED; t--)
         if (cg->made[t])
             return cg->dir_fd[t];
     return -1;
 }
 
-/* Kills what cgroup.procs lists. New forks between read and kill are why the caller freezes first.
- */
-static int kill_listed(int dir)
+bool cgroup_usable(const struct cgroup *cg)
 {
-    autofd int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-    autoclose FILE *f = fd < 0 ? NULL : fdopen(fd, "re");
-    int pid, r = 0;
-
-    if (!f)
-        return -errno;
-    (void)take_fd(&fd);
-    while (fscanf(f, "%d", &pid) == 1)
-        if (kill(pid, SIGKILL) < 0 && errno != ESRCH)
-            r = -errno;
-    return r;
+    return process_dir(cg) >= 0;
 }
 
 int cgroup_kill(const struct cgroup *cg)
 {
-    int dir, r;
+    int dir = process_dir(cg);
 
-    if (cg->made[CGROUP_UNIFIED])
-        return write_file(cg->dir_fd[CGROUP_UNIFIED], "cgroup.kill", "1");
-    dir = v1_dir(cg);
-    if (dir < 0)
-        return -ENOENT;
-    if (cg->made[CGROUP_FREEZER])
-        (void)write_file(cg->dir_fd[CGROUP_FREEZER], "freezer.state", "FROZEN");
-    r = kill_listed(dir);
-    if (cg->made[CGROUP_FREEZER])
-        (void)write_file(cg->dir_fd[CGROUP_FREEZER], "freezer.state", "THAWED");
-    return r;
+    return dir < 0 ? -ENOENT : cgroupfs_kill(dir);
+}
+
+int cgroup_memory_fd(const struct cgroup *cg, bool *ret_v2)
+{
+    *ret_v2 = cg->parents && cg->parents->v2_controllers;
+    return cg->dir_fd[*ret_v2 ? CGROUP_UNIFIED : CGROUP_MEMORY];
 }
 
 uint64_t cgroup_oom_kills(const struct cgroup *cg)
 {
-    bool v2 = cg->parents && cg->parents->v2_controllers;
-    enum cgroup_tree tree = v2 ? CGROUP_UNIFIED : CGROUP_MEMORY;
     char text[512];
-    const char *at;
+    bool v2;
+    int dir = cgroup_memory_fd(cg, &v2);
 
-    if (!cg->made[tree] || read_file(cg->dir_fd[tree], v2 ? "memory.events" : "memory.oom_control",
-                                     text, sizeof(text)) < 0)
+    if (dir < 0 ||
+        cgroupfs_read(dir, v2 ? "memory.events" : "memory.oom_control", text, sizeof(text)) < 0)
         return 0;
-    at = strstr(text, "oom_kill ");
-    return at ? strtoull(at + sizeof("oom_kill ") - 1, NULL, 10) : 0;
+    return cgroupfs_value(text, "oom_kill");
 }
 
 int cgroup_remove(struct cgroup *cg)
@@ -271,13 +335,17 @@ int cgroup_remove(struct cgroup *cg)
     int r = 0;
 
     for (int t = CGROUP_TREE_N - 1; t >= 0; t--) {
-        char path[4096];
+        autofd int parent = -1;
+        int left;
 
-        if (!cg->made[t])
+        if (!cg->made[t]) {
+            cg->dir_fd[t] = -1; /* shared, or none */
             continue;
-        (void)snprintf(path, sizeof(path), "%s/%s", tree_parent(cg, t), cg->name);
-        if (rmdir(path) < 0 && errno != ENOENT) {
-            r = -errno;
+        }
+        parent = open(tree_parent(cg, t), O_PATH | O_DIRECTORY | O_CLOEXEC);
+        left = parent < 0 ? -errno : cgroupfs_remove(parent, cg->name);
+        if (left < 0 && left != -ENOENT) {
+            r = left;
             continue;
         }
         close_fd(&cg->dir_fd[t]);

@@ -50,6 +50,8 @@ static const char help[] =
     "  -max-files N           log files kept per stream (10)\n"
     "  -max-file-size SIZE    of one log file (10MiB)\n"
     "  -cpu MHZ, -memory SIZE limits, in a cgroup below -cgroup\n"
+    "  -pids N                at most N processes and threads, likewise\n"
+    "  -cpus LIST             run on these CPUs only, such as 0-3,5, likewise\n"
     "  -cgroup V2DIR          existing cgroup v2 directory to make the task's cgroup in\n"
     "  -user USER             run as USER (default with exec: nobody; with none: the caller)\n"
     "  -env K=V               add a variable; nothing but PATH is set otherwise\n"
@@ -128,6 +130,10 @@ static int set_option(struct options *o, const char *name, char *value, struct e
         r = parse_count(value, 262144, &spec->cpu_shares, name, e);
     } else if (strcmp(name, "memory") == 0) {
         r = size_parse(value, &spec->memory_bytes);
+    } else if (strcmp(name, "pids") == 0) {
+        r = parse_count(value, UINT32_MAX, &spec->limits.pids, name, e);
+    } else if (strcmp(name, "cpus") == 0) {
+        spec->limits.cpus = value;
     } else if (strcmp(name, "cgroup") == 0) {
         spec->cgroup.unified = value;
         spec->cgroup.v2_controllers = true;
@@ -165,6 +171,8 @@ static const struct option long_options[] = {
     {"max-file-size", required_argument, NULL, 'o'},
     {"cpu", required_argument, NULL, 'o'},
     {"memory", required_argument, NULL, 'o'},
+    {"pids", required_argument, NULL, 'o'},
+    {"cpus", required_argument, NULL, 'o'},
     {"cgroup", required_argument, NULL, 'o'},
     {"user", required_argument, NULL, 'o'},
     {"env", required_argument, NULL, 'o'},

@@ -11,21 +11,39 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/cgroupfs.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
 #include "shared/sys.h"
 
+/* The v1 controllers of struct spec_cgroup, by the name they are mounted under. */
+static const struct tree {
+    const char *controller;
+    size_t dir;    /* offset in struct spec_cgroup */
+    bool optional; /* tasks that do not ask for it can run without */
+} trees[] = {
+    {"memory", offsetof(struct spec_cgroup, memory), false},
+    {"cpu", offsetof(struct spec_cgroup, cpu), false},
+    {"pids", offsetof(struct spec_cgroup, pids), true},
+    {"cpuset", offsetof(struct spec_cgroup, cpuset), true},
+    {"blkio", offsetof(struct spec_cgroup, io), true},
+    {"cpuacct", offsetof(struct spec_cgroup, cpuacct), true},
+    {"freezer", offsetof(struct spec_cgroup, freezer), false},
+};
+enum {
+    N_TREES = ARRAY_LEN(trees)
+};
+
 struct mounts {
     char unified[PATH_MAX];
-    char memory[PATH_MAX];
-    char cpu[PATH_MAX];
-    char freezer[PATH_MAX];
+    char v1[N_TREES][PATH_MAX];
 };
 
 static bool has_option(const char *options, const char *name)
@@ -57,12 +75,9 @@ static void note_mount(struct mounts *found, char *line)
         note(found->unified, point);
     if (strcmp(type, "cgroup") != 0)
         return;
-    if (has_option(options, "memory"))
-        note(found->memory, point);
-    if (has_option(options, "cpu"))
-        note(found->cpu, point);
-    if (has_option(options, "freezer"))
-        note(found->freezer, point);
+    for (size_t i = 0; i < N_TREES; i++)
+        if (has_option(options, trees[i].controller))
+            note(found->v1[i], point);
 }
 
 static int find_mounts(struct mounts *found)
@@ -75,15 +90,6 @@ static int find_mounts(struct mounts *found)
         return -errno;
     while (getline(&line, &size, f) > 0)
         note_mount(found, line);
-    return 0;
-}
-
-static int write_file(int dirfd, const char *name, const char *text)
-{
-    autofd int fd = openat(dirfd, name, O_WRONLY | O_CLOEXEC);
-
-    if (fd < 0 || write(fd, text, strlen(text)) < 0)
-        return -errno;
     return 0;
 }
 
@@ -101,15 +107,27 @@ static bool file_has_word(const char *dir, const char *name, const char *word)
     return false;
 }
 
-/* Hands the controllers of `dir` on to its children. */
+/* Hands the controllers of `dir` on to its children, as far as they are not: those every task
+ * needs, and of the others those there are. */
 static int enable_controllers(const char *dir)
 {
-    autofd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    static const char *const names[] = {"cpu", "memory", "pids", "cpuset", "io"};
+    autofd int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-    if (file_has_word(dir, "cgroup.subtree_control", "cpu") &&
-        file_has_word(dir, "cgroup.subtree_control", "memory"))
-        return 0;
-    return fd < 0 ? -errno : write_file(fd, "cgroup.subtree_control", "+cpu +memory");
+    if (fd < 0)
+        return -errno;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        char text[16];
+        int r;
+
+        if (file_has_word(dir, "cgroup.subtree_control", names[i]))
+            continue;
+        (void)snprintf(text, sizeof(text), "+%s", names[i]);
+        r = cgroupfs_write(fd, "cgroup.subtree_control", text);
+        if (r < 0 && i < 2)
+            return r;
+    }
+    return 0;
 }
 
 /* Makes <mount>/<parent>/<node id>, parent possibly of several parts; `controllers`: hands them
@@ -163,117 +181,214 @@ static void give_up(struct cgroup_layout *layout, const char *what, int r)
     layout->reason = reason;
 }
 
-void cgroup_layout_init(struct cgroup_layout *layout, const char *parent, const char *node_id)
+static char **slot_of(struct cgroup_layout *layout, size_t tree)
 {
-    struct mounts found = {0};
-    struct {
-        const char *mount;
-        char **slot;
-    } v1[] = {{found.memory, &layout->dirs.memory},
-              {found.cpu, &layout->dirs.cpu},
-              {found.freezer, &layout->dirs.freezer}};
-    bool v2;
+    return (char **)((char *)&layout->dirs + trees[tree].dir);
+}
+
+/* A new v1 cpuset has neither CPUs nor memory nodes, and so lets nobody in: it gets its parent's,
+ * from `mount` down to `dir`. */
+static int fill_cpusets(const char *mount, const char *dir)
+{
+    static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
+    autofd int fd = open(mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    autofree char *path = strdup(dir + strlen(mount));
+    int r = fd < 0 ? -errno : 0;
+    char *save = NULL;
+
+    for (char *part = strtok_r(path, "/", &save); !r && part; part = strtok_r(NULL, "/", &save)) {
+        int child = openat(fd, part, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        for (size_t i = 0; child >= 0 && !r && i < ARRAY_LEN(files); i++) {
+            char text[1024];
+            ssize_t n = cgroupfs_read(child, files[i], text, sizeof(text));
+
+            if (n > 1) /* not only the newline: set already */
+                continue;
+            n = cgroupfs_read(fd, files[i], text, sizeof(text));
+            r = n < 0 ? (int)n : cgroupfs_write(child, files[i], text);
+        }
+        close_fd(&fd);
+        fd = child;
+        r = fd < 0 ? -ENOENT : r;
+    }
+    return r;
+}
+
+static int init_v1(struct cgroup_layout *layout, const struct mounts *found, const char *parent,
+                   const char *node_id, const char **ret_mount)
+{
+    for (size_t i = 0; i < N_TREES; i++) {
+        const char *mount = found->v1[i], *controller = trees[i].controller;
+        int r;
+
+        /* The unified tree counts CPU time, and cgroup.kill is better than a freezer. */
+        if (!mount[0] || (layout->dirs.unified && (strcmp(controller, "cpuacct") == 0 ||
+                                                   strcmp(controller, "freezer") == 0)))
+            continue;
+        *ret_mount = mount;
+        r = make_node_dir(mount, parent, node_id, false, slot_of(layout, i));
+        if (!r && strcmp(controller, "cpuset") == 0) {
+            r = fill_cpusets(mount, layout->dirs.cpuset);
+            layout->cpuset_root = strdup(mount);
+        }
+        if (r && !trees[i].optional)
+            return r;
+        if (r)
+            free(take_ptr(*slot_of(layout, i)));
+    }
+    layout->memory = layout->dirs.memory;
+    layout->cpu = layout->dirs.cpu;
+    layout->pids = layout->dirs.pids;
+    layout->cpuset = layout->dirs.cpuset;
+    layout->io = layout->dirs.io;
+    return 0;
+}
+
+static int init_unified(struct cgroup_layout *layout, const char *mount, const char *parent,
+                        const char *node_id)
+{
+    bool v2 = file_has_word(mount, "cgroup.controllers", "memory") &&
+              file_has_word(mount, "cgroup.controllers", "cpu");
+    int r = make_node_dir(mount, parent, node_id, v2, &layout->dirs.unified);
+
+    if (r || !v2)
+        return r;
+    layout->dirs.v2_controllers = layout->memory = layout->cpu = true;
+    layout->pids = file_has_word(layout->dirs.unified, "cgroup.subtree_control", "pids");
+    layout->cpuset = file_has_word(layout->dirs.unified, "cgroup.subtree_control", "cpuset");
+    layout->io = file_has_word(layout->dirs.unified, "cgroup.subtree_control", "io");
+    return 0;
+}
+
+static int enter(const char *dir)
+{
+    autofd int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 ? -errno : cgroupfs_write(fd, "cgroup.procs", "0");
+}
+
+/* Makes the shared cpuset, and reads which CPUs there are. Without them nobody gets cores. */
+static int init_shared(struct cgroup_layout *layout, const char *dir)
+{
+    bool v2 = layout->dirs.v2_controllers;
+    autofd int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    char cpus[1024];
     int r;
 
+    if (fd < 0 ||
+        cgroupfs_read(fd, v2 ? "cpuset.cpus.effective" : "cpuset.cpus", cpus, sizeof(cpus)) < 0)
+        return -errno;
+    cpus[strcspn(cpus, "\n")] = '\0';
+    if (asprintf(&layout->shared, "%s/shared", dir) < 0)
+        return -ENOMEM;
+    r = mkdir(layout->shared, 0755) < 0 && errno != EEXIST ? -errno : 0;
+    if (!r && v2)
+        r = enable_controllers(layout->shared);
+    else if (!r && !(r = fill_cpusets(dir, layout->shared)))
+        r = enter(layout->shared);
+    layout->cpus = strdup(cpus);
+    return layout->cpus ? r : -ENOMEM;
+}
+
+static void try_shared(struct cgroup_layout *layout)
+{
+    const char *dir = layout->dirs.v2_controllers ? layout->dirs.unified : layout->dirs.cpuset;
+
+    if (!layout->cpuset || init_shared(layout, dir) == 0)
+        return;
+    layout->cpuset = false;
+    free(take_ptr(layout->shared));
+    free(take_ptr(layout->cpus));
+}
+
+void cgroup_layout_share(const struct cgroup_layout *layout, const char *cpus)
+{
+    autofd int fd = layout->shared ? open(layout->shared, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    int r = fd < 0 ? -errno : cgroupfs_write(fd, "cpuset.cpus", cpus);
+
+    if (r < 0)
+        log_warn("tasks with cores share them with others: cannot write %s to %s/cpuset.cpus: %s",
+                 cpus, layout->shared ? layout->shared : "?", strerror(-r));
+}
+
+static bool any_mounted(const struct mounts *found)
+{
+    bool any = found->unified[0];
+
+    for (size_t i = 0; i < N_TREES; i++)
+        any |= found->v1[i][0];
+    return any;
+}
+
+void cgroup_layout_init(struct cgroup_layout *layout, const char *parent, const char *node_id)
+{
+    autofree struct mounts *found = calloc(1, sizeof(*found));
+    const char *mount;
+    int r = found ? find_mounts(found) : -ENOMEM;
+
     *layout = (struct cgroup_layout){.version = ""};
-    r = find_mounts(&found);
-    if (r || (!found.unified[0] && !found.memory[0] && !found.freezer[0])) {
+    if (r || !any_mounted(found)) {
         layout->reason =
             strdup("no cgroup file system is mounted; mount one: mount -t cgroup2 none "
                    "/sys/fs/cgroup");
         return;
     }
-    v2 = found.unified[0] && file_has_word(found.unified, "cgroup.controllers", "memory") &&
-         file_has_word(found.unified, "cgroup.controllers", "cpu");
-    if (found.unified[0]) {
-        r = make_node_dir(found.unified, parent, node_id, v2, &layout->dirs.unified);
-        if (r) {
-            give_up(layout, found.unified, r);
-            return;
-        }
-        found.freezer[0] = '\0'; /* cgroup.kill is better */
+    mount = found->unified;
+    if (*mount)
+        r = init_unified(layout, mount, parent, node_id);
+    if (!r && !layout->dirs.v2_controllers)
+        r = init_v1(layout, found, parent, node_id, &mount);
+    if (r) {
+        give_up(layout, mount, r);
+        return;
     }
-    layout->dirs.v2_controllers = v2;
-    for (size_t i = 0; !v2 && i < ARRAY_LEN(v1); i++) {
-        if (v1[i].mount[0] &&
-            (r = make_node_dir(v1[i].mount, parent, node_id, false, v1[i].slot))) {
-            give_up(layout, v1[i].mount, r);
-            return;
-        }
-    }
-    layout->version = v2 ? "v2" : (found.unified[0] ? "hybrid" : "v1");
+    try_shared(layout);
+    layout->version = layout->dirs.v2_controllers ? "v2" : (*found->unified ? "hybrid" : "v1");
 }
 
 void cgroup_layout_deinit(struct cgroup_layout *layout)
 {
     free(layout->dirs.unified);
-    free(layout->dirs.memory);
-    free(layout->dirs.cpu);
-    free(layout->dirs.freezer);
+    for (size_t i = 0; i < N_TREES; i++)
+        free(*slot_of(layout, i));
+    free(layout->cpus);
+    free(layout->shared);
+    free(layout->cpuset_root);
     free(layout->reason);
     *layout = (struct cgroup_layout){.version = ""};
 }
 
-/* For the killing below: every directory in use, the one with the kill switch first. */
-static size_t list_dirs(const struct cgroup_layout *layout, const char *ret_dirs[4])
+enum {
+    DIRS_MAX = N_TREES + 2
+};
+
+/* For the killing below: every directory in use, the one to kill by first. */
+static size_t list_dirs(const struct cgroup_layout *layout, const char *ret_dirs[DIRS_MAX])
 {
-    const struct spec_cgroup *d = &layout->dirs;
-    const char *all[] = {d->unified, d->freezer, d->memory, d->cpu};
     size_t n = 0;
 
-    for (size_t i = 0; i < ARRAY_LEN(all); i++)
-        if (all[i])
-            ret_dirs[n++] = all[i];
+    if (layout->dirs.v2_controllers && layout->shared)
+        ret_dirs[n++] = layout->shared;
+    if (layout->dirs.unified)
+        ret_dirs[n++] = layout->dirs.unified;
+    for (size_t i = N_TREES; i-- > 0;) /* the freezer is the last of them */
+        if (*slot_of((struct cgroup_layout *)layout, i))
+            ret_dirs[n++] = *slot_of((struct cgroup_layout *)layout, i);
     return n;
-}
-
-/* v1 has no kill switch: stop the group so that it cannot fork, kill each, let them die. */
-static void kill_one_by_one(int leaf_fd)
-{
-    autofd int fd = openat(leaf_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-    autoclose FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-    int pid;
-
-    if (!f)
-        return;
-    (void)take_fd(&fd);
-    (void)write_file(leaf_fd, "freezer.state", "FROZEN");
-    while (fscanf(f, "%d", &pid) == 1)
-        (void)kill(pid, SIGKILL); /* frozen: it cannot have been replaced by another process */
-    (void)write_file(leaf_fd, "freezer.state", "THAWED");
-}
-
-/* Removes the group at `name` and those a task made below it. */
-static int remove_tree(int parent_fd, const char *name)
-{
-    autofd int fd = -1;
-    autodir DIR *dir = NULL;
-    struct dirent *entry;
-
-    if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-        return 0;
-    fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir)
-        return -errno;
-    (void)take_fd(&fd);
-    while ((entry = readdir(dir)))
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-            (void)remove_tree(dirfd(dir), entry->d_name);
-    if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0)
-        return 0;
-    return errno == EBUSY ? -EAGAIN : -errno;
 }
 
 static int clear_leaf(int dir_fd, const char *name, bool kill_first)
 {
-    autofd int leaf_fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    autofd int leaf_fd = openat(dir_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int r;
 
     if (leaf_fd < 0)
         return errno == ENOENT ? 0 : -errno;
-    if (kill_first && write_file(leaf_fd, "cgroup.kill", "1") < 0)
-        kill_one_by_one(leaf_fd);
-    return remove_tree(dir_fd, name);
+    if (kill_first)
+        (void)cgroupfs_kill(leaf_fd);
+    r = cgroupfs_remove(dir_fd, name);
+    return r == -EBUSY ? -EAGAIN : r;
 }
 
 /* Clears the leaves of one directory that `keep` does not want. The worst result wins. */
@@ -303,12 +418,13 @@ static int clear_dir(const char *path, bool kill_first, bool (*keep)(void *arg, 
 int cgroup_layout_reap(const struct cgroup_layout *layout,
                        bool (*keep)(void *arg, const char *leaf), void *arg)
 {
-    const char *dirs[4];
+    const char *dirs[DIRS_MAX];
     size_t n = list_dirs(layout, dirs);
     int worst = 0;
 
     for (size_t i = 0; i < n; i++) {
-        int r = clear_dir(dirs[i], i == 0, keep, arg);
+        bool kill_first = i == 0 || layout->dirs.v2_controllers;
+        int r = clear_dir(dirs[i], kill_first, keep, arg);
 
         if (r && worst != -EAGAIN)
             worst = r;
@@ -337,9 +453,13 @@ int cgroup_layout_kill_task(const struct cgroup_layout *layout, const char *allo
 
 void cgroup_layout_remove(const struct cgroup_layout *layout)
 {
-    const char *dirs[4];
+    const char *dirs[DIRS_MAX];
     size_t n = list_dirs(layout, dirs);
 
+    if (layout->shared && layout->cpuset_root)
+        (void)enter(layout->cpuset_root);
+    if (layout->shared)
+        (void)rmdir(layout->shared);
     for (size_t i = 0; i < n; i++) {
         char parent[PATH_MAX];
         char *slash;

@@ -12,15 +12,24 @@
 #include "shared/proto/spec.h"
 
 struct cgroup_layout {
-    struct spec_cgroup dirs; /* all NULL: no cgroups, `reason` says why */
-    const char *version;     /* "v2", "v1", "hybrid" or "" */
-    char *reason;            /* NULL where cgroups work */
+    struct spec_cgroup dirs;            /* all NULL: no cgroups, `reason` says why */
+    const char *version;                /* "v2", "v1", "hybrid" or "" */
+    char *reason;                       /* NULL where cgroups work */
+    bool memory, cpu, pids, cpuset, io; /* limits that can be kept here */
+    char *cpus;   /* all CPUs there are, "0-3"; NULL without a cpuset controller */
+    char *shared; /* the cpuset of all that has no CPUs of its own: on v2 a group that takes the
+                     place of dirs.unified for such tasks; on v1 the manager sits in it, and its
+                     executors and their tasks by birth. NULL as `cpus` */
+    char *cpuset_root; /* v1: where the manager goes when it leaves `shared` */
 };
 
 /* Finds the hierarchies in /proc/self/mountinfo and makes our directories. Never fails: what is
  * missing is in `reason`. */
 void cgroup_layout_init(struct cgroup_layout *layout, const char *parent, const char *node_id);
 void cgroup_layout_deinit(struct cgroup_layout *layout);
+
+/* Says which CPUs the shared cpuset has. */
+void cgroup_layout_share(const struct cgroup_layout *layout, const char *cpus);
 
 /* Kills what runs in the leaves of a task and removes them. 0: nothing is left; -EAGAIN: some are
  * still dying, ask again in a moment; other negative errno: a leaf stays. */

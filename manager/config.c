@@ -199,6 +199,21 @@ static void merge_raw_exec(struct config *config, const struct config_file *file
                              &config->raw_exec_enabled);
 }
 
+static void merge_pids_limits(struct config *config, const struct config_file *file)
+{
+    for (size_t i = 0; i < file->n_plugins; i++) {
+        const struct config_plugin *plugin = &file->plugins[i];
+        int64_t limit;
+
+        if (value_int(json_object_get(plugin->config, "pids_limit"), &limit) < 0)
+            continue;
+        if (strcmp(plugin->name, "raw_exec") == 0)
+            config->raw_exec_pids_limit = (unsigned long long)limit;
+        else
+            config->exec_pids_limit = (unsigned long long)limit;
+    }
+}
+
 static int merge_list(char ***to, const json_t *list)
 {
     char **strings;
@@ -253,6 +268,7 @@ static int merge(struct config *config, struct config_file *file)
     if (file->client.max_kill_timeout_ns >= 0)
         config->max_kill_timeout_ns = (unsigned long long)file->client.max_kill_timeout_ns;
     merge_raw_exec(config, file);
+    merge_pids_limits(config, file);
     return 0;
 }
 

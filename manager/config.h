@@ -30,6 +30,9 @@ struct config {
     char *executor;   /* path of cleat-executor; beside the manager's own binary by default */
     bool dev;         /* -dev: data_dir is a throw-away directory, raw_exec is enabled */
     bool raw_exec_enabled;
+    unsigned long long exec_pids_limit; /* plugin { config { pids_limit } }: for tasks that name
+                                           none; 0: none */
+    unsigned long long raw_exec_pids_limit;
     struct config_exec exec;
     enum log_level log_level;
     struct config_bind *chroot_env; /* default map of Nomad, or the configured one */

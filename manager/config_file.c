@@ -147,10 +147,15 @@ static int check_options(struct schema_context *ctx, const struct schema_field *
 
 /* ---- plugins ---- */
 
+enum {
+    PIDS_MAX = 4194304 /* PID_MAX_LIMIT of the kernel */
+};
+
 struct plugin_options {
     bool enabled;
     char **allow_caps;
     bool allow_unconfined_seccomp;
+    int64_t pids_limit;
 };
 
 static int check_allow_caps(struct schema_context *ctx, const struct schema_field *field,
@@ -175,6 +180,7 @@ static const struct schema_field exec_fields[] = {
     SCHEMA_LATER("denied_host_gids", NULL),
     SCHEMA_LATER("denied_host_uids", NULL),
     SCHEMA_LATER("no_pivot_root", NULL),
+    SCHEMA_FIELD(INT, plugin_options, pids_limit, "pids_limit", NULL, .max = PIDS_MAX),
 };
 
 static const struct schema_field raw_exec_fields[] = {
@@ -183,6 +189,7 @@ static const struct schema_field raw_exec_fields[] = {
     SCHEMA_LATER("denied_host_gids", NULL),
     SCHEMA_LATER("denied_host_uids", NULL),
     SCHEMA_LATER("no_cgroups", NULL),
+    SCHEMA_FIELD(INT, plugin_options, pids_limit, "pids_limit", NULL, .max = PIDS_MAX),
 };
 
 static const struct schema plugin_schemas[] = {

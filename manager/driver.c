@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "manager/limits.h"
+
 const struct driver *const drivers[] = {&driver_exec, &driver_raw_exec, NULL};
 
 const struct driver *driver_find(const char *name)
@@ -35,12 +37,12 @@ int driver_check(const struct job_task *task, const struct config *config,
     problem = driver->problem(config, cgroup, &detected);
     if (problem)
         return err_set(e, -EINVAL, "driver %s can't run here: %s", driver->name, problem);
-    if (!driver->check)
-        return 0;
     r = driver_config_read(task, &options, e);
     if (r)
         return r;
-    r = driver->check(config, &options, e);
+    r = limits_check(task, &options, cgroup, e);
+    if (!r && driver->check)
+        r = driver->check(config, &options, e);
     driver_config_deinit(&options);
     return r;
 }

@@ -81,6 +81,27 @@ static void take_os(json_t *attributes)
         set(attributes, "os.version", text);
 }
 
+/* The limits that can be kept here, by Nomad's names for the controllers. */
+static void take_controllers(json_t *attributes, const struct cgroup_layout *cgroup)
+{
+    const struct {
+        const char *name;
+        bool there;
+    } all[] = {{"cpu", cgroup->cpu},
+               {"cpuset", cgroup->cpuset},
+               {"io", cgroup->io},
+               {"memory", cgroup->memory},
+               {"pids", cgroup->pids}};
+    char text[64] = "";
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (all[i].there)
+            (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s",
+                           *text ? "," : "", all[i].name);
+    if (*text)
+        set(attributes, "unique.cgroup.controllers", text);
+}
+
 static void take_storage(json_t *attributes, const char *data_dir)
 {
     struct statvfs fs;
@@ -103,6 +124,7 @@ json_t *fingerprint_attributes(const struct config *config, const struct cgroup_
     set(attributes, "cleat.version", CLEAT_VERSION);
     if (*cgroup->version)
         set(attributes, "unique.cgroup.version", cgroup->version);
+    take_controllers(attributes, cgroup);
     for (size_t i = 0; drivers[i]; i++) {
         char name[64];
         bool detected;
@@ -136,6 +158,13 @@ static long long number(const json_t *attributes, const char *name)
     const char *text = json_string_value(json_object_get(attributes, name));
 
     return text ? strtoll(text, NULL, 10) : 0;
+}
+
+uint64_t fingerprint_core_mhz(const json_t *attributes)
+{
+    long long mhz = number(attributes, "cpu.frequency");
+
+    return mhz > 0 ? (uint64_t)mhz : 1000;
 }
 
 json_t *fingerprint_node(const struct config *config, const struct cgroup_layout *cgroup,

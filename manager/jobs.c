@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "manager/alloc.h"
+#include "manager/cores.h"
 #include "manager/driver.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
@@ -153,9 +154,13 @@ static int check(const struct manager *m, const struct job *job, struct err *e)
 
     for (size_t g = 0; !r && g < job->n_groups; g++)
         for (size_t t = 0; !r && t < job->groups[g].n_tasks; t++) {
-            r = driver_check(&job->groups[g].tasks[t], m->config, &m->cgroup, e);
+            const struct job_task *def = &job->groups[g].tasks[t];
+
+            r = driver_check(def, m->config, &m->cgroup, e);
+            if (!r)
+                r = cores_check(m, def, e);
             if (r)
-                err_wrap(e, "task \"%s\"", job->groups[g].tasks[t].name);
+                err_wrap(e, "task \"%s\"", def->name);
         }
     return r;
 }

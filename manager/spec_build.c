@@ -12,6 +12,7 @@
 
 #include "manager/bag.h"
 #include "manager/driver.h"
+#include "manager/limits.h"
 #include "manager/taskenv.h"
 #include "shared/proto/spec.h"
 #include "shared/units.h"
@@ -55,9 +56,6 @@ static int plan_common(const struct spec_build_input *in, const struct task *tas
     spec->task_dir = bag_printf(bag, "%s/%s", alloc->dir, def->name);
     spec->shared_dir = bag_printf(bag, "%s/alloc", alloc->dir);
     spec->log_dir = bag_printf(bag, "%s/alloc/logs", alloc->dir);
-    spec->cgroup = in->cgroup->dirs;
-    spec->cpu_shares = (uint64_t)def->resources.cpu_mhz;
-    spec->memory_bytes = (uint64_t)def->resources.memory_mb << 20;
     spec->logs = (struct spec_logs){
         .max_files = (uint32_t)def->logs.max_files,
         .max_file_size = (uint64_t)def->logs.max_file_size_mb << 20,
@@ -117,8 +115,10 @@ int spec_build(const struct spec_build_input *in, const struct task *task, char 
     r = plan_user(driver, task, &env, &bag, &spec, e);
     if (!r)
         r = driver_config_read(task->def, &options, e);
-    if (!r)
+    if (!r) {
+        limits_plan(task, &options, in->config, in->cgroup, in->attributes, &spec);
         r = driver->plan(in->config, &options, &env, &bag, &spec, e);
+    }
     spec.env = taskenv_list(&env, &bag);
     driver_config_deinit(&options);
     taskenv_deinit(&env);

@@ -87,6 +87,7 @@ struct task {
     uint32_t own_restarts; /* those of status.restarts that the executor's record does not count */
     uint32_t window_count; /* of these, since window_ns */
     uint64_t window_ns;
+    char *cpus; /* those it has to itself, "2-3"; NULL: none (manager/cores.h) */
     struct task_handle *handle;
     struct task_retry *retry;
 };

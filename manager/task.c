@@ -21,6 +21,7 @@
 #include "manager/alloc.h"
 #include "manager/allocdir.h"
 #include "manager/core.h"
+#include "manager/cores.h"
 #include "manager/spec_build.h"
 #include "manager/task_handle.h"
 #include "manager/task_loss.h"
@@ -38,6 +39,8 @@ void task_deinit(struct task *task)
 {
     task->handle = task_handle_free(task->handle);
     task_cancel_waiting(task);
+    free(task->cpus);
+    task->cpus = NULL;
     free(task->events);
     task->events = NULL;
     task->n_events = 0;
@@ -99,6 +102,7 @@ static void drop_secrets(const struct task *task)
 void task_finish(struct task *task, bool failed)
 {
     task->phase = TASK_PHASE_DONE;
+    cores_release(task);
     task->status.state = TASK_STATE_DEAD;
     task->status.failed = failed;
     task->status.pid = 0;
@@ -126,6 +130,9 @@ static int write_spec(struct task *task, const char *dir, enum task_event_type *
     int r;
 
     *ret_blame = TASK_EVENT_DRIVER_FAILURE;
+    r = cores_reserve(task, e);
+    if (r)
+        return r;
     r = spec_build(&in, task, &data, &size, e);
     if (r)
         return r;
@@ -278,6 +285,7 @@ void task_on_executor_gone(struct task *task, int code)
     }
     if (read_record(task, &record) && record.state == TASK_STATE_DEAD) {
         task->phase = TASK_PHASE_DONE;
+        cores_release(task);
         alloc_changed(task->alloc, true);
         return;
     }
@@ -337,6 +345,7 @@ void task_adopt(struct task *task)
         return;
     }
     task->phase = TASK_PHASE_SUPERVISED;
+    cores_adopt(task, dir);
     (void)read_record(task, &record);
     if (task->alloc->desired == DESIRED_STOP)
         task_stop(task, NULL);

@@ -278,9 +278,10 @@ static json_t *encode_resources(const struct job_group *group)
         const struct job_resources *res = &group->tasks[i].resources;
 
         (void)json_object_set_new(tasks, group->tasks[i].name,
-                                  json_pack("{s:{s:I},s:{s:I}}", "Cpu", "CpuShares",
+                                  json_pack("{s:{s:I},s:{s:I,s:I}}", "Cpu", "CpuShares",
                                             (json_int_t)res->cpu_mhz, "Memory", "MemoryMB",
-                                            (json_int_t)res->memory_mb));
+                                            (json_int_t)res->memory_mb, "MemoryMaxMB",
+                                            (json_int_t)res->memory_max_mb));
     }
     return json_pack("{s:o}", "Tasks", tasks);
 }

@@ -67,6 +67,13 @@ static int check_work_dir(struct schema_context *ctx, const struct schema_field 
         SCHEMA_FIELD(ANY, exec_config, args, "args", "args", .check = check_args),                 \
         SCHEMA_FIELD(STRING, exec_config, config.work_dir, "work_dir", "work_dir",                 \
                      .check = check_work_dir),                                                     \
+        SCHEMA_FIELD(BOOL, exec_config, config.cpu_hard_limit, "cpu_hard_limit",                   \
+                     "cpu_hard_limit"),                                                            \
+        SCHEMA_FIELD(INT, exec_config, config.cpu_cfs_period, "cpu_cfs_period", "cpu_cfs_period",  \
+                     .min = 1000, .max = 1000000),                                                 \
+        SCHEMA_FIELD(INT, exec_config, config.io_weight, "io_weight", "io_weight", .min = 1,       \
+                     .max = 10000),                                                                \
+        SCHEMA_FIELD(BOOL, exec_config, config.oom_group, "oom_group", "oom_group"),               \
         SCHEMA_LATER("artifact_source", "artifact_source"), SCHEMA_LATER("checksum", "checksum")
 
 static const char *const seccomp_modes[] = {"default", "unconfined", NULL};

@@ -25,6 +25,10 @@ struct driver_config {
      * by shell rules). Only in this form $NAME, without braces, is replaced as well, in command and
      * args; unknown names stay as they are. */
     bool legacy_args;
+    bool cpu_hard_limit;    /* no more CPU time than `cpu`, even when there is some to spare */
+    int64_t cpu_cfs_period; /* µs over which that holds; 0: the default */
+    int64_t io_weight;      /* 1 … 10000, beside 100 of others; 0: not set. Not in Nomad */
+    bool oom_group;         /* out of memory ends the whole task. Not in Nomad */
 
     /* exec only */
     char **cap_add; /* names as written */

@@ -14,6 +14,7 @@
 #include "shared/job/schema.h"
 
 #define SECOND 1000000000LL
+#define DEFAULT_CPU_MHZ 100
 
 /* ---- loose tasks ---- */
 
@@ -102,6 +103,31 @@ static int finish_restart(struct schema_context *ctx, struct hcl_pos pos,
     return r;
 }
 
+/* ---- resources ---- */
+
+static int finish_resources(struct schema_context *ctx, struct hcl_pos pos,
+                            struct job_resources *res)
+{
+    size_t mark = schema_enter(ctx, "Resources");
+    int r = 0;
+
+    if (res->cpu_mhz < 0)
+        res->cpu_mhz = res->cores ? 0 : DEFAULT_CPU_MHZ;
+    if (res->cores && res->cpu_mhz)
+        r = schema_fail(ctx, pos, -EINVAL,
+                        "a task takes \"cores\", which are its own, or \"cpu\", a share of the "
+                        "others; remove one");
+    else if (!res->cores && !res->cpu_mhz)
+        r = schema_fail(ctx, pos, -EINVAL, "\"cpu\" is less than the least allowed, 1 (MHz)");
+    else if (res->memory_max_mb > 0 && res->memory_max_mb < res->memory_mb)
+        r = schema_fail(ctx, pos, -EINVAL,
+                        "\"memory_max\", %lld, is less than \"memory\", %lld; raise it, or leave "
+                        "it out",
+                        (long long)res->memory_max_mb, (long long)res->memory_mb);
+    schema_leave(ctx, mark);
+    return r;
+}
+
 /* ---- what holds between fields ---- */
 
 static int finish_group(struct schema_context *ctx, const struct job *job, struct job_group *group)
@@ -125,6 +151,8 @@ static int finish_group(struct schema_context *ctx, const struct job *job, struc
         size_t mark = schema_enter(ctx, "Tasks[%zu]", i);
 
         r = finish_restart(ctx, group->tasks[i].pos, &group->tasks[i].restart, &group->restart);
+        if (r == 0)
+            r = finish_resources(ctx, group->tasks[i].pos, &group->tasks[i].resources);
         schema_leave(ctx, mark);
     }
     return r;

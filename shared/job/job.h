@@ -37,8 +37,11 @@ struct job_logs {
 };
 
 struct job_resources {
-    int64_t cpu_mhz;
-    int64_t memory_mb;
+    int64_t cpu_mhz;       /* 0: `cores` are asked for instead */
+    int64_t cores;         /* CPUs no other task runs on; 0: none */
+    int64_t memory_mb;     /* hard limit; with memory_max_mb what is kept when memory runs short */
+    int64_t memory_max_mb; /* hard limit then; -1: none, 0: memory_mb is it */
+    int64_t pids;          /* processes and threads; 0: the driver's default. Not in Nomad */
 };
 
 struct job_task {

@@ -158,12 +158,14 @@ static const struct schema logs_schema = {
 };
 
 static const struct schema_field resources_fields[] = {
-    SCHEMA_FIELD(INT, job_resources, cpu_mhz, "cpu", "CPU", .def = "100", .min = 1,
-                 .max = 1000000000),
+    /* -1 is "not given": job.c fills in 100 unless there are cores. */
+    SCHEMA_FIELD(INT, job_resources, cpu_mhz, "cpu", "CPU", .def = "-1", .max = 1000000000),
+    SCHEMA_FIELD(INT, job_resources, cores, "cores", "Cores", .max = 1024),
     SCHEMA_FIELD(INT, job_resources, memory_mb, "memory", "MemoryMB", .def = "300", .min = 10,
                  .max = MEMORY_MAX_MB),
-    SCHEMA_LATER("cores", "Cores"),
-    SCHEMA_LATER("memory_max", "MemoryMaxMB"),
+    SCHEMA_FIELD(INT, job_resources, memory_max_mb, "memory_max", "MemoryMaxMB", .min = -1,
+                 .max = MEMORY_MAX_MB),
+    SCHEMA_FIELD(INT, job_resources, pids, "pids", "Pids", .max = 4194304),
     SCHEMA_LATER("secrets", "SecretsMB"),
     SCHEMA_LATER("device", "Devices"),
     SCHEMA_LATER("numa", "NUMA", .neutral = "[{\"Affinity\":\"none\"}]"),

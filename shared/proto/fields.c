@@ -100,13 +100,16 @@ static int pack_value(msgpack_packer *pk, const struct field *f, const char *bas
 
 static bool is_left_out(const struct field *f, const char *base)
 {
-    static const char zero[sizeof(uint64_t)];
+    const char *at = base + f->offset;
 
     if (!f->sparse)
         return false;
     if (f->kind == FIELD_LIST)
         return *(const size_t *)(base + f->count_offset) == 0;
-    return memcmp(base + f->offset, zero, f->size) == 0;
+    for (size_t i = 0; i < f->size; i++)
+        if (at[i])
+            return false;
+    return true;
 }
 
 int fields_pack(msgpack_packer *pk, const struct field *fields, const void *base)

@@ -33,7 +33,7 @@ struct field {
     const char *key; /* NULL ends the table */
     enum field_kind kind;
     bool optional; /* missing or nil: the struct's zero stays */
-    bool sparse;   /* optional, and left out while zero; not for TEXT and MAP */
+    bool sparse;   /* optional, and left out while all of it is zero */
     size_t offset;
     size_t size;
     uint64_t max;
@@ -47,6 +47,7 @@ struct field {
         .size = sizeof(((type *)0)->member), __VA_ARGS__                                           \
     }
 #define FIELD(type, member, knd, ...) FIELD_AS(#member, type, member, knd, __VA_ARGS__)
+#define FIELD_SPARSE(type, member, knd, ...) FIELD(type, member, knd, .sparse = true, __VA_ARGS__)
 
 /* Packs the struct at `base`. Returns what the packer's sink returned first that was not 0. */
 int fields_pack(msgpack_packer *pk, const struct field *fields, const void *base);

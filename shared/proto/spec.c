@@ -27,7 +27,21 @@ static const struct field cgroup_fields[] = {
     FIELD(struct spec_cgroup, memory, STRING, .optional = true),
     FIELD(struct spec_cgroup, cpu, STRING, .optional = true),
     FIELD(struct spec_cgroup, freezer, STRING, .optional = true),
+    FIELD_SPARSE(struct spec_cgroup, pids, STRING),
+    FIELD_SPARSE(struct spec_cgroup, cpuset, STRING),
+    FIELD_SPARSE(struct spec_cgroup, io, STRING),
+    FIELD_SPARSE(struct spec_cgroup, cpuacct, STRING),
     FIELD(struct spec_cgroup, v2_controllers, BOOL),
+    {0}};
+
+static const struct field limits_fields[] = {
+    FIELD_SPARSE(struct spec_limits, memory_low_bytes, UINT),
+    FIELD_SPARSE(struct spec_limits, cpu_quota_us, UINT),
+    FIELD_SPARSE(struct spec_limits, cpu_period_us, UINT, .max = 1000000),
+    FIELD_SPARSE(struct spec_limits, pids, UINT),
+    FIELD_SPARSE(struct spec_limits, cpus, STRING),
+    FIELD_SPARSE(struct spec_limits, io_weight, UINT, .max = 10000),
+    FIELD_SPARSE(struct spec_limits, oom_group, BOOL),
     {0}};
 
 static const struct field restart_fields[] = {
@@ -77,6 +91,7 @@ static const struct field spec_fields[] = {
     FIELD(struct exec_spec, cgroup, MAP, .sub = cgroup_fields),
     FIELD(struct exec_spec, cpu_shares, UINT),
     FIELD(struct exec_spec, memory_bytes, UINT),
+    FIELD_SPARSE(struct exec_spec, limits, MAP, .sub = limits_fields),
     FIELD(struct exec_spec, restart, MAP, .sub = restart_fields),
     FIELD(struct exec_spec, kill_signal, INT),
     FIELD(struct exec_spec, kill_timeout_ns, UINT),
@@ -123,6 +138,10 @@ static int check(const struct exec_spec *spec, struct err *e)
         return err_set(e, -EBADMSG, "spec: \"work_dir\" is not absolute: \"%s\"", spec->work_dir);
     if (spec->seccomp && !spec->no_new_privs)
         return err_set(e, -EBADMSG, "spec: \"seccomp\" without \"no_new_privs\"");
+    if (spec->limits.cpu_quota_us &&
+        (spec->limits.cpu_period_us < 1000 || spec->limits.cpu_quota_us < 1000))
+        return err_set(e, -EBADMSG,
+                       "spec: \"limits\" has a CPU quota of less than 1 ms, or no period");
     for (size_t i = 0; i < spec->n_binds; i++)
         if (spec->binds[i].source[0] != '/' || spec->binds[i].target[0] != '/')
             return err_set(e, -EBADMSG, "spec: \"binds\" has a path that is not absolute");

@@ -48,7 +48,22 @@ struct spec_cgroup {
     char *memory;
     char *cpu;
     char *freezer;
+    char *pids;
+    char *cpuset;
+    char *io;            /* blkio */
+    char *cpuacct;       /* only where there is no `unified`, which counts CPU time too */
     bool v2_controllers; /* `unified` carries the cpu and memory controllers */
+};
+
+/* What a task may use beyond `cpu_shares` and `memory_bytes`; 0 and NULL: no such limit. */
+struct spec_limits {
+    uint64_t memory_low_bytes; /* soft limit: kept when memory runs short */
+    uint64_t cpu_quota_us;     /* CPU time per cpu_period_us, which is then 1000 … 1000000 */
+    uint64_t cpu_period_us;
+    uint64_t pids;      /* processes and threads */
+    char *cpus;         /* the only CPUs it runs on, "2-3,5" */
+    uint32_t io_weight; /* 1 … 10000, 100 is what others have; best effort */
+    bool oom_group;     /* out of memory kills all of the task, not only one process */
 };
 
 struct spec_restart {
@@ -97,6 +112,7 @@ struct exec_spec {
     struct spec_cgroup cgroup;
     uint64_t cpu_shares;   /* MHz in the job = cpu.shares; 0: no weight set */
     uint64_t memory_bytes; /* hard limit; 0: none */
+    struct spec_limits limits;
 
     struct spec_restart restart;
     int kill_signal;

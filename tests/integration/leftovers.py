@@ -67,11 +67,12 @@ def mounts(token):
 
 
 def cgroups(token):
-    """The test's cgroups below <parent>/<node id>, deepest first."""
+    """The tasks' cgroups below <parent>/<node id>[/shared], deepest first."""
     found = []
     for root in cgroup_roots():
         for path, _, _ in os.walk(root / token, topdown=False):
-            if len(Path(path).relative_to(root).parts) > 2:
+            parts = Path(path).relative_to(root).parts
+            if len(parts) > 2 and parts[2:] != ("shared",):
                 found.append(path)
     return found
 

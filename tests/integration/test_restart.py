@@ -91,7 +91,7 @@ def test_every_attempt_has_a_cgroup_of_its_own_and_leaves_none(manager):
     for attempt in range(3):
         manager.wait_event(alloc_id, "Started", count=attempt + 1)
         pid = manager.wait_running(alloc_id)
-        seen += {p for p in records.cgroups_of(pid).values() if manager.box.token in p}
+        seen += {p for p in records.cgroups_of(pid).values() if alloc_id in p}
         kill_hard(pid)
     manager.wait_client(alloc_id, "failed")
     assert len(set(seen)) == 3

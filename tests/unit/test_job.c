@@ -225,6 +225,28 @@ static void test_json_of_nomad(void **state)
     assert_null(job_free(job));
 }
 
+static void test_resources(void **state)
+{
+    struct job *job = must_read(
+        read_hcl, "job \"j\" {\n"
+                  "  task \"cores\" {\n driver = \"exec\"\n config { command = \"c\" }\n"
+                  "    resources { cores = 2\n memory = 64\n memory_max = 128\n pids = 9 }\n  }\n"
+                  "  task \"free\" {\n driver = \"exec\"\n config { command = \"c\" }\n"
+                  "    resources { memory_max = -1 }\n  }\n}\n");
+    const struct job_resources *cores = &job->groups[0].tasks[0].resources;
+    const struct job_resources *free_ = &job->groups[1].tasks[0].resources;
+
+    (void)state;
+    assert_int_equal(cores->cores, 2);
+    assert_int_equal(cores->cpu_mhz, 0);
+    assert_int_equal(cores->memory_max_mb, 128);
+    assert_int_equal(cores->pids, 9);
+    assert_int_equal(free_->cpu_mhz, 100);
+    assert_int_equal(free_->memory_max_mb, -1);
+    check_round_trip(job);
+    assert_null(job_free(job));
+}
+
 /* ---- jobs that are refused ---- */
 
 #define JOB(body) "job \"j\" {\n" body "\n}"
@@ -323,7 +345,12 @@ static void test_hcl_refusals(void **state)
         {TASK("resources { memory = 9 }"), -EINVAL,
          "\"memory\" is less than the least allowed, 10"},
         {TASK("resources { cpu = 0 }"), -EINVAL, "\"cpu\" is less than the least allowed, 1"},
-        {TASK("resources { cores = 2 }"), -ENOTSUP, "\"cores\" is known to Nomad"},
+        {TASK("resources { cores = 2\n cpu = 100 }"), -EINVAL,
+         "a task takes \"cores\", which are its own, or \"cpu\""},
+        {TASK("resources { memory_max = 200 }"), -EINVAL,
+         "\"memory_max\", 200, is less than \"memory\", 300"},
+        {TASK("resources { memory_max = -2 }"), -EINVAL, "\"memory_max\" is less than"},
+        {TASK("resources { pids = 5000000 }"), -EINVAL, "\"pids\" is more than"},
         {TASK("resources = { cpu = 10 }"), -EINVAL, "\"resources\" is a block; write resources {"},
         {TASK("logs { max_files = 0 }"), -EINVAL,
          "\"max_files\" is less than the least allowed, 1"},
@@ -401,9 +428,10 @@ static void test_json_depth(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everything),    cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_json_of_nomad), cmocka_unit_test(test_hcl_refusals),
-        cmocka_unit_test(test_json_refusals), cmocka_unit_test(test_json_depth),
+        cmocka_unit_test(test_everything),   cmocka_unit_test(test_resources),
+        cmocka_unit_test(test_defaults),     cmocka_unit_test(test_json_of_nomad),
+        cmocka_unit_test(test_hcl_refusals), cmocka_unit_test(test_json_refusals),
+        cmocka_unit_test(test_json_depth),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

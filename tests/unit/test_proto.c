@@ -82,6 +82,40 @@ static void test_spec_round_trip(void **state)
     out = spec_free(out);
 }
 
+/* What most tasks do without takes no room, and comes back as nothing. */
+static void test_spec_limits(void **state)
+{
+    struct exec_spec in = example_spec(), *out = NULL;
+    autofree char *lean = NULL, *full = NULL;
+    struct err e = ERR_INIT;
+    size_t lean_size, full_size;
+
+    (void)state;
+    assert_int_equal(spec_encode(&in, &lean, &lean_size), 0);
+    assert_null(memmem(lean, lean_size, "limits", 6));
+    assert_null(memmem(lean, lean_size, "cpuset", 6));
+    assert_int_equal(spec_decode(lean, lean_size, &out, &e), 0);
+    assert_null(out->limits.cpus);
+    out = spec_free(out);
+    in.cgroup.cpuset = "/sys/fs/cgroup/cpuset/cleat";
+    in.limits = (struct spec_limits){.memory_low_bytes = 1,
+                                     .cpu_quota_us = 50000,
+                                     .cpu_period_us = 100000,
+                                     .pids = 5,
+                                     .cpus = "2-3",
+                                     .io_weight = 200,
+                                     .oom_group = true};
+    assert_int_equal(spec_encode(&in, &full, &full_size), 0);
+    assert_int_equal(spec_decode(full, full_size, &out, &e), 0);
+    assert_string_equal(out->cgroup.cpuset, in.cgroup.cpuset);
+    assert_string_equal(out->limits.cpus, "2-3");
+    assert_int_equal(out->limits.cpu_quota_us, 50000);
+    assert_int_equal(out->limits.pids, 5);
+    assert_int_equal(out->limits.io_weight, 200);
+    assert_true(out->limits.oom_group);
+    out = spec_free(out);
+}
+
 /* No prefix of a spec decodes, and none is read beyond its end (the sanitizer watches). */
 static void test_spec_cut(void **state)
 {
@@ -110,7 +144,7 @@ static void test_spec_rules(void **state)
     size_t size;
 
     (void)state;
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         struct exec_spec in = example_spec();
         autofree char *data = NULL;
 
@@ -129,6 +163,9 @@ static void test_spec_rules(void **state)
             break;
         case 4:
             in.seccomp = true; /* without no_new_privs */
+            break;
+        case 5:
+            in.limits.cpu_quota_us = 50000; /* without a period */
             break;
         default:
             in.logs.max_files = 0;
@@ -245,9 +282,10 @@ static void test_newer_command(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spec_round_trip), cmocka_unit_test(test_spec_cut),
-        cmocka_unit_test(test_spec_rules),      cmocka_unit_test(test_status_slots),
-        cmocka_unit_test(test_frames),          cmocka_unit_test(test_newer_command),
+        cmocka_unit_test(test_spec_round_trip), cmocka_unit_test(test_spec_limits),
+        cmocka_unit_test(test_spec_cut),        cmocka_unit_test(test_spec_rules),
+        cmocka_unit_test(test_status_slots),    cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_newer_command),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
