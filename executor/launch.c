@@ -67,9 +67,9 @@ __attribute__((noreturn)) static void stub_init(struct plan *plan)
     if (dup2(report_fd, 3) < 0 || sys_close_range(4, ~0U, 0) < 0 || sys_close_range(0, 2, 0) < 0)
         _exit(CHILD_FAILED);
     memory_shed();
-    do {
-        pid = waitpid(-1, &report.value, 0);
-    } while (pid != task && (pid > 0 || errno == EINTR));
+    while ((pid = waitpid(-1, &report.value, 0)) != task)
+        if (pid < 0 && errno != EINTR)
+            _exit(CHILD_FAILED);
     report_send(3, &report);
     _exit(0);
 }
@@ -78,8 +78,11 @@ __attribute__((noreturn)) static void first_child(struct plan *plan, bool stub)
 {
     unsigned int stage = 0;
     const char *arg = "";
-    int r = plan_run(plan, STAGE_ROOT, &stage, &arg);
+    int r;
 
+    /* Else the socket never hangs up in here, and stage "parent-death" misses a dead executor. */
+    close_fd(&plan->peer_fd);
+    r = plan_run(plan, STAGE_ROOT, &stage, &arg);
     if (r < 0)
         child_fail(plan, stage, r, arg);
     if (stub)
@@ -138,6 +141,7 @@ int launch(const struct exec_spec *spec, const struct cgroup *cgroup, bool tmpfs
     plan.stdout_fd = stdout_fd >= 0 ? stdout_fd : plan.null_fd;
     plan.stderr_fd = stderr_fd >= 0 ? stderr_fd : plan.null_fd;
     r = report_pair(&out.report_fd, &plan.report_fd);
+    plan.peer_fd = out.report_fd;
     if (r < 0)
         err_sys(e, r, "make the report socket");
     if (!r) {

@@ -68,8 +68,8 @@ __attribute__((no_stack_protector)) void memory_shed(void)
     drop(frame - STACK_REACH, page_down((uintptr_t)__builtin_frame_address(0) - CALLEES));
     drop(frame + 2 * PAGE, frame + STACK_REACH);
     drop_code();
-    /* The heap begins with thread-local storage. It goes last and exactly: a call that failed would
-     * write errno there, and that is a page. */
-    drop(page_down((uintptr_t)__builtin_thread_pointer()), (uintptr_t)sbrk(0));
+    /* The heap begins with the thread control block, which errno hangs on: that page stays. The
+     * range is exact, so that no failing call writes to another. */
+    drop(page_down((uintptr_t)__builtin_thread_pointer()) + PAGE, (uintptr_t)sbrk(0));
 }
 #endif

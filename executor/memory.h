@@ -9,6 +9,6 @@
 void memory_trim(void);
 
 /* For the stub init only, which never returns from its function: lets go of heap, data and all of
- * the stack but the caller's page and the one above. Thread-local storage reads as zero afterwards;
- * plain system calls work, anything else of libc must not be called. */
+ * the stack but the caller's page and the one above. Plain system calls and errno work afterwards;
+ * anything else of libc must not be called. */
 void memory_shed(void);

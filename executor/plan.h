@@ -32,6 +32,7 @@ struct plan {
     int join_fds[CGROUP_TREE_N];
     int n_joins;
     int report_fd;    /* the child's end */
+    int peer_fd;      /* the executor's end: the child inherits it and closes it first of all */
     int root_fd;      /* ROOT: the new root while it is built */
     const char *path; /* TASK: the file that was found, for messages */
     char found[4096];
