@@ -100,6 +100,10 @@ static uint64_t namespaces(const struct exec_spec *spec)
         flags |= CLONE_NEWPID;
     if (spec->private_ipc)
         flags |= CLONE_NEWIPC;
+    if (spec->private_uts)
+        flags |= CLONE_NEWUTS;
+    if (spec->private_net)
+        flags |= CLONE_NEWNET;
     return flags;
 }
 

@@ -19,6 +19,7 @@
 
 #include "executor/privileges.h"
 #include "executor/root.h"
+#include "executor/surroundings.h"
 #include "executor/sysfilter.h"
 #include "shared/cleanup.h"
 
@@ -35,6 +36,36 @@ static bool is_chroot(const struct plan *plan)
 static bool is_chroot_with_shared(const struct plan *plan)
 {
     return is_chroot(plan) && plan->spec->shared_dir;
+}
+
+static bool has_own_cgroup_root(const struct plan *plan)
+{
+    return plan->spec->private_cgroup;
+}
+
+static bool has_own_network(const struct plan *plan)
+{
+    return plan->spec->private_net;
+}
+
+static bool has_hostname(const struct plan *plan)
+{
+    return plan->spec->hostname;
+}
+
+static bool has_limits(const struct plan *plan)
+{
+    return plan->spec->n_rlimits > 0;
+}
+
+static bool is_nice(const struct plan *plan)
+{
+    return plan->spec->nice != 0;
+}
+
+static bool has_stdin(const struct plan *plan)
+{
+    return plan->spec->stdin_path;
 }
 
 static bool sets_user(const struct plan *plan)
@@ -78,21 +109,6 @@ static int stage_parent_death(struct plan *plan, const char **ret_arg)
     if (poll(&peer, 1, 0) > 0 && (peer.revents & POLLHUP))
         return -ESRCH;
     return 0;
-}
-
-/* A task must not inherit the protection an init system gives the manager. */
-static int stage_oom_score(struct plan *plan, const char **ret_arg)
-{
-    autofd int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
-    char now[8] = "";
-
-    (void)plan;
-    *ret_arg = "/proc/self/oom_score_adj";
-    if (fd < 0 || read(fd, now, sizeof(now) - 1) < 0)
-        return -errno;
-    if (strcmp(now, "0\n") == 0)
-        return 0;
-    return write(fd, "0", 1) < 0 ? -errno : 0;
 }
 
 static int stage_session(struct plan *plan, const char **ret_arg)
@@ -177,7 +193,10 @@ static int stage_exec(struct plan *plan, const char **ret_arg)
 const struct stage stages[] = {
     {"cgroup", STAGE_ROOT, has_joins, stage_cgroup},
     {"parent-death", STAGE_ROOT, NULL, stage_parent_death},
-    {"oom-score", STAGE_ROOT, NULL, stage_oom_score},
+    {"oom-score", STAGE_ROOT, NULL, surroundings_stage_oom_score},
+    {"cgroup-namespace", STAGE_ROOT, has_own_cgroup_root, surroundings_stage_cgroup_namespace},
+    {"network", STAGE_ROOT, has_own_network, surroundings_stage_network},
+    {"hostname", STAGE_ROOT, has_hostname, surroundings_stage_hostname},
     {"private-mounts", STAGE_ROOT, is_chroot, root_stage_private},
     {"root", STAGE_ROOT, is_chroot, root_stage_base},
     {"binds", STAGE_ROOT, is_chroot, root_stage_binds},
@@ -188,11 +207,14 @@ const struct stage stages[] = {
     {"pivot", STAGE_ROOT, is_chroot, root_stage_pivot},
     {"session", STAGE_TASK, NULL, stage_session},
     {"stdio", STAGE_TASK, NULL, stage_stdio},
+    {"limits", STAGE_TASK, has_limits, surroundings_stage_limits},
+    {"nice", STAGE_TASK, is_nice, surroundings_stage_nice},
     {"bounding-set", STAGE_TASK, sets_caps, privileges_stage_caps_bound},
     {"user", STAGE_TASK, sets_user, privileges_stage_user},
     {"capabilities", STAGE_TASK, sets_caps, privileges_stage_caps},
     {"no-new-privs", STAGE_TASK, sets_no_new_privs, stage_no_new_privs},
     {"work-dir", STAGE_TASK, NULL, stage_work_dir},
+    {"stdin", STAGE_TASK, has_stdin, surroundings_stage_stdin},
     {"death-with-parent", STAGE_TASK, NULL, stage_parent_death},
     {"seccomp", STAGE_TASK, sets_seccomp, sysfilter_stage},
     {"exec", STAGE_TASK, NULL, stage_exec},
@@ -261,6 +283,11 @@ static const struct hint hints[] = {
     {"exec", -E2BIG, "arguments and environment together are too large"},
     {"work-dir", -ENOENT, "make the directory, or mend work_dir"},
     {"work-dir", -EACCES, "the task's user may not enter it"},
+    {"limits", -EPERM,
+     "above the manager's own hard limit, which only CAP_SYS_RESOURCE may raise: lower it in the "
+     "job's ulimit, or give the manager more (LimitNOFILE= and its like in its systemd unit)"},
+    {"nice", -EACCES, "only root can raise a priority"},
+    {"stdin", -ENOENT, "the file of stdin must be there when the task starts"},
     {"user", -EPERM, "only root can run a task as another user"},
     {"clone", -EPERM, "namespaces need root; use the raw_exec driver, or run the manager as root"},
     {"clone", -ENOSPC, "too many namespaces: see user.max_pid_namespaces and its like in sysctl"},

@@ -312,9 +312,23 @@ int root_stage_sys(struct plan *plan, const char **ret_arg)
                     "size=0,mode=755");
 }
 
+/* Where the old root is a ramdisk, which cannot be pivoted away: the new root is mounted over it.
+ * ".." from the new root leads to the new root, because it lies on top of its own parent. */
+static int move_root(void)
+{
+    return mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0 ? -errno
+                                                                                         : 0;
+}
+
 int root_stage_pivot(struct plan *plan, const char **ret_arg)
 {
     *ret_arg = plan->spec->task_dir;
+    if (plan->spec->no_pivot_root) {
+        int r = fchdir(plan->root_fd) < 0 ? -errno : move_root();
+
+        close_fd(&plan->root_fd);
+        return r;
+    }
     /* pivot_root(".", ".") stacks the old root on the new one; detaching "." takes it away again.
      */
     if (fchdir(plan->root_fd) < 0 || sys_pivot_root(".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||

@@ -226,6 +226,12 @@ static int merge_list(char ***to, const json_t *list)
     return 0;
 }
 
+static void merge_mode(bool *host, const json_t *mode)
+{
+    if (mode)
+        *host = strcmp(json_string_value(mode), "host") == 0;
+}
+
 static int merge_exec(struct config_exec *to, const struct config_file *file)
 {
     for (size_t i = 0; i < file->n_plugins; i++) {
@@ -236,6 +242,9 @@ static int merge_exec(struct config_exec *to, const struct config_file *file)
             continue;
         (void)value_bool(json_object_get(from, "allow_unconfined_seccomp"),
                          &to->allow_unconfined_seccomp);
+        (void)value_bool(json_object_get(from, "no_pivot_root"), &to->no_pivot_root);
+        merge_mode(&to->default_pid_host, json_object_get(from, "default_pid_mode"));
+        merge_mode(&to->default_ipc_host, json_object_get(from, "default_ipc_mode"));
         r = merge_list(&to->allow_caps, json_object_get(from, "allow_caps"));
         if (r)
             return r;

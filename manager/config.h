@@ -19,6 +19,9 @@ struct config_bind { /* one entry of client { chroot_env { "source" = "target" }
 struct config_exec {   /* plugin "exec" { config { } } */
     char **allow_caps; /* NULL-terminated; Docker's defaults */
     bool allow_unconfined_seccomp;
+    bool default_pid_host; /* default_pid_mode = "host" */
+    bool default_ipc_host;
+    bool no_pivot_root;
 };
 
 struct config {

@@ -156,7 +156,12 @@ struct plugin_options {
     char **allow_caps;
     bool allow_unconfined_seccomp;
     int64_t pids_limit;
+    bool no_pivot_root;
+    unsigned int pid_mode;
+    unsigned int ipc_mode;
 };
+
+static const char *const modes[] = {"private", "host", NULL};
 
 static int check_allow_caps(struct schema_context *ctx, const struct schema_field *field,
                             const void *obj, struct schema_source source)
@@ -175,11 +180,11 @@ static const struct schema_field exec_fields[] = {
     SCHEMA_FIELD(STRINGS, plugin_options, allow_caps, "allow_caps", NULL,
                  .check = check_allow_caps),
     SCHEMA_FIELD(BOOL, plugin_options, allow_unconfined_seccomp, "allow_unconfined_seccomp", NULL),
-    SCHEMA_LATER("default_ipc_mode", NULL),
-    SCHEMA_LATER("default_pid_mode", NULL),
+    SCHEMA_FIELD(ENUM, plugin_options, ipc_mode, "default_ipc_mode", NULL, .names = modes),
+    SCHEMA_FIELD(ENUM, plugin_options, pid_mode, "default_pid_mode", NULL, .names = modes),
+    SCHEMA_FIELD(BOOL, plugin_options, no_pivot_root, "no_pivot_root", NULL),
     SCHEMA_LATER("denied_host_gids", NULL),
     SCHEMA_LATER("denied_host_uids", NULL),
-    SCHEMA_LATER("no_pivot_root", NULL),
     SCHEMA_FIELD(INT, plugin_options, pids_limit, "pids_limit", NULL, .max = PIDS_MAX),
 };
 

@@ -47,7 +47,7 @@ int driver_check(const struct job_task *task, const struct config *config,
     return r;
 }
 
-void driver_set_command(const struct driver_config *options, const struct taskenv *env,
+void driver_set_process(const struct driver_config *options, const struct taskenv *env,
                         struct bag *bag, struct exec_spec *spec)
 {
     size_t n = 0;
@@ -60,6 +60,15 @@ void driver_set_command(const struct driver_config *options, const struct tasken
         spec->args[i + 1] = taskenv_expand(env, options->args[i], bag);
     if (*options->work_dir)
         spec->work_dir = taskenv_expand(env, options->work_dir, bag);
+    if (*options->stdin_path)
+        spec->stdin_path = taskenv_expand(env, options->stdin_path, bag);
+    spec->oom_score_adj = (int)options->oom_score_adj;
+    spec->nice = (int)options->nice;
+    spec->rlimits = bag_alloc(bag, options->n_ulimits * sizeof(*spec->rlimits));
+    spec->n_rlimits = options->n_ulimits;
+    for (size_t i = 0; i < options->n_ulimits; i++)
+        spec->rlimits[i] = (struct spec_rlimit){(uint32_t)options->ulimits[i].resource,
+                                                options->ulimits[i].soft, options->ulimits[i].hard};
 }
 
 static int look_up_user(const char *user, struct bag *bag, struct passwd *pw)

@@ -46,8 +46,9 @@ const struct driver *driver_find(const char *name);
 int driver_check(const struct job_task *task, const struct config *config,
                  const struct cgroup_layout *cgroup, struct err *e);
 
-/* For drivers: fills args and work_dir of `spec`, expanded. */
-void driver_set_command(const struct driver_config *options, const struct taskenv *env,
+/* For drivers: fills what all processes have, expanded: args, work_dir, stdin, limits, priorities.
+ */
+void driver_set_process(const struct driver_config *options, const struct taskenv *env,
                         struct bag *bag, struct exec_spec *spec);
 
 /* For drivers: looks up `user` and fills user, uid, gid, groups and set_user. -EINVAL when there is

@@ -49,6 +49,24 @@ static int check(const struct config *config, const struct driver_config *option
                                 e);
 }
 
+static bool is_private(const char *mode, bool host_by_default)
+{
+    return *mode ? strcmp(mode, "private") == 0 : !host_by_default;
+}
+
+static void plan_namespaces(const struct config *config, const struct driver_config *options,
+                            const struct taskenv *env, struct bag *bag, struct exec_spec *spec)
+{
+    spec->private_pid = is_private(options->pid_mode, config->exec.default_pid_host);
+    spec->private_ipc = is_private(options->ipc_mode, config->exec.default_ipc_host);
+    spec->private_uts = is_private(options->uts_mode, !*options->hostname);
+    spec->private_cgroup = is_private(options->cgroup_mode, true);
+    spec->private_net = options->no_network;
+    spec->no_pivot_root = config->exec.no_pivot_root;
+    if (*options->hostname)
+        spec->hostname = taskenv_expand(env, options->hostname, bag);
+}
+
 static int plan(const struct config *config, const struct driver_config *options,
                 struct taskenv *env, struct bag *bag, struct exec_spec *spec, struct err *e)
 {
@@ -59,12 +77,11 @@ static int plan(const struct config *config, const struct driver_config *options
 
     if (r)
         return r;
-    driver_set_command(options, env, bag, spec);
+    driver_set_process(options, env, bag, spec);
     spec->caps = bag_alloc(bag, (CAPABILITIES_MAX + 1) * sizeof(*spec->caps));
     capabilities_names(caps, spec->caps);
     plan_binds(config, bag, spec);
-    spec->private_pid = true;
-    spec->private_ipc = true;
+    plan_namespaces(config, options, env, bag, spec);
     spec->no_new_privs = true;
     spec->seccomp = options->seccomp != SECCOMP_MODE_UNCONFINED;
     pw = getpwuid(spec->uid);

@@ -64,7 +64,7 @@ static int plan(const struct config *config, const struct driver_config *options
     char *found;
 
     (void)config;
-    driver_set_command(options, env, bag, spec);
+    driver_set_process(options, env, bag, spec);
     found = find_command(spec->args[0], spec->task_dir, getenv("PATH"), bag);
     if (!found)
         return err_set(

@@ -7,6 +7,7 @@
 #include "shared/job/driver_config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +16,10 @@
 #include "shared/job/words.h"
 
 struct exec_config {
-    struct driver_config config; /* without args */
+    struct driver_config config; /* without what is below */
     json_t *args;                /* a list, or the old forms; NULL: none */
+    json_t *ulimit;              /* a map */
+    unsigned int network_mode;   /* index into network_modes */
 };
 
 /* The arguments in any of their forms, as a NULL-terminated array. -EINVAL. */
@@ -50,23 +53,65 @@ static int check_args(struct schema_context *ctx, const struct schema_field *fie
     return r;
 }
 
-static int check_work_dir(struct schema_context *ctx, const struct schema_field *field,
+static int check_absolute(struct schema_context *ctx, const struct schema_field *field,
                           const void *obj, struct schema_source source)
 {
-    const char *dir = ((const struct exec_config *)obj)->config.work_dir;
+    const char *path = *(char *const *)((const char *)obj + field->offset);
 
-    (void)field;
-    if (!*dir || *dir == '/' || strncmp(dir, "${", 2) == 0)
+    if (!*path || *path == '/' || strncmp(path, "${", 2) == 0)
         return 0;
     return schema_fail(ctx, source.pos, -EINVAL,
-                       "\"work_dir\" must be an absolute path; write \"/%.64s\"", dir);
+                       "\"%s\" must be an absolute path; write \"/%.64s\"", field->hcl, path);
+}
+
+static int check_mode(struct schema_context *ctx, const struct schema_field *field, const void *obj,
+                      struct schema_source source)
+{
+    const char *mode = *(char *const *)((const char *)obj + field->offset);
+
+    if (!*mode || strcmp(mode, "private") == 0 || strcmp(mode, "host") == 0)
+        return 0;
+    return schema_fail(ctx, source.pos, -EINVAL, "\"%s\" is \"private\" or \"host\", not \"%.64s\"",
+                       field->hcl, mode);
+}
+
+static int check_hostname(struct schema_context *ctx, const struct schema_field *field,
+                          const void *obj, struct schema_source source)
+{
+    const struct driver_config *config = &((const struct exec_config *)obj)->config;
+
+    (void)field;
+    if (strlen(config->hostname) > HOST_NAME_MAX)
+        return schema_fail(ctx, source.pos, -EINVAL, "\"hostname\" is longer than %d bytes",
+                           HOST_NAME_MAX);
+    if (*config->hostname && strcmp(config->uts_mode, "host") == 0)
+        return schema_fail(ctx, source.pos, -EINVAL,
+                           "a \"hostname\" of its own needs uts_mode = \"private\"; remove one");
+    return 0;
+}
+
+static int check_ulimit(struct schema_context *ctx, const struct schema_field *field,
+                        const void *obj, struct schema_source source)
+{
+    struct ulimit ulimits[ULIMIT_MAX];
+    struct err e = ERR_INIT;
+    int r = ulimit_read(((const struct exec_config *)obj)->ulimit, ulimits, &e);
+
+    (void)field;
+    return r < 0 ? schema_fail(ctx, source.pos, r, "%s", e.text) : 0;
 }
 
 #define COMMAND_FIELDS                                                                             \
     SCHEMA_FIELD(STRING, exec_config, config.command, "command", "command", .required = true),     \
         SCHEMA_FIELD(ANY, exec_config, args, "args", "args", .check = check_args),                 \
         SCHEMA_FIELD(STRING, exec_config, config.work_dir, "work_dir", "work_dir",                 \
-                     .check = check_work_dir),                                                     \
+                     .check = check_absolute),                                                     \
+        SCHEMA_FIELD(STRING, exec_config, config.stdin_path, "stdin", "stdin",                     \
+                     .check = check_absolute),                                                     \
+        SCHEMA_FIELD(INT, exec_config, config.oom_score_adj, "oom_score_adj", "oom_score_adj",     \
+                     .max = 1000),                                                                 \
+        SCHEMA_FIELD(INT, exec_config, config.nice, "nice", "nice", .min = -20, .max = 19),        \
+        SCHEMA_FIELD(FREE_MAP, exec_config, ulimit, "ulimit", "ulimit", .check = check_ulimit),    \
         SCHEMA_FIELD(BOOL, exec_config, config.cpu_hard_limit, "cpu_hard_limit",                   \
                      "cpu_hard_limit"),                                                            \
         SCHEMA_FIELD(INT, exec_config, config.cpu_cfs_period, "cpu_cfs_period", "cpu_cfs_period",  \
@@ -76,6 +121,10 @@ static int check_work_dir(struct schema_context *ctx, const struct schema_field 
         SCHEMA_FIELD(BOOL, exec_config, config.oom_group, "oom_group", "oom_group"),               \
         SCHEMA_LATER("artifact_source", "artifact_source"), SCHEMA_LATER("checksum", "checksum")
 
+#define MODE_FIELD(name)                                                                           \
+    SCHEMA_FIELD(STRING, exec_config, config.name, #name, #name, .check = check_mode)
+
+static const char *const network_modes[] = {"host", "none", NULL};
 static const char *const seccomp_modes[] = {"default", "unconfined", NULL};
 
 static const struct schema_field exec_fields[] = {
@@ -84,8 +133,14 @@ static const struct schema_field exec_fields[] = {
     SCHEMA_FIELD(STRINGS, exec_config, config.cap_drop, "cap_drop", "cap_drop"),
     SCHEMA_FIELD(ENUM, exec_config, config.seccomp, "seccomp", "seccomp", .def = "default",
                  .names = seccomp_modes),
-    SCHEMA_LATER("ipc_mode", "ipc_mode"),
-    SCHEMA_LATER("pid_mode", "pid_mode"),
+    MODE_FIELD(pid_mode),
+    MODE_FIELD(ipc_mode),
+    MODE_FIELD(uts_mode),
+    MODE_FIELD(cgroup_mode),
+    SCHEMA_FIELD(STRING, exec_config, config.hostname, "hostname", "hostname",
+                 .check = check_hostname),
+    SCHEMA_FIELD(ENUM, exec_config, network_mode, "network_mode", "network_mode", .def = "host",
+                 .names = network_modes),
 };
 
 static const struct schema_field raw_exec_fields[] = {
@@ -93,7 +148,6 @@ static const struct schema_field raw_exec_fields[] = {
     SCHEMA_LATER("cgroup_v1_override", "cgroup_v1_override"),
     SCHEMA_LATER("cgroup_v2_override", "cgroup_v2_override"),
     SCHEMA_LATER("denied_envvars", "denied_envvars"),
-    SCHEMA_LATER("oom_score_adj", "oom_score_adj"),
 };
 
 static const struct driver {
@@ -181,6 +235,8 @@ int driver_config_read(const struct job_task *task, struct driver_config *ret, s
     if (r == 0) {
         *ret = config.config;
         ret->args = args;
+        ret->n_ulimits = (size_t)ulimit_read(config.ulimit, ret->ulimits, e);
+        ret->no_network = config.network_mode != 0;
         ret->legacy_args = config.args && !json_is_array(config.args);
         config.config = (struct driver_config){0};
     }
@@ -193,6 +249,12 @@ void driver_config_deinit(struct driver_config *config)
     free(config->command);
     value_free_strings(config->args);
     free(config->work_dir);
+    free(config->stdin_path);
+    free(config->pid_mode);
+    free(config->ipc_mode);
+    free(config->uts_mode);
+    free(config->cgroup_mode);
+    free(config->hostname);
     value_free_strings(config->cap_add);
     value_free_strings(config->cap_drop);
     *config = (struct driver_config){0};

@@ -9,6 +9,7 @@
 #include "shared/err.h"
 #include "shared/job/job.h"
 #include "shared/job/schema.h"
+#include "shared/job/ulimit.h"
 
 enum seccomp_mode {
     SECCOMP_MODE_PROFILE, /* "default" */
@@ -29,8 +30,19 @@ struct driver_config {
     int64_t cpu_cfs_period; /* µs over which that holds; 0: the default */
     int64_t io_weight;      /* 1 … 10000, beside 100 of others; 0: not set. Not in Nomad */
     bool oom_group;         /* out of memory ends the whole task. Not in Nomad */
+    char *stdin_path;       /* absolute, as the task sees it, or "": nothing to read */
+    int64_t oom_score_adj;
+    int64_t nice;
+    struct ulimit ulimits[ULIMIT_MAX];
+    size_t n_ulimits;
 
-    /* exec only */
+    /* exec only. The modes are "private", "host", or "": the operator's default. */
+    char *pid_mode;
+    char *ipc_mode;
+    char *uts_mode;    /* "": "host", or "private" with a hostname */
+    char *cgroup_mode; /* "": "host" */
+    char *hostname;
+    bool no_network;
     char **cap_add; /* names as written */
     char **cap_drop;
     enum seccomp_mode seccomp;

@@ -83,6 +83,8 @@ static int read_map(const struct schema_field *field, const json_t *json, json_t
 {
     if (field->kind == FIELD_STRING_MAP)
         return value_string_map(json, ret);
+    if (field->kind == FIELD_FREE_MAP && json_array_size(json) == 1)
+        json = json_array_get(json, 0); /* a block, as value_from_body() writes it */
     if (field->kind == FIELD_FREE_MAP && !json_is_object(json))
         return -EINVAL;
     *ret = value_copy(json);

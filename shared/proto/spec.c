@@ -9,6 +9,7 @@
 #include <msgpack.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "shared/cleanup.h"
 #include "shared/proto/fields.h"
@@ -21,6 +22,12 @@ static const struct field group_fields[] = {FIELD(struct gid_box, gid, UINT), {0
 
 static const struct field bind_fields[] = {
     FIELD(struct spec_bind, source, STRING), FIELD(struct spec_bind, target, STRING), {0}};
+
+static const struct field rlimit_fields[] = {
+    FIELD(struct spec_rlimit, resource, UINT, .max = RLIM_NLIMITS - 1),
+    FIELD(struct spec_rlimit, soft, UINT),
+    FIELD(struct spec_rlimit, hard, UINT),
+    {0}};
 
 static const struct field cgroup_fields[] = {
     FIELD(struct spec_cgroup, unified, STRING, .optional = true),
@@ -85,6 +92,21 @@ static const struct field spec_fields[] = {
      .sub = bind_fields},
     FIELD(struct exec_spec, private_pid, BOOL),
     FIELD(struct exec_spec, private_ipc, BOOL),
+    FIELD(struct exec_spec, private_uts, BOOL, .sparse = true),
+    FIELD(struct exec_spec, private_cgroup, BOOL, .sparse = true),
+    FIELD(struct exec_spec, private_net, BOOL, .sparse = true),
+    FIELD(struct exec_spec, hostname, STRING, .sparse = true),
+    FIELD(struct exec_spec, no_pivot_root, BOOL, .sparse = true),
+    FIELD(struct exec_spec, stdin_path, STRING, .sparse = true),
+    FIELD(struct exec_spec, oom_score_adj, INT, .sparse = true),
+    FIELD(struct exec_spec, nice, INT, .sparse = true),
+    {.key = "rlimits",
+     .kind = FIELD_LIST,
+     .sparse = true,
+     .offset = offsetof(struct exec_spec, rlimits),
+     .size = sizeof(struct spec_rlimit),
+     .count_offset = offsetof(struct exec_spec, n_rlimits),
+     .sub = rlimit_fields},
     FIELD(struct exec_spec, no_new_privs, BOOL),
     FIELD(struct exec_spec, seccomp, BOOL, .sparse = true),
     FIELD(struct exec_spec, caps, STRINGS, .optional = true),
@@ -136,6 +158,19 @@ static int check(const struct exec_spec *spec, struct err *e)
         return err_set(e, -EBADMSG, "spec: \"logs\" keeps no files");
     if (spec->work_dir && spec->work_dir[0] != '/')
         return err_set(e, -EBADMSG, "spec: \"work_dir\" is not absolute: \"%s\"", spec->work_dir);
+    if (spec->hostname && !spec->private_uts)
+        return err_set(e, -EBADMSG, "spec: \"hostname\" without \"private_uts\"");
+    if (spec->stdin_path && spec->stdin_path[0] != '/')
+        return err_set(e, -EBADMSG, "spec: \"stdin_path\" is not absolute: \"%s\"",
+                       spec->stdin_path);
+    if (spec->oom_score_adj < 0 || spec->oom_score_adj > 1000)
+        return err_set(e, -EBADMSG, "spec: \"oom_score_adj\" %d is not 0 to 1000",
+                       spec->oom_score_adj);
+    if (spec->nice < -20 || spec->nice > 19)
+        return err_set(e, -EBADMSG, "spec: \"nice\" %d is not -20 to 19", spec->nice);
+    for (size_t i = 0; i < spec->n_rlimits; i++)
+        if (spec->rlimits[i].soft > spec->rlimits[i].hard)
+            return err_set(e, -EBADMSG, "spec: \"rlimits\" has a soft limit above its hard one");
     if (spec->seccomp && !spec->no_new_privs)
         return err_set(e, -EBADMSG, "spec: \"seccomp\" without \"no_new_privs\"");
     if (spec->limits.cpu_quota_us &&

@@ -66,6 +66,12 @@ struct spec_limits {
     bool oom_group;     /* out of memory kills all of the task, not only one process */
 };
 
+struct spec_rlimit {
+    uint32_t resource; /* RLIMIT_* */
+    uint64_t soft;     /* UINT64_MAX: unlimited */
+    uint64_t hard;
+};
+
 struct spec_restart {
     uint32_t attempts;
     uint64_t interval_ns;
@@ -105,9 +111,20 @@ struct exec_spec {
     size_t n_binds;
     bool private_pid;
     bool private_ipc;
+    bool private_uts;
+    bool private_cgroup;
+    bool private_net;   /* with nothing in it but the loopback interface */
+    char *hostname;     /* with private_uts; NULL: the host's */
+    bool no_pivot_root; /* the root is moved over the old one and entered by chroot(2) */
     bool no_new_privs;
     bool seccomp; /* the default filter (executor/sysfilter.h); needs no_new_privs */
     char **caps;  /* names of the capabilities kept, NULL: leave capabilities alone */
+
+    char *stdin_path;  /* as the task sees it; NULL: /dev/null */
+    int oom_score_adj; /* 0 to 1000 */
+    int nice;          /* -20 to 19 */
+    struct spec_rlimit *rlimits;
+    size_t n_rlimits;
 
     struct spec_cgroup cgroup;
     uint64_t cpu_shares;   /* MHz in the job = cpu.shares; 0: no weight set */

@@ -117,6 +117,91 @@ def test_seccomp(box):
     assert proc_field(output, "Seccomp") == ["0"]
 
 
+def test_host_pid_and_ipc(box):
+    manager = box.manager().start()
+    alloc_id = manager.run_one(simple("pause", config={"pid_mode": "host", "ipc_mode": "host"}))
+    pid = manager.wait_running(alloc_id)
+    for kind in ("pid", "ipc", "uts", "cgroup", "net"):
+        assert records.namespace(pid, kind) == records.namespace("self", kind), kind
+    assert records.namespace(pid, "mnt") != records.namespace("self", "mnt")
+    manager.stop("job")
+    other = box.manager(
+        name="host", exec_plugin='default_pid_mode = "host"\ndefault_ipc_mode = "host"'
+    ).start()
+    alloc_id = other.run_one(simple("pause", config={"ipc_mode": "private"}))
+    pid = other.wait_running(alloc_id)
+    assert records.namespace(pid, "pid") == records.namespace("self", "pid")
+    assert records.namespace(pid, "ipc") != records.namespace("self", "ipc")
+
+
+def test_optional_namespaces(manager):
+    config = {"hostname": "${NOMAD_TASK_NAME}-host", "cgroup_mode": "private",
+              "network_mode": "none"}  # fmt: skip
+    alloc_id = manager.run_one(
+        simple("cat:/proc/sys/kernel/hostname", "ls:/sys/class/net", "cat:/proc/self/cgroup",
+               "listen:127.0.0.1", "pause", config=config)
+    )  # fmt: skip
+    pid = manager.wait_running(alloc_id)
+    for kind in ("uts", "cgroup", "net"):
+        assert records.namespace(pid, kind) != records.namespace("self", kind), kind
+    output = wait_for(
+        lambda: "listen" in manager.output(alloc_id) and manager.output(alloc_id), "its output"
+    )
+    lines = output.splitlines()
+    assert lines[0] == "t-host"
+    assert values(output, "entry") == ["lo"]
+    assert lines[-1] == "listen 127.0.0.1=ok"
+    assert manager.box.token not in output, "its cgroup's path is hidden"
+
+
+def test_no_pivot_root(box):
+    """For ramdisks: the same view without pivot_root."""
+    manager = box.manager(exec_plugin="no_pivot_root = true").start()
+    output, _ = manager.run_to_end(
+        simple("cat:/proc/self/mountinfo", "print:root", "ls:/", "print:escape", "chroot:/tmp",
+               "ls:../../../../../..", User="root")
+    )  # fmt: skip
+    mountinfo, _, rest = output.partition("root\n")
+    assert box.token not in " ".join(mounts_of(mountinfo))
+    inside, _, outside = rest.partition("escape\n")
+    assert "usr" in values(inside, "entry") and "home" not in values(inside, "entry")
+    assert set(values(outside, "entry")) == set(values(inside, "entry"))
+
+
+def test_limits_and_priorities(manager):
+    config = {"ulimit": {"nofile": "100:200", "core": 0}, "nice": 5, "oom_score_adj": 300}
+    for driver in ("exec", "raw_exec"):
+        output, _ = manager.run_to_end(
+            simple("cat:/proc/self/limits", "cat:/proc/self/oom_score_adj", "cat:/proc/self/stat",
+                   id=driver, driver=driver, config=config)
+        )  # fmt: skip
+        limits = {line[:26].strip(): line[26:].split()[:2] for line in output.splitlines()}
+        assert limits["Max open files"] == ["100", "200"]
+        assert limits["Max core file size"] == ["0", "0"]
+        assert output.splitlines()[-2] == "300"
+        assert output.rpartition(")")[2].split()[16] == "5"
+
+
+def test_a_limit_above_the_managers_own(box):
+    manager = box.manager()
+    with open("/proc/sys/fs/nr_open") as f:
+        most = int(f.read())
+    manager.start()
+    alloc_id = manager.run_one(simple("pause", config={"ulimit": {"nofile": most + 1}}))
+    event = manager.wait_event(alloc_id, "Driver Failure")
+    assert 'stage "limits": nofile: Operation not permitted' in event["DisplayMessage"]
+    assert "ulimit" in event["DisplayMessage"]
+
+
+def test_stdin(manager):
+    config = {"command": "/bin/sh", "args": ["-c", "read x; echo got $x"], "stdin": "/etc/passwd"}
+    output, _ = manager.run_to_end(simple(config=config))
+    assert output.startswith("got root:")
+    alloc_id = manager.run_one(simple("pause", id="none", config={"stdin": "/local/nothing"}))
+    event = manager.wait_event(alloc_id, "Driver Failure")
+    assert 'stage "stdin": /local/nothing: No such file' in event["DisplayMessage"]
+
+
 def test_work_dir(manager):
     for driver in ("exec", "raw_exec"):
         job = simple("cwd", id=driver, driver=driver, config={"work_dir": "${NOMAD_TASK_DIR}"})

@@ -20,6 +20,7 @@
  * and prints "reopened=ok" through it once:PATH:N                the first time (PATH is not
  * there): makes PATH and exits with N
  */
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -261,6 +263,20 @@ static int try_write(const char *path)
     return n < 0 ? -1 : 0;
 }
 
+static int try_listen(const char *address)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int r = fd < 0 || inet_pton(AF_INET, address, &in.sin_addr) != 1 ||
+                    bind(fd, (struct sockaddr *)&in, sizeof(in)) < 0 || listen(fd, 1) < 0
+                ? -1
+                : 0;
+
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
 static void do_once(const char *path, int code)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -298,6 +314,8 @@ static bool try_step(const char *verb, const char *path)
         r = chroot(path);
     else if (strcmp(verb, "kill") == 0)
         r = kill(atoi(path), SIGKILL);
+    else if (strcmp(verb, "listen") == 0)
+        r = try_listen(path);
     else
         return false;
     say_result(verb, path, r);

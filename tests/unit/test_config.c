@@ -95,6 +95,7 @@ static void test_defaults(void **state)
     assert_false(config->raw_exec_enabled);
     assert_string_equal(config->exec.allow_caps[0], "audit_write");
     assert_null(config->exec.allow_caps[13]);
+    assert_false(config->exec.default_pid_host || config->exec.default_ipc_host);
     assert_false(config->dev);
     assert_int_equal(config->log_level, LOG_LEVEL_INFO);
     assert_int_equal(config->n_chroot_env, 9);
@@ -122,7 +123,8 @@ static void test_everything(void **state)
               "  meta { k = 1 }\n  max_kill_timeout = \"1m\"\n  cgroup_parent = \"p/q\"\n}\n"
               "plugin \"raw_exec\" {\n  config {\n    enabled = true\n  }\n}\n"
               "plugin exec { config { allow_caps = [\"ALL\"]\n"
-              "allow_unconfined_seccomp = true } }\n");
+              "allow_unconfined_seccomp = true\n default_pid_mode = \"host\"\n"
+              "default_ipc_mode = \"host\"\n no_pivot_root = true } }\n");
     assert_string_equal(config->data_dir, "/d");
     assert_string_equal(config->name, "n");
     assert_string_equal(config->datacenter, "dc2");
@@ -140,6 +142,8 @@ static void test_everything(void **state)
     assert_string_equal(config->exec.allow_caps[0], "ALL");
     assert_null(config->exec.allow_caps[1]);
     assert_true(config->exec.allow_unconfined_seccomp);
+    assert_true(config->exec.default_pid_host && config->exec.default_ipc_host);
+    assert_true(config->exec.no_pivot_root);
 
     must_load(config, "plugin exec { config { allow_caps = [] } }");
     assert_null(config->exec.allow_caps[0]);
@@ -219,7 +223,10 @@ static void test_refusals(void **state)
         {"plugin \"raw_exec\" { config { no_cgroups = true } }", -ENOTSUP, "\"no_cgroups\""},
         {"plugin \"exec\" { config { allow_caps = [\"chown\", \"fly\"] } }", -EINVAL,
          "one.hcl:1:39: allow_caps: there is no capability \"fly\""},
-        {"plugin \"exec\" { config { no_pivot_root = true } }", -ENOTSUP, "\"no_pivot_root\""},
+        {"plugin \"exec\" { config { default_pid_mode = \"shared\" } }", -EINVAL,
+         "\"default_pid_mode\" cannot be \"shared\"; did you mean"},
+        {"plugin \"exec\" { config { denied_host_uids = \"0\" } }", -ENOTSUP,
+         "\"denied_host_uids\""},
         {"plugin \"exec\" { }\nplugin \"exec\" { }", -EINVAL,
          "one.hcl:2:1: there is a plugin \"exec\""},
         {"name = \"lost\"\nregion = 1 2", -EINVAL, "one.hcl:2:12: "},

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -84,6 +85,52 @@ static void test_isolation(void **state)
     driver_config_deinit(&config);
 }
 
+static void test_surroundings(void **state)
+{
+    struct driver_config config;
+
+    (void)state;
+    read_config(
+        "raw_exec",
+        "config { command = \"c\"\n stdin = \"/i\"\n oom_score_adj = 7\n nice = -3\n"
+        "ulimit { nofile = \"1024:2048\"\n core = 0\n memlock = \"5:unlimited\"\n cpu = -1 } }",
+        &config);
+    assert_string_equal(config.stdin_path, "/i");
+    assert_int_equal(config.oom_score_adj, 7);
+    assert_int_equal(config.nice, -3);
+    assert_int_equal(config.n_ulimits, 4);
+    for (size_t i = 0; i < config.n_ulimits; i++) {
+        const struct ulimit *limit = &config.ulimits[i];
+
+        switch (limit->resource) {
+        case RLIMIT_NOFILE:
+            assert_true(limit->soft == 1024 && limit->hard == 2048);
+            break;
+        case RLIMIT_CORE:
+            assert_true(limit->soft == 0 && limit->hard == 0);
+            break;
+        case RLIMIT_MEMLOCK:
+            assert_true(limit->soft == 5 && limit->hard == ULIMIT_UNLIMITED);
+            break;
+        default:
+            assert_int_equal(limit->resource, RLIMIT_CPU);
+            assert_true(limit->soft == ULIMIT_UNLIMITED && limit->hard == ULIMIT_UNLIMITED);
+        }
+    }
+    driver_config_deinit(&config);
+    read_config("exec",
+                "config { command = \"c\"\n pid_mode = \"host\"\n ipc_mode = \"private\"\n"
+                "hostname = \"h\"\n network_mode = \"none\"\n ulimit = { nofile = 9 } }",
+                &config);
+    assert_string_equal(config.pid_mode, "host");
+    assert_string_equal(config.ipc_mode, "private");
+    assert_string_equal(config.uts_mode, "");
+    assert_string_equal(config.hostname, "h");
+    assert_true(config.no_network);
+    assert_int_equal(config.n_ulimits, 1);
+    driver_config_deinit(&config);
+}
+
 static void test_legacy(void **state)
 {
     struct driver_config config;
@@ -133,11 +180,29 @@ static void test_refusals(void **state)
          "\"artifact_source\" is known to Nomad"},
         {"exec", "config { command = \"c\", checksum = \"md5:0\" }", -ENOTSUP,
          "\"checksum\" is known to Nomad"},
-        {"exec", "config { command = \"c\", pid_mode = \"host\" }", -ENOTSUP, "\"pid_mode\""},
+        {"exec", "config { command = \"c\", pid_mode = \"shared\" }", -EINVAL,
+         "\"pid_mode\" is \"private\" or \"host\", not \"shared\""},
+        {"exec", "config { command = \"c\", network_mode = \"bridge\" }", -EINVAL,
+         "\"network_mode\" cannot be \"bridge\""},
+        {"exec", "config { command = \"c\", hostname = \"h\", uts_mode = \"host\" }", -EINVAL,
+         "needs uts_mode = \"private\""},
+        {"exec", "config { command = \"c\", stdin = \"in\" }", -EINVAL,
+         "\"stdin\" must be an absolute path; write \"/in\""},
+        {"exec", "config { command = \"c\", nice = 20 }", -EINVAL, "the most allowed, 19"},
+        {"exec", "config { command = \"c\", oom_score_adj = -1 }", -EINVAL, "the least allowed, 0"},
+        {"exec", "config { command = \"c\", ulimit = 5 }", -EINVAL, "\"ulimit\" must be a map"},
+        {"exec", "config { command = \"c\"\n ulimit { nofiles = 5 } }", -EINVAL,
+         "there is no ulimit \"nofiles\"; did you mean \"nofile\"?"},
+        {"exec", "config { command = \"c\"\n ulimit { nofile = \"9:8\" } }", -EINVAL,
+         "SOFT not above HARD, or \"unlimited\", not \"9:8\""},
+        {"exec", "config { command = \"c\"\n ulimit { nofile = \"\" } }", -EINVAL,
+         "ulimit nofile must"},
+        {"exec", "config { command = \"c\"\n ulimit { nofile = [] } }", -EINVAL,
+         "ulimit nofile must"},
         {"exec", "config { command = \"c\", seccomp = \"off\" }", -EINVAL,
          "\"seccomp\" cannot be \"off\"; did you mean"},
         {"raw_exec", "config { command = \"c\", cap_add = [] }", -EINVAL, "unknown attribute"},
-        {"raw_exec", "config { command = \"c\", oom_score_adj = 1 }", -ENOTSUP, "oom_score_adj"},
+        {"raw_exec", "config { command = \"c\", hostname = \"h\" }", -EINVAL, "unknown attribute"},
         {"raw_exec", "config { command = \"c\"\n bind { } }", -EINVAL, "unknown block \"bind\""},
     };
 
@@ -191,9 +256,9 @@ static void test_words(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_list),   cmocka_unit_test(test_isolation),
-        cmocka_unit_test(test_legacy), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_list),         cmocka_unit_test(test_isolation),
+        cmocka_unit_test(test_surroundings), cmocka_unit_test(test_legacy),
+        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

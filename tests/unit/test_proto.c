@@ -26,6 +26,7 @@ static struct exec_spec example_spec(void)
     static char *env[] = {"A=1", NULL};
     static char *caps[] = {"chown", NULL};
     static gid_t groups[] = {7, 65534};
+    static struct spec_rlimit rlimits[] = {{7, 10, UINT64_MAX}};
     static struct spec_bind binds[] = {{"/usr", "/usr"}, {"/etc", "/etc"}};
 
     return (struct exec_spec){
@@ -46,6 +47,11 @@ static struct exec_spec example_spec(void)
         .binds = binds,
         .n_binds = 2,
         .private_pid = true,
+        .private_uts = true,
+        .hostname = "h",
+        .nice = -5,
+        .rlimits = rlimits,
+        .n_rlimits = 1,
         .caps = caps,
         .cgroup = {.unified = "/sys/fs/cgroup/cleat"},
         .cpu_shares = 100,
@@ -77,6 +83,11 @@ static void test_spec_round_trip(void **state)
     assert_string_equal(out->cgroup.unified, "/sys/fs/cgroup/cleat");
     assert_null(out->cgroup.memory);
     assert_null(out->work_dir);
+    assert_string_equal(out->hostname, "h");
+    assert_int_equal(out->nice, -5);
+    assert_int_equal(out->n_rlimits, 1);
+    assert_true(out->rlimits[0].hard == UINT64_MAX);
+    assert_null(out->stdin_path);
     assert_int_equal(out->restart.mode, SPEC_RESTART_DELAY);
     assert_true(out->kill_timeout_ns == 5000000000);
     out = spec_free(out);
@@ -92,7 +103,7 @@ static void test_spec_limits(void **state)
 
     (void)state;
     assert_int_equal(spec_encode(&in, &lean, &lean_size), 0);
-    assert_null(memmem(lean, lean_size, "limits", 6));
+    assert_null(memmem(lean, lean_size, "\xa6limits", 7));
     assert_null(memmem(lean, lean_size, "cpuset", 6));
     assert_int_equal(spec_decode(lean, lean_size, &out, &e), 0);
     assert_null(out->limits.cpus);
@@ -144,7 +155,7 @@ static void test_spec_rules(void **state)
     size_t size;
 
     (void)state;
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < 12; i++) {
         struct exec_spec in = example_spec();
         autofree char *data = NULL;
 
@@ -162,9 +173,24 @@ static void test_spec_rules(void **state)
             in.work_dir = "relative";
             break;
         case 4:
-            in.seccomp = true; /* without no_new_privs */
+            in.private_uts = false; /* but a hostname */
             break;
         case 5:
+            in.stdin_path = "relative";
+            break;
+        case 6:
+            in.oom_score_adj = 1001;
+            break;
+        case 7:
+            in.nice = 20;
+            break;
+        case 8:
+            in.rlimits = &(struct spec_rlimit){.resource = 7, .soft = 2, .hard = 1};
+            break;
+        case 9:
+            in.seccomp = true; /* without no_new_privs */
+            break;
+        case 10:
             in.limits.cpu_quota_us = 50000; /* without a period */
             break;
         default:
