@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include "shared/cleanup.h"
+#include "shared/sys.h"
 
 static int set_unix_address(struct sockaddr_un *un, const char *path, struct err *e)
 {
@@ -36,7 +38,17 @@ static int set_unix_address(struct sockaddr_un *un, const char *path, struct err
     return 0;
 }
 
-/* 0 when nothing lives at `path`: no file, or a dead listener's socket. */
+static bool is_alive(pid_t pid)
+{
+    autofd int pidfd = sys_pidfd_open(pid, 0);
+    struct pollfd poller = {.fd = pidfd, .events = POLLIN};
+
+    return pidfd < 0 ? errno != ESRCH : poll(&poller, 1, 0) == 0;
+}
+
+/* 0 when nothing lives at `path`: no file, or a dead listener's socket. A manager killed while it
+ * forked leaves a child that has its sockets until it executes: they answer, for a moment, in the
+ * name of the dead. */
 static int check_free(const char *path, struct err *e)
 {
     struct sockaddr_un un;
@@ -62,6 +74,8 @@ static int check_free(const char *path, struct err *e)
         return errno == ECONNREFUSED ? 0 : err_sys(e, -errno, "cannot probe socket %s", path);
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) || !peer.pid)
         return err_set(e, -EADDRINUSE, "socket %s is in use by another process", path);
+    if (!is_alive(peer.pid))
+        return 0;
     return err_set(e, -EADDRINUSE,
                    "socket %s is in use by process %d: stop it or choose another -address", path,
                    (int)peer.pid);
