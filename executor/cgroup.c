@@ -342,6 +342,10 @@ int cgroup_remove(struct cgroup *cg)
             cg->dir_fd[t] = -1; /* shared, or none */
             continue;
         }
+        /* What the task left in the page cache would keep the kernel's side of the group for ever,
+         * and thousands of such make every later start slower. */
+        if (t == CGROUP_MEMORY)
+            (void)cgroupfs_write(cg->dir_fd[t], "memory.force_empty", "0");
         parent = open(tree_parent(cg, t), O_PATH | O_DIRECTORY | O_CLOEXEC);
         left = parent < 0 ? -errno : cgroupfs_remove(parent, cg->name);
         if (left < 0 && left != -ENOENT) {
