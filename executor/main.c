@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "executor/handover.h"
+#include "executor/record.h"
 #include "executor/run.h"
 #include "executor/supervisor.h"
 #include "shared/cleanup.h"
@@ -86,22 +87,24 @@ static int supervise(const char *path)
     struct supervisor *s = NULL;
     struct err e = ERR_INIT;
     struct ev_loop *loop;
-    int r;
+    int status_fd, r;
 
     if (dir < 0) {
         (void)err_sys(&e, -errno, "open the task's state directory %s", path);
         return fail(&e, WIRE_EXIT_STATE);
     }
-    r = read_spec(dir, &spec, &e);
-    if (r < 0)
+    status_fd = record_lock(dir, &e);
+    if (status_fd < 0)
+        return fail(&e, status_fd == -EBUSY ? WIRE_EXIT_LOCKED : WIRE_EXIT_STATE);
+    if (read_spec(dir, &spec, &e) < 0)
         return fail(&e, WIRE_EXIT_STATE);
     loop = ev_loop_new(EVFLAG_NOENV);
-    r = supervisor_new(loop, spec, dir, &s, &e);
+    r = supervisor_new(loop, spec, dir, status_fd, &s, &e);
     if (r == 0)
         return keep(loop, s);
     (void)spec_free(spec);
     ev_loop_destroy(loop);
-    return fail(&e, r == -EBUSY ? WIRE_EXIT_LOCKED : WIRE_EXIT_STATE);
+    return fail(&e, WIRE_EXIT_STATE);
 }
 
 /* After or, with `check`, before a live upgrade (handover.h). */

@@ -78,7 +78,7 @@ static void record_init(struct record *rec, struct ev_loop *loop, int state_dir)
     ev_init(&rec->evt_writable, on_evt_writable);
 }
 
-static int open_status(int state_dir, struct err *e)
+int record_lock(int state_dir, struct err *e)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     autofd int fd = openat(state_dir, WIRE_STATUS, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -143,16 +143,14 @@ static int identify(struct task_status *s, struct err *e)
     return r < 0 ? err_sys(e, r, "read this process's identity from /proc") : 0;
 }
 
-int record_open(struct record *rec, struct ev_loop *loop, int state_dir,
+int record_open(struct record *rec, struct ev_loop *loop, int state_dir, int status_fd,
                 const struct exec_spec *spec, struct err *e)
 {
     struct err ignored = ERR_INIT;
     int r;
 
     record_init(rec, loop, state_dir);
-    rec->status_fd = open_status(state_dir, e);
-    if (rec->status_fd < 0)
-        return rec->status_fd;
+    rec->status_fd = status_fd;
     if (status_read(rec->status_fd, &rec->status, &ignored) == 0)
         go_on(rec);
     rec->out_fd = open_out(spec->task_dir, e);

@@ -26,9 +26,14 @@ struct record {
     bool went_on; /* an earlier executor's record was continued */
 };
 
-/* Locks and opens the status file in `state_dir` (made at need), continues what an earlier executor
- * left there, and writes the first record. -EBUSY: another executor holds the task. */
-int record_open(struct record *rec, struct ev_loop *loop, int state_dir,
+/* Makes at need, opens and locks the status file in `state_dir`; returns its descriptor. To be
+ * called before the spec is read: a manager that takes the lock may withdraw the spec. -EBUSY:
+ * another executor holds the task. */
+int record_lock(int state_dir, struct err *e);
+
+/* Goes on from what an earlier executor left in the locked status file, which is taken over, and
+ * writes the first record. */
+int record_open(struct record *rec, struct ev_loop *loop, int state_dir, int status_fd,
                 const struct exec_spec *spec, struct err *e);
 
 /* Goes on with the descriptors and the account another release of this process left. */

@@ -317,7 +317,7 @@ static int run_spec(const struct exec_spec *wanted, struct err *e)
     if (r < 0)
         return r;
     loop = ev_loop_new(EVFLAG_NOENV); /* the default one reaps all children itself */
-    r = supervisor_new(loop, spec, -1, &s, e);
+    r = supervisor_new(loop, spec, -1, -1, &s, e);
     if (r < 0) {
         (void)spec_free(spec);
         return r;

@@ -669,7 +669,7 @@ static struct supervisor *supervisor_alloc(struct ev_loop *loop, struct exec_spe
     return s;
 }
 
-int supervisor_new(struct ev_loop *loop, struct exec_spec *spec, int state_dir,
+int supervisor_new(struct ev_loop *loop, struct exec_spec *spec, int state_dir, int status_fd,
                    struct supervisor **ret_supervisor, struct err *e)
 {
     struct supervisor *s = supervisor_alloc(loop, spec);
@@ -683,7 +683,7 @@ int supervisor_new(struct ev_loop *loop, struct exec_spec *spec, int state_dir,
     if (!r && s->standalone)
         record_open_standalone(&s->record, loop);
     else if (!r)
-        r = record_open(&s->record, loop, state_dir, spec, e);
+        r = record_open(&s->record, loop, state_dir, status_fd, spec, e);
     if (!r && !s->standalone)
         r = control_open(&s->control, loop, state_dir, on_command, on_garbage, s, e);
     if (r < 0) {

@@ -15,11 +15,12 @@ struct handover;
 struct supervisor;
 
 /* Takes over `spec` (on success) and starts its task. `state_dir` (borrowed) is the task's state
- * directory, or -1 for a run without a manager: then the task has this process's stdout and stderr
- * if the spec's logs are disabled, and under chroot isolation its root is a fresh tmpfs mounted on
+ * directory and `status_fd` its locked record (record_lock(); taken over in any case), or both are
+ * -1 for a run without a manager: then the task has this process's stdout and stderr if the spec's
+ * logs are disabled, and under chroot isolation with binds its root is a fresh tmpfs mounted on
  * task_dir. The task may be dead already on return; the caller runs the loop until
  * supervisor_status() says so. */
-int supervisor_new(struct ev_loop *loop, struct exec_spec *spec, int state_dir,
+int supervisor_new(struct ev_loop *loop, struct exec_spec *spec, int state_dir, int status_fd,
                    struct supervisor **ret_supervisor, struct err *e);
 
 /* Goes on with a task that an earlier release of this very process supervised: takes over `spec`
