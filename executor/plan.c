@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -46,6 +47,11 @@ static bool has_own_cgroup_root(const struct plan *plan)
 static bool has_own_network(const struct plan *plan)
 {
     return plan->spec->private_net;
+}
+
+static bool has_volumes(const struct plan *plan)
+{
+    return is_chroot(plan) && plan->spec->n_mounts > 0;
 }
 
 static bool has_hostname(const struct plan *plan)
@@ -197,6 +203,7 @@ const struct stage stages[] = {
     {"cgroup-namespace", STAGE_ROOT, has_own_cgroup_root, surroundings_stage_cgroup_namespace},
     {"network", STAGE_ROOT, has_own_network, surroundings_stage_network},
     {"hostname", STAGE_ROOT, has_hostname, surroundings_stage_hostname},
+    {"open-volumes", STAGE_ROOT, has_volumes, root_stage_open_volumes},
     {"private-mounts", STAGE_ROOT, is_chroot, root_stage_private},
     {"root", STAGE_ROOT, is_chroot, root_stage_base},
     {"binds", STAGE_ROOT, is_chroot, root_stage_binds},
@@ -204,6 +211,7 @@ const struct stage stages[] = {
     {"dev", STAGE_ROOT, is_chroot, root_stage_dev},
     {"proc", STAGE_ROOT, is_chroot, root_stage_proc},
     {"sys", STAGE_ROOT, is_chroot, root_stage_sys},
+    {"volumes", STAGE_ROOT, has_volumes, root_stage_volumes},
     {"pivot", STAGE_ROOT, is_chroot, root_stage_pivot},
     {"session", STAGE_TASK, NULL, stage_session},
     {"stdio", STAGE_TASK, NULL, stage_stdio},
@@ -255,11 +263,18 @@ int plan_init(struct plan *plan, const struct exec_spec *spec, struct err *e)
     plan->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (plan->null_fd < 0)
         return err_sys(e, -errno, "open /dev/null");
-    return 0;
+    if (!spec->n_mounts)
+        return 0;
+    plan->volume_fds = calloc(spec->n_mounts, sizeof(*plan->volume_fds));
+    if (plan->volume_fds)
+        return 0;
+    plan_deinit(plan);
+    return err_sys(e, -ENOMEM, "plan the mounts");
 }
 
 void plan_deinit(struct plan *plan)
 {
+    free(plan->volume_fds);
     close_fd(&plan->null_fd);
     close_fd(&plan->report_fd);
     while (plan->n_joins > 0)
@@ -281,6 +296,8 @@ static const struct hint hints[] = {
     {"exec", -EACCES, "it is no executable file, or its mount is noexec"},
     {"exec", -EISDIR, "it is a directory; name the program in it"},
     {"exec", -E2BIG, "arguments and environment together are too large"},
+    {"dev", -ENODEV, "it is no device; see the job's devices"},
+    {"volumes", -EROFS, "make the mount point in the read-only directory first, or choose another"},
     {"work-dir", -ENOENT, "make the directory, or mend work_dir"},
     {"work-dir", -EACCES, "the task's user may not enter it"},
     {"limits", -EPERM,

@@ -33,6 +33,7 @@ struct plan {
     int n_joins;
     int report_fd;    /* the child's end */
     int peer_fd;      /* the executor's end: the child inherits it and closes it first of all */
+    int *volume_fds;  /* ROOT: the spec's mounts, opened */
     int root_fd;      /* ROOT: the new root while it is built */
     const char *path; /* TASK: the file that was found, for messages */
     char found[4096];

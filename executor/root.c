@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Builds the root in a private mount namespace and pivots into it. The task directory belongs to
- * the task, which may have filled it with links during an earlier attempt: every mount point is
- * therefore made and opened beneath the root's descriptor with openat2(RESOLVE_NO_SYMLINKS), and
- * mounts are moved onto descriptors, never onto paths.
- *
- * A bind in the kernel ignores "read-only" (mount(2)); the flag is set on the detached tree with
- * mount_setattr(2), recursively, before the tree is attached, so it is never writable for an
- * instant.
+ * Builds the root in a private mount namespace and pivots into it. executor/mount.h says how mount
+ * points are kept safe from links the task may have left behind.
  */
 #include "executor/root.h"
 
@@ -20,92 +14,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "executor/mount.h"
 #include "shared/cleanup.h"
 #include "shared/sys.h"
-
-#define BENEATH (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
-#define ATTR_TASK (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
-
-/* Opens `path` (absolute in the new root) as a mount point, making what is missing: directories,
- * and an empty file at the end when `file`. */
-static int open_target(int root_fd, const char *path, bool file)
-{
-    autofd int dir = openat(root_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    char name[NAME_MAX + 1];
-
-    while (dir >= 0) {
-        const char *end;
-        bool last;
-        int next;
-
-        path += strspn(path, "/");
-        end = path + strcspn(path, "/");
-        last = end[strspn(end, "/")] == '\0';
-        if (end == path)
-            return take_fd(&dir);
-        if ((size_t)(end - path) > NAME_MAX)
-            return -ENAMETOOLONG;
-        memcpy(name, path, (size_t)(end - path));
-        name[end - path] = '\0';
-        path = end;
-        if (last && file) {
-            int made =
-                openat(dir, name, O_CREAT | O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
-
-            if (made >= 0)
-                (void)close(made);
-        } else if (mkdirat(dir, name, 0755) < 0 && errno != EEXIST) {
-            return -errno;
-        }
-        next = sys_openat2(dir, name, O_PATH | O_CLOEXEC, 0, BENEATH);
-        if (next < 0)
-            return -errno;
-        (void)close(dir);
-        dir = next;
-    }
-    return -errno;
-}
-
-static int attach(int tree, int target)
-{
-    return sys_move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
-                   0
-               ? -errno
-               : 0;
-}
-
-/* Shows `source` (as `from_fd` sees it) at `target`. A source that does not exist is left out when
- * `optional`, as chroot_env has it. */
-static int bind(int root_fd, int from_fd, const char *source, const char *target, uint64_t attrs,
-                bool optional)
-{
-    autofd int tree = -1, point = -1;
-    struct stat st;
-
-    tree = sys_open_tree(from_fd, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-    if (tree < 0)
-        return optional && errno == ENOENT ? 0 : -errno;
-    if (fstat(tree, &st) < 0 ||
-        sys_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, attrs) < 0)
-        return -errno;
-    point = open_target(root_fd, target, !S_ISDIR(st.st_mode));
-    if (point < 0)
-        return point;
-    return attach(tree, point);
-}
-
-static int mount_at(int root_fd, const char *target, const char *type, unsigned long flags,
-                    const char *data)
-{
-    autofd int point = open_target(root_fd, target, false);
-    char path[32];
-
-    if (point < 0)
-        return point;
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d",
-                   point); /* mount(2) takes no descriptor */
-    return mount(type, path, type, flags, data) < 0 ? -errno : 0;
-}
 
 int root_stage_private(struct plan *plan, const char **ret_arg)
 {
@@ -119,17 +30,22 @@ int root_stage_private(struct plan *plan, const char **ret_arg)
 int root_stage_base(struct plan *plan, const char **ret_arg)
 {
     const char *dir = plan->spec->task_dir;
-    autofd int tree = -1;
+    autofd int tree = -1, point = -1;
 
     *ret_arg = dir;
     if (plan->tmpfs_root) {
         if (mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") < 0)
             return -errno;
     } else {
+        int r;
+
         tree = sys_open_tree(AT_FDCWD, dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-        if (tree < 0 || sys_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, ATTR_TASK) < 0 ||
-            sys_move_mount(tree, "", AT_FDCWD, dir, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        point = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (tree < 0 || point < 0)
             return -errno;
+        r = mount_attach(tree, point, MOUNT_ATTR_TASK, 0);
+        if (r)
+            return r;
     }
     plan->root_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (plan->root_fd < 0)
@@ -167,8 +83,8 @@ int root_stage_binds(struct plan *plan, const char **ret_arg)
             r = copy_link(plan->root_fd, b, content);
         }
         if (r == -ENOTSUP)
-            r = bind(plan->root_fd, AT_FDCWD, b->source, b->target, ATTR_TASK | MOUNT_ATTR_RDONLY,
-                     true);
+            r = mount_bind(plan->root_fd, AT_FDCWD, b->source, b->target,
+                           MOUNT_ATTR_TASK | MOUNT_ATTR_RDONLY, true);
         if (r < 0)
             return r;
     }
@@ -178,7 +94,8 @@ int root_stage_binds(struct plan *plan, const char **ret_arg)
 int root_stage_shared(struct plan *plan, const char **ret_arg)
 {
     *ret_arg = plan->spec->shared_dir;
-    return bind(plan->root_fd, AT_FDCWD, plan->spec->shared_dir, "/alloc", ATTR_TASK, false);
+    return mount_bind(plan->root_fd, AT_FDCWD, plan->spec->shared_dir, "/alloc", MOUNT_ATTR_TASK,
+                      false);
 }
 
 struct device {
@@ -213,6 +130,41 @@ static int fill_dev(int dev_fd, const char **ret_arg)
     return 0;
 }
 
+static int make_device(const struct plan *plan, const struct spec_device *device)
+{
+    const struct exec_spec *spec = plan->spec;
+    const char *name = strrchr(device->target, '/') + 1;
+    mode_t mode = (strchr(device->permissions, 'r') ? 0400 : 0) |
+                  (strchr(device->permissions, 'w') ? 0200 : 0);
+    autofd int dir = -1;
+    char path[PATH_MAX];
+    struct stat st;
+
+    if (stat(device->source, &st) < 0)
+        return -errno;
+    if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+        return -ENODEV;
+    (void)snprintf(path, sizeof(path), "%.*s", (int)(name - device->target), device->target);
+    dir = mount_point(plan->root_fd, path, false);
+    if (dir < 0)
+        return dir;
+    if (mknodat(dir, name, (st.st_mode & S_IFMT) | mode, st.st_rdev) < 0 ||
+        (spec->set_user && fchownat(dir, name, spec->uid, spec->gid, AT_SYMLINK_NOFOLLOW) < 0))
+        return -errno;
+    return 0;
+}
+
+static int make_devices(const struct plan *plan, const char **ret_arg)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < plan->spec->n_devices; i++) {
+        *ret_arg = plan->spec->devices[i].source;
+        r = make_device(plan, &plan->spec->devices[i]);
+    }
+    return r;
+}
+
 int root_stage_dev(struct plan *plan, const char **ret_arg)
 {
     autofd int dev_fd = -1;
@@ -220,96 +172,151 @@ int root_stage_dev(struct plan *plan, const char **ret_arg)
     int r;
 
     *ret_arg = "/dev";
-    r = mount_at(plan->root_fd, "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC | MS_STRICTATIME,
-                 "mode=755,size=64k");
+    r = mount_new(plan->root_fd, "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC | MS_STRICTATIME,
+                  "mode=755,size=64k");
     if (!r) {
         dev_fd = openat(plan->root_fd, "dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         r = dev_fd < 0 ? -errno : fill_dev(dev_fd, ret_arg);
+        if (!r)
+            r = make_devices(plan, ret_arg);
     }
     (void)umask(mask);
     if (r)
         return r;
     *ret_arg = "/dev/pts";
-    r = mount_at(plan->root_fd, "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
-                 "newinstance,ptmxmode=0666,mode=0620,gid=5");
+    r = mount_new(plan->root_fd, "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+                  "newinstance,ptmxmode=0666,mode=0620,gid=5");
     if (r)
         return r;
     *ret_arg = "/dev/shm";
-    r = mount_at(plan->root_fd, "/dev/shm", "tmpfs", MS_NOSUID | MS_NOEXEC | MS_NODEV,
-                 "mode=1777,size=65536k");
+    r = mount_new(plan->root_fd, "/dev/shm", "tmpfs", MS_NOSUID | MS_NOEXEC | MS_NODEV,
+                  "mode=1777,size=65536k");
     if (r)
         return r;
     if (plan->spec->private_ipc) { /* an mqueue mount shows the queues of its ipc namespace */
         *ret_arg = "/dev/mqueue";
-        r = mount_at(plan->root_fd, "/dev/mqueue", "mqueue", MS_NOSUID | MS_NOEXEC | MS_NODEV,
-                     NULL);
+        r = mount_new(plan->root_fd, "/dev/mqueue", "mqueue", MS_NOSUID | MS_NOEXEC | MS_NODEV,
+                      NULL);
         if (r)
             return r;
     }
     *ret_arg = "/dev";
-    return sys_mount_setattr(dev_fd, "", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY) < 0 ? -errno : 0;
+    return mount_read_only(dev_fd);
 }
 
-/* Kernel interfaces that would reach beyond the task: hidden, or shown read-only. */
-static const char *const proc_masked[] = {"kcore", "keys", "latency_stats", "timer_list"};
-static const char *const proc_read_only[] = {"sys", "sysrq-trigger", "irq", "bus"};
+/* Kernel interfaces that would reach beyond the task or tell of others: hidden, or shown read-only.
+ * The lists are the container runtimes' usual ones, but for the thermal_throttle directory of each
+ * CPU, which would cost a mount for every CPU of the host. */
+static const char *const masked_in_proc[] = {
+    "acpi", "asound",      "interrupts", "kcore",       "keys", "latency_stats",
+    "scsi", "sched_debug", "timer_list", "timer_stats", NULL,
+};
+static const char *const masked_in_sys[] = {"firmware", "devices/virtual/powercap", NULL};
+static const char *const read_only_in_proc[] = {"bus", "fs", "irq", "sys", "sysrq-trigger", NULL};
+
+/* Puts nothing over what is at `point`: an empty directory or the null device. */
+static int mask(const struct plan *plan, int point)
+{
+    autofd int null = -1;
+    struct stat st;
+
+    if (fstat(point, &st) < 0)
+        return -errno;
+    if (S_ISDIR(st.st_mode))
+        return mount_new(point, ".", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NOEXEC | MS_NODEV,
+                         "size=0,mode=555");
+    null = sys_open_tree(plan->root_fd, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    return null < 0 ? -errno : mount_attach(null, point, MOUNT_ATTR_NOSUID, 0);
+}
+
+static int freeze(int fs_fd, const char *name, int point)
+{
+    autofd int tree =
+        sys_open_tree(fs_fd, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+
+    return tree < 0 ? -errno
+                    : mount_attach(tree, point,
+                                   MOUNT_ATTR_TASK | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC, 0);
+}
+
+/* Covers the `names` of the kernel's file system at `fs`; those this kernel lacks are skipped. */
+static int cover(const struct plan *plan, const char *fs, const char *const *names, bool hide,
+                 const char **ret_arg)
+{
+    autofd int fs_fd = openat(plan->root_fd, fs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int r = fs_fd < 0 ? -errno : 0;
+
+    for (; !r && *names; names++) {
+        autofd int point = openat(fs_fd, *names, O_PATH | O_CLOEXEC);
+
+        *ret_arg = *names;
+        if (point >= 0)
+            r = hide ? mask(plan, point) : freeze(fs_fd, *names, point);
+    }
+    return r;
+}
 
 int root_stage_proc(struct plan *plan, const char **ret_arg)
 {
-    autofd int proc_fd = -1;
     int r;
 
     *ret_arg = "/proc";
-    r = mount_at(plan->root_fd, "/proc", "proc", MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL);
-    if (r)
-        return r;
-    proc_fd = openat(plan->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (proc_fd < 0)
-        return -errno;
-    for (size_t i = 0; i < ARRAY_LEN(proc_masked); i++) {
-        autofd int point = openat(proc_fd, proc_masked[i], O_PATH | O_CLOEXEC);
-        autofd int null = -1;
+    r = mount_new(plan->root_fd, "/proc", "proc", MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL);
+    if (!r)
+        r = cover(plan, "proc", masked_in_proc, true, ret_arg);
+    return r ? r : cover(plan, "proc", read_only_in_proc, false, ret_arg);
+}
 
-        *ret_arg = proc_masked[i];
-        if (point < 0)
-            continue; /* this kernel does not have it */
-        null = sys_open_tree(plan->root_fd, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-        if (null < 0 || attach(null, point) < 0)
-            return -errno;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(proc_read_only); i++) {
-        autofd int tree = sys_open_tree(proc_fd, proc_read_only[i],
-                                        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-        autofd int point = openat(proc_fd, proc_read_only[i], O_PATH | O_CLOEXEC);
+int root_stage_sys(struct plan *plan, const char **ret_arg)
+{
+    int r;
 
-        *ret_arg = proc_read_only[i];
-        if (point < 0)
-            continue;
-        if (tree < 0 ||
-            sys_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE,
-                              ATTR_TASK | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC) < 0 ||
-            attach(tree, point) < 0)
+    *ret_arg = "/sys";
+    r = mount_new(plan->root_fd, "/sys", "sysfs", MS_RDONLY | MS_NOSUID | MS_NOEXEC | MS_NODEV,
+                  NULL);
+    return r ? r : cover(plan, "sys", masked_in_sys, true, ret_arg);
+}
+
+/* The sources are taken before the mounts become private: only then are they peers of the host's.
+ */
+int root_stage_open_volumes(struct plan *plan, const char **ret_arg)
+{
+    for (size_t i = 0; i < plan->spec->n_mounts; i++) {
+        *ret_arg = plan->spec->mounts[i].source;
+        plan->volume_fds[i] =
+            sys_open_tree(AT_FDCWD, *ret_arg, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+        if (plan->volume_fds[i] < 0)
             return -errno;
     }
     return 0;
 }
 
-int root_stage_sys(struct plan *plan, const char **ret_arg)
-{
-    autofd int firmware = -1;
-    int r;
+static const unsigned long propagations[SPEC_PROPAGATION_N] = {
+    [SPEC_PROPAGATION_PRIVATE] = MS_PRIVATE,
+    [SPEC_PROPAGATION_SLAVE] = MS_SLAVE,
+    [SPEC_PROPAGATION_SHARED] = MS_SHARED,
+};
 
-    *ret_arg = "/sys";
-    r = mount_at(plan->root_fd, "/sys", "sysfs", MS_RDONLY | MS_NOSUID | MS_NOEXEC | MS_NODEV,
-                 NULL);
-    if (r)
-        return r;
-    firmware = openat(plan->root_fd, "sys/firmware", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (firmware < 0)
-        return 0;
-    *ret_arg = "/sys/firmware";
-    return mount_at(firmware, ".", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NOEXEC | MS_NODEV,
-                    "size=0,mode=755");
+int root_stage_volumes(struct plan *plan, const char **ret_arg)
+{
+    for (size_t i = 0; i < plan->spec->n_mounts; i++) {
+        const struct spec_mount *m = &plan->spec->mounts[i];
+        uint64_t attrs = MOUNT_ATTR_TASK | (m->read_only ? MOUNT_ATTR_RDONLY : 0);
+        autofd int point = -1;
+        struct stat st;
+        int r;
+
+        *ret_arg = m->target;
+        if (fstat(plan->volume_fds[i], &st) < 0)
+            return -errno;
+        point = mount_point(plan->root_fd, m->target, !S_ISDIR(st.st_mode));
+        if (point < 0)
+            return point;
+        r = mount_attach(plan->volume_fds[i], point, attrs, propagations[m->propagation]);
+        if (r)
+            return r;
+    }
+    return 0;
 }
 
 /* Where the old root is a ramdisk, which cannot be pivoted away: the new root is mounted over it.

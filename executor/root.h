@@ -11,10 +11,12 @@
 #include "executor/plan.h"
 
 int root_stage_private(struct plan *plan, const char **ret_arg);
+int root_stage_open_volumes(struct plan *plan, const char **ret_arg);
 int root_stage_base(struct plan *plan, const char **ret_arg);
 int root_stage_binds(struct plan *plan, const char **ret_arg);
 int root_stage_shared(struct plan *plan, const char **ret_arg);
 int root_stage_dev(struct plan *plan, const char **ret_arg);
 int root_stage_proc(struct plan *plan, const char **ret_arg);
 int root_stage_sys(struct plan *plan, const char **ret_arg);
+int root_stage_volumes(struct plan *plan, const char **ret_arg);
 int root_stage_pivot(struct plan *plan, const char **ret_arg);

@@ -30,7 +30,8 @@ enum {
 };
 enum {
     ENV_MAX = 1024,
-    GROUPS_MAX = 256
+    GROUPS_MAX = 256,
+    MOUNTS_MAX = 64
 };
 
 static const char help[] =
@@ -56,6 +57,8 @@ static const char help[] =
     "  -user USER             run as USER (default with exec: nobody; with none: the caller)\n"
     "  -env K=V               add a variable; nothing but PATH is set otherwise\n"
     "  -work-dir DIR          directory to start in\n"
+    "  -mount FROM:TO[:OPTIONS]   with exec: show a file or directory of the host; options: ro,\n"
+    "                         and rslave or rshared for what is mounted below it later\n"
     "  -seccomp default|unconfined   with exec: the filter of system calls (default)\n"
     "  -restart N             start again after failures, up to N times\n"
     "  -kill-signal SIG, -kill-timeout TIME   for the stop sequence (SIGINT, 5s)\n"
@@ -86,6 +89,7 @@ struct options {
     const char *root;
     const char *user;
     bool unconfined;
+    struct spec_mount mounts[MOUNTS_MAX];
     char *env[ENV_MAX + 2];
     size_t n_env;
     gid_t groups[GROUPS_MAX];
@@ -103,6 +107,34 @@ static int parse_count(const char *text, uint64_t max, uint64_t *ret, const char
         return err_set(e, -EINVAL, "-%s: \"%s\" is no number up to %llu", option, text,
                        (unsigned long long)max);
     *ret = n;
+    return 0;
+}
+
+static int add_mount(struct options *o, char *text, struct err *e)
+{
+    struct spec_mount *m = &o->mounts[o->spec.n_mounts];
+    char *save = NULL, *options;
+
+    if (o->spec.n_mounts == MOUNTS_MAX)
+        return err_set(e, -E2BIG, "-mount: more than %d", MOUNTS_MAX);
+    m->source = strtok_r(text, ":", &save);
+    m->target = strtok_r(NULL, ":", &save);
+    options = strtok_r(NULL, ":", &save);
+    if (!m->target || m->source[0] != '/' || m->target[0] != '/')
+        return err_set(e, -EINVAL, "-mount: write FROM:TO[:OPTIONS], with absolute paths");
+    for (char *word = options ? strtok_r(options, ",", &save) : NULL; word;
+         word = strtok_r(NULL, ",", &save)) {
+        if (strcmp(word, "ro") == 0)
+            m->read_only = true;
+        else if (strcmp(word, "rslave") == 0)
+            m->propagation = SPEC_PROPAGATION_SLAVE;
+        else if (strcmp(word, "rshared") == 0)
+            m->propagation = SPEC_PROPAGATION_SHARED;
+        else
+            return err_set(e, -EINVAL, "-mount: \"%s\" is none of ro, rslave, rshared", word);
+    }
+    o->spec.mounts = o->mounts;
+    o->spec.n_mounts++;
     return 0;
 }
 
@@ -145,6 +177,8 @@ static int set_option(struct options *o, const char *name, char *value, struct e
         o->env[o->n_env++] = value;
     } else if (strcmp(name, "work-dir") == 0) {
         spec->work_dir = value;
+    } else if (strcmp(name, "mount") == 0) {
+        return add_mount(o, value, e);
     } else if (strcmp(name, "seccomp") == 0) {
         o->unconfined = strcmp(value, "unconfined") == 0;
         r = o->unconfined || strcmp(value, "default") == 0 ? 0 : -EINVAL;
@@ -177,6 +211,7 @@ static const struct option long_options[] = {
     {"user", required_argument, NULL, 'o'},
     {"env", required_argument, NULL, 'o'},
     {"work-dir", required_argument, NULL, 'o'},
+    {"mount", required_argument, NULL, 'o'},
     {"seccomp", required_argument, NULL, 'o'},
     {"restart", required_argument, NULL, 'o'},
     {"kill-signal", required_argument, NULL, 'o'},

@@ -107,6 +107,7 @@ int config_new(struct config **ret_config, struct err *e)
     config->region = strdup("global");
     config->executor = executor_beside_manager();
     config->cgroup_parent = strdup("cleat");
+    config->exec.allow_devices = calloc(1, sizeof(*config->exec.allow_devices));
     config->exec.allow_caps = copy_strings(capabilities_default);
     config->meta = json_object();
     config->addresses = calloc(2, sizeof(*config->addresses));
@@ -114,7 +115,8 @@ int config_new(struct config **ret_config, struct err *e)
         config->addresses[0] = strdup("unix:///run/cleat/cleat.sock");
     if (default_binds(config) < 0 || !config->data_dir || !config->name || !config->datacenter ||
         !config->region || !config->executor || !config->cgroup_parent ||
-        !config->exec.allow_caps || !config->meta || !config->addresses || !config->addresses[0])
+        !config->exec.allow_caps || !config->exec.allow_devices || !config->meta ||
+        !config->addresses || !config->addresses[0])
         return err_sys(e, -ENOMEM, "making the configuration");
     *ret_config = take_ptr(config);
     return 0;
@@ -142,6 +144,7 @@ struct config *config_free(struct config *config)
     free_binds(config->chroot_env, config->n_chroot_env);
     json_decref(config->meta);
     value_free_strings(config->exec.allow_caps);
+    value_free_strings(config->exec.allow_devices);
     free(config->cgroup_parent);
     free(config);
     return NULL;
@@ -246,6 +249,8 @@ static int merge_exec(struct config_exec *to, const struct config_file *file)
         merge_mode(&to->default_pid_host, json_object_get(from, "default_pid_mode"));
         merge_mode(&to->default_ipc_host, json_object_get(from, "default_ipc_mode"));
         r = merge_list(&to->allow_caps, json_object_get(from, "allow_caps"));
+        if (!r)
+            r = merge_list(&to->allow_devices, json_object_get(from, "allow_devices"));
         if (r)
             return r;
     }

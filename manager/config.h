@@ -16,8 +16,9 @@ struct config_bind { /* one entry of client { chroot_env { "source" = "target" }
     char *target;
 };
 
-struct config_exec {   /* plugin "exec" { config { } } */
-    char **allow_caps; /* NULL-terminated; Docker's defaults */
+struct config_exec {      /* plugin "exec" { config { } } */
+    char **allow_caps;    /* NULL-terminated; Docker's defaults */
+    char **allow_devices; /* patterns (fnmatch(3)) of devices of the host; none */
     bool allow_unconfined_seccomp;
     bool default_pid_host; /* default_pid_mode = "host" */
     bool default_ipc_host;

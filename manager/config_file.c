@@ -154,6 +154,7 @@ enum {
 struct plugin_options {
     bool enabled;
     char **allow_caps;
+    char **allow_devices;
     bool allow_unconfined_seccomp;
     int64_t pids_limit;
     bool no_pivot_root;
@@ -179,6 +180,7 @@ static int check_allow_caps(struct schema_context *ctx, const struct schema_fiel
 static const struct schema_field exec_fields[] = {
     SCHEMA_FIELD(STRINGS, plugin_options, allow_caps, "allow_caps", NULL,
                  .check = check_allow_caps),
+    SCHEMA_FIELD(STRINGS, plugin_options, allow_devices, "allow_devices", NULL),
     SCHEMA_FIELD(BOOL, plugin_options, allow_unconfined_seccomp, "allow_unconfined_seccomp", NULL),
     SCHEMA_FIELD(ENUM, plugin_options, ipc_mode, "default_ipc_mode", NULL, .names = modes),
     SCHEMA_FIELD(ENUM, plugin_options, pid_mode, "default_pid_mode", NULL, .names = modes),

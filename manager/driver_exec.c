@@ -5,6 +5,7 @@
  * The command is looked up by the executor, inside that root.
  */
 #include <errno.h>
+#include <fnmatch.h>
 #include <pwd.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,10 +37,32 @@ static void plan_binds(const struct config *config, struct bag *bag, struct exec
     }
 }
 
+static int check_devices(const struct config *config, const struct driver_config *options,
+                         struct err *e)
+{
+    for (size_t i = 0; i < options->n_devices; i++) {
+        const char *path = options->devices[i].host_path;
+        char *const *allowed = config->exec.allow_devices;
+
+        while (*allowed && fnmatch(*allowed, path, FNM_PATHNAME) != 0)
+            allowed++;
+        if (!*allowed)
+            return err_set(e, -EINVAL,
+                           "the device \"%.64s\" is not allowed on this node; remove it from the "
+                           "job, or have it put into allow_devices of plugin \"exec\" "
+                           "{ config { } }",
+                           path);
+    }
+    return 0;
+}
+
 static int check(const struct config *config, const struct driver_config *options, struct err *e)
 {
     uint64_t caps;
+    int r = check_devices(config, options, e);
 
+    if (r)
+        return r;
     if (options->seccomp == SECCOMP_MODE_UNCONFINED && !config->exec.allow_unconfined_seccomp)
         return err_set(e, -EINVAL,
                        "seccomp = \"unconfined\" is not allowed on this node; remove it from the "
@@ -47,6 +70,19 @@ static int check(const struct config *config, const struct driver_config *option
                        "{ config { } }");
     return capabilities_resolve(config->exec.allow_caps, options->cap_add, options->cap_drop, &caps,
                                 e);
+}
+
+static void plan_devices(const struct driver_config *options, struct bag *bag,
+                         struct exec_spec *spec)
+{
+    spec->n_devices = options->n_devices;
+    spec->devices = bag_alloc(bag, options->n_devices * sizeof(*spec->devices));
+    for (size_t i = 0; i < options->n_devices; i++)
+        spec->devices[i] = (struct spec_device){
+            .source = bag_strdup(bag, options->devices[i].host_path),
+            .target = bag_strdup(bag, options->devices[i].container_path),
+            .permissions = bag_strdup(bag, options->devices[i].permissions),
+        };
 }
 
 static bool is_private(const char *mode, bool host_by_default)
@@ -81,6 +117,7 @@ static int plan(const struct config *config, const struct driver_config *options
     spec->caps = bag_alloc(bag, (CAPABILITIES_MAX + 1) * sizeof(*spec->caps));
     capabilities_names(caps, spec->caps);
     plan_binds(config, bag, spec);
+    plan_devices(options, bag, spec);
     plan_namespaces(config, options, env, bag, spec);
     spec->no_new_privs = true;
     spec->seccomp = options->seccomp != SECCOMP_MODE_UNCONFINED;

@@ -71,9 +71,9 @@ static inline int sys_move_mount(int from_fd, const char *from, int to_fd, const
 }
 
 static inline int sys_mount_setattr(int dirfd, const char *path, unsigned int flags,
-                                    uint64_t attr_set)
+                                    uint64_t attr_set, uint64_t propagation)
 {
-    uint64_t attr[4] = {attr_set}; /* struct mount_attr: set, clear, propagation, userns */
+    uint64_t attr[4] = {attr_set, 0, propagation}; /* struct mount_attr; the last is a userns */
 
     return (int)syscall(SYS_mount_setattr, dirfd, path, flags, attr, sizeof(attr));
 }

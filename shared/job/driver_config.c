@@ -19,6 +19,7 @@ struct exec_config {
     struct driver_config config; /* without what is below */
     json_t *args;                /* a list, or the old forms; NULL: none */
     json_t *ulimit;              /* a map */
+    json_t *devices;             /* a list; NULL: none */
     unsigned int network_mode;   /* index into network_modes */
 };
 
@@ -101,6 +102,19 @@ static int check_ulimit(struct schema_context *ctx, const struct schema_field *f
     return r < 0 ? schema_fail(ctx, source.pos, r, "%s", e.text) : 0;
 }
 
+static int check_devices(struct schema_context *ctx, const struct schema_field *field,
+                         const void *obj, struct schema_source source)
+{
+    struct device *devices = NULL;
+    struct err e = ERR_INIT;
+    size_t n = 0;
+    int r = device_read_list(((const struct exec_config *)obj)->devices, &devices, &n, &e);
+
+    (void)field;
+    device_free_list(devices, n);
+    return r < 0 ? schema_fail(ctx, source.pos, r, "%s", e.text) : 0;
+}
+
 #define COMMAND_FIELDS                                                                             \
     SCHEMA_FIELD(STRING, exec_config, config.command, "command", "command", .required = true),     \
         SCHEMA_FIELD(ANY, exec_config, args, "args", "args", .check = check_args),                 \
@@ -133,6 +147,7 @@ static const struct schema_field exec_fields[] = {
     SCHEMA_FIELD(STRINGS, exec_config, config.cap_drop, "cap_drop", "cap_drop"),
     SCHEMA_FIELD(ENUM, exec_config, config.seccomp, "seccomp", "seccomp", .def = "default",
                  .names = seccomp_modes),
+    SCHEMA_FIELD(ANY, exec_config, devices, "devices", "devices", .check = check_devices),
     MODE_FIELD(pid_mode),
     MODE_FIELD(ipc_mode),
     MODE_FIELD(uts_mode),
@@ -218,28 +233,41 @@ int driver_check_config(struct schema_context *ctx, const struct schema_field *f
     return r;
 }
 
+/* What the table leaves as JSON. */
+static int read_rest(const struct exec_config *from, struct driver_config *to, struct err *e)
+{
+    int r = read_args(from->args, &to->args);
+
+    if (r == 0)
+        r = device_read_list(from->devices, &to->devices, &to->n_devices, e);
+    if (r == 0)
+        r = ulimit_read(from->ulimit, to->ulimits, e);
+    if (r < 0)
+        return r;
+    to->n_ulimits = (size_t)r;
+    to->no_network = from->network_mode != 0;
+    to->legacy_args = from->args && !json_is_array(from->args);
+    return 0;
+}
+
 int driver_config_read(const struct job_task *task, struct driver_config *ret, struct err *e)
 {
     struct schema_context ctx = {.e = e, .path = "Config"};
     const struct schema *schema = find_schema(task->driver);
     struct exec_config config;
-    char **args = NULL;
     int r = schema_init(schema, &config);
 
     if (r == 0)
         r = schema_decode(&ctx, schema, (struct schema_source){.json = task->config}, &config);
     if (r == 0)
-        r = read_args(config.args, &args);
+        r = read_rest(&config, &config.config, e);
     if (r == -ENOMEM)
         (void)err_sys(e, r, "reading the config of task %s", task->name);
     if (r == 0) {
         *ret = config.config;
-        ret->args = args;
-        ret->n_ulimits = (size_t)ulimit_read(config.ulimit, ret->ulimits, e);
-        ret->no_network = config.network_mode != 0;
-        ret->legacy_args = config.args && !json_is_array(config.args);
         config.config = (struct driver_config){0};
     }
+    driver_config_deinit(&config.config);
     schema_deinit(schema, &config);
     return r;
 }
@@ -257,5 +285,6 @@ void driver_config_deinit(struct driver_config *config)
     free(config->hostname);
     value_free_strings(config->cap_add);
     value_free_strings(config->cap_drop);
+    device_free_list(config->devices, config->n_devices);
     *config = (struct driver_config){0};
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "shared/err.h"
+#include "shared/job/device.h"
 #include "shared/job/job.h"
 #include "shared/job/schema.h"
 #include "shared/job/ulimit.h"
@@ -46,6 +47,8 @@ struct driver_config {
     char **cap_add; /* names as written */
     char **cap_drop;
     enum seccomp_mode seccomp;
+    struct device *devices;
+    size_t n_devices;
 };
 
 /* Reads task->config of a job that job_from_hcl() or job_from_json() accepted. -ENOMEM. */

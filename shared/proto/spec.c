@@ -23,6 +23,18 @@ static const struct field group_fields[] = {FIELD(struct gid_box, gid, UINT), {0
 static const struct field bind_fields[] = {
     FIELD(struct spec_bind, source, STRING), FIELD(struct spec_bind, target, STRING), {0}};
 
+static const struct field mount_fields[] = {
+    FIELD(struct spec_mount, source, STRING),
+    FIELD(struct spec_mount, target, STRING),
+    FIELD(struct spec_mount, read_only, BOOL),
+    FIELD(struct spec_mount, propagation, UINT, .max = SPEC_PROPAGATION_N - 1),
+    {0}};
+
+static const struct field device_fields[] = {FIELD(struct spec_device, source, STRING),
+                                             FIELD(struct spec_device, target, STRING),
+                                             FIELD(struct spec_device, permissions, STRING),
+                                             {0}};
+
 static const struct field rlimit_fields[] = {
     FIELD(struct spec_rlimit, resource, UINT, .max = RLIM_NLIMITS - 1),
     FIELD(struct spec_rlimit, soft, UINT),
@@ -90,6 +102,20 @@ static const struct field spec_fields[] = {
      .size = sizeof(struct spec_bind),
      .count_offset = offsetof(struct exec_spec, n_binds),
      .sub = bind_fields},
+    {.key = "mounts",
+     .kind = FIELD_LIST,
+     .sparse = true,
+     .offset = offsetof(struct exec_spec, mounts),
+     .size = sizeof(struct spec_mount),
+     .count_offset = offsetof(struct exec_spec, n_mounts),
+     .sub = mount_fields},
+    {.key = "devices",
+     .kind = FIELD_LIST,
+     .sparse = true,
+     .offset = offsetof(struct exec_spec, devices),
+     .size = sizeof(struct spec_device),
+     .count_offset = offsetof(struct exec_spec, n_devices),
+     .sub = device_fields},
     FIELD(struct exec_spec, private_pid, BOOL),
     FIELD(struct exec_spec, private_ipc, BOOL),
     FIELD(struct exec_spec, private_uts, BOOL, .sparse = true),
@@ -158,6 +184,13 @@ static int check(const struct exec_spec *spec, struct err *e)
         return err_set(e, -EBADMSG, "spec: \"logs\" keeps no files");
     if (spec->work_dir && spec->work_dir[0] != '/')
         return err_set(e, -EBADMSG, "spec: \"work_dir\" is not absolute: \"%s\"", spec->work_dir);
+    for (size_t i = 0; i < spec->n_mounts; i++)
+        if (spec->mounts[i].source[0] != '/' || spec->mounts[i].target[0] != '/')
+            return err_set(e, -EBADMSG, "spec: \"mounts\" has a path that is not absolute");
+    for (size_t i = 0; i < spec->n_devices; i++)
+        if (spec->devices[i].source[0] != '/' || strncmp(spec->devices[i].target, "/dev/", 5) != 0)
+            return err_set(e, -EBADMSG, "spec: \"devices\" has a target outside /dev: \"%s\"",
+                           spec->devices[i].target);
     if (spec->hostname && !spec->private_uts)
         return err_set(e, -EBADMSG, "spec: \"hostname\" without \"private_uts\"");
     if (spec->stdin_path && spec->stdin_path[0] != '/')

@@ -66,6 +66,27 @@ struct spec_limits {
     bool oom_group;     /* out of memory kills all of the task, not only one process */
 };
 
+enum spec_propagation {
+    SPEC_PROPAGATION_PRIVATE,
+    SPEC_PROPAGATION_SLAVE,  /* what the host mounts below it later appears */
+    SPEC_PROPAGATION_SHARED, /* and what the task mounts appears on the host */
+    SPEC_PROPAGATION_N
+};
+
+/* A file or directory of the host shown to the task, with all that is mounted below it. */
+struct spec_mount {
+    char *source;
+    char *target;
+    bool read_only;
+    enum spec_propagation propagation;
+};
+
+struct spec_device {
+    char *source;      /* on the host */
+    char *target;      /* below /dev/ */
+    char *permissions; /* of "rwm": becomes the node's mode, the task's user its owner */
+};
+
 struct spec_rlimit {
     uint32_t resource; /* RLIMIT_* */
     uint64_t soft;     /* UINT64_MAX: unlimited */
@@ -109,6 +130,10 @@ struct exec_spec {
 
     struct spec_bind *binds;
     size_t n_binds;
+    struct spec_mount *mounts; /* chroot isolation, as the devices */
+    size_t n_mounts;
+    struct spec_device *devices;
+    size_t n_devices;
     bool private_pid;
     bool private_ipc;
     bool private_uts;

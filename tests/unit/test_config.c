@@ -95,6 +95,7 @@ static void test_defaults(void **state)
     assert_false(config->raw_exec_enabled);
     assert_string_equal(config->exec.allow_caps[0], "audit_write");
     assert_null(config->exec.allow_caps[13]);
+    assert_null(config->exec.allow_devices[0]);
     assert_false(config->exec.default_pid_host || config->exec.default_ipc_host);
     assert_false(config->dev);
     assert_int_equal(config->log_level, LOG_LEVEL_INFO);
@@ -115,16 +116,17 @@ static void test_everything(void **state)
     struct config *config = new_config();
 
     (void)state;
-    must_load(config,
-              "data_dir = \"/d\"\nname = \"n\"\ndatacenter = \"dc2\"\nregion = \"r\"\n"
-              "executor = \"/x/e\"\nlog_level = \"DEBUG\"\n"
-              "addresses = [\"unix:///s\", \"http://127.0.0.1:4646\"]\n"
-              "client {\n  enabled = true\n  chroot_env { \"/a\" = \"/b\"\n \"/c\" = \"/d\" }\n"
-              "  meta { k = 1 }\n  max_kill_timeout = \"1m\"\n  cgroup_parent = \"p/q\"\n}\n"
-              "plugin \"raw_exec\" {\n  config {\n    enabled = true\n  }\n}\n"
-              "plugin exec { config { allow_caps = [\"ALL\"]\n"
-              "allow_unconfined_seccomp = true\n default_pid_mode = \"host\"\n"
-              "default_ipc_mode = \"host\"\n no_pivot_root = true } }\n");
+    must_load(
+        config,
+        "data_dir = \"/d\"\nname = \"n\"\ndatacenter = \"dc2\"\nregion = \"r\"\n"
+        "executor = \"/x/e\"\nlog_level = \"DEBUG\"\n"
+        "addresses = [\"unix:///s\", \"http://127.0.0.1:4646\"]\n"
+        "client {\n  enabled = true\n  chroot_env { \"/a\" = \"/b\"\n \"/c\" = \"/d\" }\n"
+        "  meta { k = 1 }\n  max_kill_timeout = \"1m\"\n  cgroup_parent = \"p/q\"\n}\n"
+        "plugin \"raw_exec\" {\n  config {\n    enabled = true\n  }\n}\n"
+        "plugin exec { config { allow_caps = [\"ALL\"]\n"
+        "allow_unconfined_seccomp = true\n default_pid_mode = \"host\"\n"
+        "default_ipc_mode = \"host\"\n no_pivot_root = true\n allow_devices = [\"/dev/x*\"] } }\n");
     assert_string_equal(config->data_dir, "/d");
     assert_string_equal(config->name, "n");
     assert_string_equal(config->datacenter, "dc2");
@@ -144,6 +146,7 @@ static void test_everything(void **state)
     assert_true(config->exec.allow_unconfined_seccomp);
     assert_true(config->exec.default_pid_host && config->exec.default_ipc_host);
     assert_true(config->exec.no_pivot_root);
+    assert_string_equal(config->exec.allow_devices[0], "/dev/x*");
 
     must_load(config, "plugin exec { config { allow_caps = [] } }");
     assert_null(config->exec.allow_caps[0]);

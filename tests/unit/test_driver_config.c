@@ -118,15 +118,23 @@ static void test_surroundings(void **state)
         }
     }
     driver_config_deinit(&config);
-    read_config("exec",
-                "config { command = \"c\"\n pid_mode = \"host\"\n ipc_mode = \"private\"\n"
-                "hostname = \"h\"\n network_mode = \"none\"\n ulimit = { nofile = 9 } }",
-                &config);
+    read_config(
+        "exec",
+        "config { command = \"c\"\n pid_mode = \"host\"\n ipc_mode = \"private\"\n"
+        "hostname = \"h\"\n network_mode = \"none\"\n ulimit = { nofile = 9 }\n"
+        "devices = [{ host_path = \"/dev/fuse\" },\n"
+        "{ host_path = \"/x\", container_path = \"/dev/y\", cgroup_permissions = \"r\" }] }",
+        &config);
     assert_string_equal(config.pid_mode, "host");
     assert_string_equal(config.ipc_mode, "private");
     assert_string_equal(config.uts_mode, "");
     assert_string_equal(config.hostname, "h");
     assert_true(config.no_network);
+    assert_int_equal(config.n_devices, 2);
+    assert_string_equal(config.devices[0].container_path, "/dev/fuse");
+    assert_string_equal(config.devices[0].permissions, "rwm");
+    assert_string_equal(config.devices[1].container_path, "/dev/y");
+    assert_string_equal(config.devices[1].permissions, "r");
     assert_int_equal(config.n_ulimits, 1);
     driver_config_deinit(&config);
 }
@@ -188,6 +196,24 @@ static void test_refusals(void **state)
          "needs uts_mode = \"private\""},
         {"exec", "config { command = \"c\", stdin = \"in\" }", -EINVAL,
          "\"stdin\" must be an absolute path; write \"/in\""},
+        {"exec", "config { command = \"c\", devices = {} }", -EINVAL, "\"devices\" must be a list"},
+        {"exec", "config { command = \"c\", devices = [\"/dev/x\"] }", -EINVAL,
+         "devices[0]: must be a map"},
+        {"exec", "config { command = \"c\", devices = [{}] }", -EINVAL, "needs \"host_path\""},
+        {"exec", "config { command = \"c\", devices = [{host_path = \"/dev/x\", mode = 1}] }",
+         -EINVAL, "unknown"},
+        {"exec", "config { command = \"c\", devices = [{host_path = \"x\"}] }", -EINVAL,
+         "devices[0].host_path: must be an absolute path"},
+        {"exec", "config { command = \"c\", devices = [{host_path = \"/x\"}] }", -EINVAL,
+         "devices[0].container_path: a task's devices are below /dev"},
+        {"exec",
+         "config { command = \"c\", devices = [{host_path = \"/dev/x\", "
+         "container_path = \"/dev/../x\"}] }",
+         -EINVAL, "below /dev"},
+        {"exec",
+         "config { command = \"c\", devices = [{host_path = \"/dev/x\", "
+         "cgroup_permissions = \"rx\"}] }",
+         -EINVAL, "devices[0].cgroup_permissions: must be made of"},
         {"exec", "config { command = \"c\", nice = 20 }", -EINVAL, "the most allowed, 19"},
         {"exec", "config { command = \"c\", oom_score_adj = -1 }", -EINVAL, "the least allowed, 0"},
         {"exec", "config { command = \"c\", ulimit = 5 }", -EINVAL, "\"ulimit\" must be a map"},

@@ -155,7 +155,7 @@ static void test_spec_rules(void **state)
     size_t size;
 
     (void)state;
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 14; i++) {
         struct exec_spec in = example_spec();
         autofree char *data = NULL;
 
@@ -189,6 +189,14 @@ static void test_spec_rules(void **state)
             break;
         case 9:
             in.seccomp = true; /* without no_new_privs */
+            break;
+        case 11:
+            in.mounts = &(struct spec_mount){.source = "/a", .target = "b"};
+            in.n_mounts = 1;
+            break;
+        case 12:
+            in.devices = &(struct spec_device){"/dev/x", "/etc/x", "rw"};
+            in.n_devices = 1;
             break;
         case 10:
             in.limits.cpu_quota_us = 50000; /* without a period */
