@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Wrong input and unfit hosts: each message names the cause and the mend, and nothing is left."""
-import json
 import os
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -340,8 +340,6 @@ def test_bad_log_queries(manager):
 
 
 def test_requests_that_are_no_http(manager):
-    import socket
-
     for data in (b"\0" * 100, b"GET\r\n\r\n", os.urandom(5000), b"PUT /v1/jobs HTTP/1.1\r\n"
                  b"Content-Length: 99999999999999\r\n\r\n{",
                  b"GET /v1/jobs?prefix=%00 HTTP/1.1\r\n\r\n"):  # fmt: skip

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The command line: every command, its -json and -h, exit codes, short ids."""
 import json
+import socket
 import subprocess
 
 import pytest
 
-from harness import wait_for
-from jobs import simple
+from harness import BUILD, wait_for
+from jobs import group, job, simple, task
 
 HCL = """\
 job "{name}" {{
@@ -104,8 +105,6 @@ def test_address_option_wins(manager):
 
 
 def test_loopback_tcp(box):
-    import socket
-
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -221,8 +220,6 @@ def test_alloc_logs(manager):
 def test_alloc_logs_follow(manager):
     alloc_id = manager.run_one(simple("lines:0:5", driver="raw_exec"))
     manager.wait_running(alloc_id)
-    from harness import BUILD
-
     command = [BUILD / "bin/cleat", "alloc", "logs", "-f",
                "-address", f"unix://{manager.socket}", alloc_id]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=manager.box.env) as process:
@@ -232,8 +229,6 @@ def test_alloc_logs_follow(manager):
 
 
 def test_logs_of_an_allocation_with_two_tasks_ask_which(manager):
-    from jobs import group, job, task
-
     both = group(task("print:a", name="a", driver="raw_exec"),
                  task("print:b", name="b", driver="raw_exec"))  # fmt: skip
     alloc_id = manager.run_one(job(both))
@@ -276,8 +271,6 @@ def test_output_into_a_closed_pipe(manager):
     """`cleat … | head -1` ends without noise."""
     alloc_id = manager.run_one(simple("lines:100000:0:60", driver="raw_exec"))
     manager.wait_client(alloc_id, "complete")
-    from harness import BUILD
-
     done = subprocess.run(
         f"{BUILD}/bin/cleat alloc logs -address unix://{manager.socket} {alloc_id} | head -1",
         shell=True, capture_output=True, text=True, timeout=60,

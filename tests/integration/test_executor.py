@@ -8,7 +8,7 @@ import pytest
 
 import records
 from bare import EVT_HELLO, HELLO, PING, RESTART, SIGNAL, STOP, Events, Executor
-from harness import process_gone, wait_for
+from harness import BUILD, process_gone, wait_for
 
 
 @pytest.fixture
@@ -63,8 +63,6 @@ def test_a_damaged_spec_is_refused(executor):
 
 @pytest.mark.parametrize("arguments", [[], ["supervise"], ["supervise", "/nonexistent"], ["fly"]])
 def test_wrong_arguments(arguments):
-    from harness import BUILD
-
     done = subprocess.run([BUILD / "bin/cleat-executor", *arguments], capture_output=True, text=True)
     assert done.returncode in (64, 65) and done.stderr
 

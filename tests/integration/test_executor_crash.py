@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The executor dies: its task dies with it, and the manager reports and restarts by policy."""
+import subprocess
+
 import pytest
 
 import leftovers
 import records
-from harness import kill_hard, process_gone, wait_for
+from harness import BUILD, kill_hard, process_gone, wait_for
 from jobs import restart, simple
 
 DRIVERS = ["exec", "raw_exec"]
@@ -12,6 +14,14 @@ DRIVERS = ["exec", "raw_exec"]
 
 def executor(manager, alloc_id):
     return records.task_status(manager, alloc_id)["executor_pid"]
+
+
+def recorded_executor(manager, alloc_id):
+    """The same while the record may not be there yet: None."""
+    try:
+        return executor(manager, alloc_id)
+    except records.Damaged:
+        return None
 
 
 def others(manager):
@@ -76,12 +86,22 @@ def test_the_policy_ends_at_its_attempts(manager):
     assert alloc["TaskStates"]["t"]["Restarts"] == 1
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_killed_while_it_sets_up(manager, driver):
+    """As soon as the record names it, at whatever stage it is: another one starts the task."""
+    for i in range(10):
+        job = simple("pause", id=f"job{i}", type="service", driver=driver, policy=restart(3))
+        alloc_id = manager.run_one(job)
+        wait_for(lambda: (records.task_dir(manager, alloc_id) / "status").exists(), "the record")
+        kill_hard(wait_for(lambda: recorded_executor(manager, alloc_id), "its identity"))
+        wait_for(lambda: manager.task(alloc_id).get("Restarts") == 1, "the restart")
+        manager.wait_running(alloc_id)
+        manager.stop(f"job{i}")
+        manager.wait_dead(alloc_id)
+
+
 def test_there_is_never_a_second_executor_for_a_task(manager):
     """An executor started by hand on a live task's directory refuses and disturbs nothing."""
-    import subprocess
-
-    from harness import BUILD
-
     alloc_id = manager.run_one(simple("pause", type="service"))
     pid = manager.wait_running(alloc_id)
     done = subprocess.run(

@@ -134,6 +134,16 @@ def test_a_stop_survives_the_manager(manager):
         assert manager.alloc(alloc_id)["DesiredStatus"] == "stop"
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_stop_right_after_the_start(manager, driver):
+    """Whatever the task has come to by then: it ends, and nothing of it is left."""
+    for i in range(20):
+        alloc_id = manager.run_one(simple("pause", id=f"job{i}", type="service", driver=driver))
+        manager.stop(f"job{i}")
+        manager.wait_dead(alloc_id)
+        assert manager.alloc(alloc_id)["ClientStatus"] == "complete"
+
+
 def test_stop_all(manager):
     ids = [manager.run_one(simple("pause", id=f"job{i}", type="service")) for i in range(5)]
     for alloc_id in ids:
