@@ -150,6 +150,9 @@ static void test_spec_cut(void **state)
 static void test_spec_rules(void **state)
 {
     static char *nothing[] = {NULL};
+    struct spec_rlimit inverted = {.resource = 7, .soft = 2, .hard = 1};
+    struct spec_mount relative = {.source = "/a", .target = "b"};
+    struct spec_device elsewhere = {"/dev/x", "/etc/x", "rw"};
     struct exec_spec *out = NULL;
     struct err e = ERR_INIT;
     size_t size;
@@ -185,17 +188,17 @@ static void test_spec_rules(void **state)
             in.nice = 20;
             break;
         case 8:
-            in.rlimits = &(struct spec_rlimit){.resource = 7, .soft = 2, .hard = 1};
+            in.rlimits = &inverted;
             break;
         case 9:
             in.seccomp = true; /* without no_new_privs */
             break;
         case 11:
-            in.mounts = &(struct spec_mount){.source = "/a", .target = "b"};
+            in.mounts = &relative;
             in.n_mounts = 1;
             break;
         case 12:
-            in.devices = &(struct spec_device){"/dev/x", "/etc/x", "rw"};
+            in.devices = &elsewhere;
             in.n_devices = 1;
             break;
         case 10:
