@@ -215,6 +215,7 @@ const struct stage stages[] = {
     {"pivot", STAGE_ROOT, is_chroot, root_stage_pivot},
     {"session", STAGE_TASK, NULL, stage_session},
     {"stdio", STAGE_TASK, NULL, stage_stdio},
+    {"keyring", STAGE_TASK, is_chroot, surroundings_stage_keyring},
     {"limits", STAGE_TASK, has_limits, surroundings_stage_limits},
     {"nice", STAGE_TASK, is_nice, surroundings_stage_nice},
     {"bounding-set", STAGE_TASK, sets_caps, privileges_stage_caps_bound},

@@ -627,11 +627,23 @@ static void on_garbage(void *arg, const struct err *e)
 
 /* Making and freeing */
 
+/* The log directory lies in one that tasks can write to, who may have put a link in its place. */
 static int open_log_dir(struct supervisor *s, struct err *e)
 {
+    const char *shared = s->spec->shared_dir, *dir = s->spec->log_dir;
+    size_t n = shared ? strlen(shared) : 0;
+    autofd int base = -1;
+
     if (s->spec->logs.disabled)
         return 0;
-    s->log_dir = open(s->spec->log_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (n && strncmp(dir, shared, n) == 0 && dir[n] == '/') {
+        base = open(shared, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (base >= 0)
+            s->log_dir = sys_openat2(base, dir + n + 1, O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
+                                     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+    } else {
+        s->log_dir = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    }
     return s->log_dir < 0 ? err_sys(e, -errno, "open the log directory %s", s->spec->log_dir) : 0;
 }
 

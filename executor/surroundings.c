@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "shared/cleanup.h"
@@ -76,6 +78,16 @@ static const char *const limit_names[RLIM_NLIMITS] = {
     [RLIMIT_SIGPENDING] = "sigpending",
     [RLIMIT_STACK] = "stack",
 };
+
+/* A session keyring of its own: the keys of the session the manager was started from stay there. */
+int surroundings_stage_keyring(struct plan *plan, const char **ret_arg)
+{
+    (void)plan;
+    (void)ret_arg;
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS)
+        return -errno;
+    return 0;
+}
 
 int surroundings_stage_limits(struct plan *plan, const char **ret_arg)
 {

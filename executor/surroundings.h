@@ -15,6 +15,7 @@ int surroundings_stage_hostname(struct plan *plan, const char **ret_arg);
 
 /* TASK side. Limits and priority are set by the executor's user, who may raise them, standard input
  * is opened by the task's. */
+int surroundings_stage_keyring(struct plan *plan, const char **ret_arg);
 int surroundings_stage_limits(struct plan *plan, const char **ret_arg);
 int surroundings_stage_nice(struct plan *plan, const char **ret_arg);
 int surroundings_stage_stdin(struct plan *plan, const char **ret_arg);

@@ -38,6 +38,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "payload.h"
+
 extern char **environ;
 
 static int outputs[2] = {STDOUT_FILENO, -1};
@@ -60,7 +62,7 @@ static void put(const char *data, size_t size)
     }
 }
 
-__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+void say(const char *format, ...)
 {
     char line[16384];
     va_list ap;
@@ -75,7 +77,7 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
     put(line, (size_t)n);
 }
 
-static void say_result(const char *verb, const char *arg, int r)
+void say_result(const char *verb, const char *arg, int r)
 {
     say("%s %s=%s", verb, arg, r < 0 ? strerrorname_np(errno) : "ok");
 }
@@ -410,7 +412,7 @@ int main(int argc, char **argv)
         a = verb + strcspn(verb, ":");
         if (*a != '\0')
             *a++ = '\0';
-        if (print_step(verb, a) || try_step(verb, a))
+        if (print_step(verb, a) || try_step(verb, a) || escape_step(verb, a))
             continue;
         b = a + strcspn(a, ":");
         if (*b != '\0')
