@@ -59,6 +59,7 @@ static const struct field handover_fields[] = {
     FIELD(struct handover, life, MAP, .sub = life_fields),
     FIELD(struct handover, timer_ns, UINT),
     FIELD(struct handover, clearing, BOOL),
+    FIELD_SPARSE(struct handover, oom_told, UINT),
     {0}};
 
 static int write_part(int fd, const char *data, size_t size)

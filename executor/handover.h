@@ -37,6 +37,7 @@ struct handover {
     struct life life;
     uint64_t timer_ns; /* when the life timer is due, CLOCK_MONOTONIC; 0: not armed */
     bool clearing;     /* the attempt was being cleared away */
+    uint64_t oom_told; /* kills of the OOM killer that were reported */
 };
 
 /* Writes everything into a new memfd (CLOEXEC, positioned at its start). */

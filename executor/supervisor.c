@@ -27,6 +27,7 @@
 #include "executor/launch.h"
 #include "executor/lifecycle.h"
 #include "executor/memory.h"
+#include "executor/oom.h"
 #include "executor/plan.h"
 #include "executor/pump.h"
 #include "executor/record.h"
@@ -57,6 +58,7 @@ struct supervisor {
     struct control control;
     struct pump pumps[STREAM_N];
     struct cgroup cgroup;
+    struct oom_watch oom;
 
     struct ev_io reported;       /* report socket of the attempt being started or running */
     struct ev_io child_dead;     /* pidfd of the first child */
@@ -177,6 +179,25 @@ static void watch_child(struct supervisor *s, pid_t pid, int pidfd, int report_f
     }
 }
 
+static void kill_everything(struct supervisor *s);
+
+/* The end of the task tells by itself what struck it: here it lives on. */
+static bool on_oom(void *arg, uint64_t kills)
+{
+    struct supervisor *s = arg;
+    pid_t pid = s->record.status.pid;
+
+    if (!pid || procid_is_dying(pid))
+        return false;
+    commit(s, TASK_EVENT_OOM_KILL, 0, 0,
+           "%llu of the task's processes killed for want of memory; the task's own runs on: raise "
+           "\"memory\", or set oom_group to end the whole task then",
+           (unsigned long long)kills);
+    if (s->spec->limits.oom_group) /* v1 knows nothing like it */
+        kill_everything(s);
+    return true;
+}
+
 static void start_attempt(struct supervisor *s)
 {
     int fds[STREAM_N] = {-1, -1};
@@ -202,6 +223,7 @@ static void start_attempt(struct supervisor *s)
     }
     s->have_exit = false;
     watch_child(s, l.pid, l.pidfd, l.report_fd);
+    oom_watch_start(&s->oom, s->loop, &s->cgroup, 0, on_oom, s);
 }
 
 static void task_started(struct supervisor *s, pid_t pid)
@@ -296,8 +318,7 @@ static void account_exit(struct supervisor *s, int wait_status)
 
     event.signal = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
     event.exit_code = event.signal ? 128 + event.signal : WEXITSTATUS(wait_status);
-    /* Also when it struck a child and the main process (a shell, say) then gave up. */
-    event.oom_killed = wait_status != 0 && cgroup_oom_kills(&s->cgroup) > 0;
+    event.oom_killed = wait_status != 0 && oom_watch_is_cause(&s->oom, &s->cgroup);
     st->exit_code = event.exit_code;
     st->exit_signal = event.signal;
     st->oom_killed = event.oom_killed;
@@ -324,6 +345,7 @@ static void on_child_dead(struct ev_loop *loop, struct ev_io *w, int revents)
     close_fd(&s->child_fd);
     close_fd(&s->task_fd);
     drain_logs(s);
+    oom_watch_stop(&s->oom);
     if (s->failed_stage) {
         feed(s, (struct life_input){.event = LIFE_EV_FAILED,
                                     .may_pass = plan_may_pass(s->failed_error)});
@@ -513,6 +535,7 @@ static int hand_over(struct supervisor *s, struct handover *h, int *ret_memfd, s
         .life = s->life,
         .timer_ns = s->timer_ns,
         .clearing = s->clearing,
+        .oom_told = s->oom.told,
     };
     memcpy(h->stop_reason, s->stop_reason, sizeof(h->stop_reason));
     (void)snprintf(h->failed_stage, sizeof(h->failed_stage), "%s",
@@ -728,6 +751,8 @@ static void resume(struct supervisor *s, const struct handover *h)
     pump_adopt(&s->pumps[STREAM_STDOUT], h->stdout_fd);
     pump_adopt(&s->pumps[STREAM_STDERR], h->stderr_fd);
     watch_child(s, (pid_t)h->child_pid, h->child_fd, h->report_fd);
+    if (s->child_fd >= 0)
+        oom_watch_start(&s->oom, s->loop, &s->cgroup, h->oom_told, on_oom, s);
     arm_life_timer(s, h->timer_ns);
     commit(s, TASK_EVENT_UPGRADED, 0, 0, "from %s to %s", h->release, CLEAT_VERSION);
     if (h->clearing)
@@ -783,6 +808,7 @@ struct supervisor *supervisor_free(struct supervisor *s)
     ev_timer_stop(s->loop, &s->life_timer);
     ev_timer_stop(s->loop, &s->clear_timer);
     end_upgrade(s, NULL);
+    oom_watch_stop(&s->oom);
     close_fd(&s->report_fd);
     close_fd(&s->child_fd);
     close_fd(&s->task_fd);

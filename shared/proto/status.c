@@ -92,6 +92,7 @@ const char *task_event_type_name(enum task_event_type type)
         "Lost",
         "Executor Upgraded",
         "Executor Upgrade Failed",
+        "Child OOM Killed",
     };
     _Static_assert(sizeof(names) / sizeof(names[0]) == TASK_EVENT_TYPE_N, "a name per event type");
 

@@ -56,6 +56,7 @@ enum task_event_type {
     TASK_EVENT_LOST,           /* manager: executor or machine died under the task */
     TASK_EVENT_UPGRADED,       /* the executor became another release */
     TASK_EVENT_UPGRADE_FAILED, /* … or could not, and went on as it was */
+    TASK_EVENT_OOM_KILL,       /* ours: a child was killed for want of memory, the task lives on */
     TASK_EVENT_TYPE_N,         /* a newer executor may send larger numbers: "Unknown" */
 };
 
