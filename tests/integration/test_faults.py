@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import leftovers
-import records
 from bare import Executor
 from harness import BUILD, DEFAULT_CHROOT, PAYLOAD, PAYLOAD_IN_ROOT, wait_for
 
