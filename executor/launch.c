@@ -6,6 +6,7 @@
 #include "executor/launch.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,43 +75,27 @@ __attribute__((noreturn)) static void stub_init(struct plan *plan)
     _exit(0);
 }
 
-__attribute__((noreturn)) static void first_child(struct plan *plan, bool stub)
+__attribute__((noreturn)) static void first_child(struct plan *plan)
 {
+    bool joins = plan->task_pidfd >= 0;
     unsigned int stage = 0;
     const char *arg = "";
     int r;
 
     /* Else the socket never hangs up in here, and stage "parent-death" misses a dead executor. */
     close_fd(&plan->peer_fd);
-    r = plan_run(plan, STAGE_ROOT, &stage, &arg);
+    r = plan_run(plan, joins ? STAGE_JOIN : STAGE_ROOT, &stage, &arg);
     if (r < 0)
         child_fail(plan, stage, r, arg);
-    if (stub)
+    if (plan->spec->private_pid && !joins)
         stub_init(plan);
     become_task(plan);
-}
-
-static uint64_t namespaces(const struct exec_spec *spec)
-{
-    uint64_t flags = 0;
-
-    if (spec->isolation == SPEC_ISOLATION_CHROOT)
-        flags |= CLONE_NEWNS;
-    if (spec->private_pid)
-        flags |= CLONE_NEWPID;
-    if (spec->private_ipc)
-        flags |= CLONE_NEWIPC;
-    if (spec->private_uts)
-        flags |= CLONE_NEWUTS;
-    if (spec->private_net)
-        flags |= CLONE_NEWNET;
-    return flags;
 }
 
 static int clone_child(struct plan *plan, int cgroup_fd, struct launched *out, struct err *e)
 {
     struct clone_args args = {
-        .flags = CLONE_PIDFD | namespaces(plan->spec),
+        .flags = CLONE_PIDFD | (plan->task_pidfd < 0 ? plan_namespaces(plan->spec) : 0),
         .pidfd = (uint64_t)(uintptr_t)&out->pidfd,
         .exit_signal = SIGCHLD,
     };
@@ -124,8 +109,36 @@ static int clone_child(struct plan *plan, int cgroup_fd, struct launched *out, s
     if (pid < 0)
         return err_sys(e, -errno, "start a process");
     if (pid == 0)
-        first_child(plan, plan->spec->private_pid);
+        first_child(plan);
     out->pid = pid;
+    return 0;
+}
+
+/* Clones the child that `plan` is for, and deinits `plan`. */
+static int launch_plan(struct plan *plan, const struct cgroup *cgroup,
+                       struct launched *ret_launched, const char **ret_stage, struct err *e)
+{
+    struct launched out = {.pidfd = -1, .report_fd = -1};
+    int r = report_pair(&out.report_fd, &plan->report_fd);
+
+    if (r < 0)
+        err_sys(e, r, "make the report socket");
+    plan->peer_fd = out.report_fd;
+    if (!r) {
+        *ret_stage = "cgroup";
+        plan->n_joins = cgroup_open_joins(cgroup, plan->join_fds, e);
+        r = plan->n_joins < 0 ? plan->n_joins : 0;
+    }
+    if (!r) {
+        *ret_stage = "clone";
+        r = clone_child(plan, cgroup_clone_fd(cgroup), &out, e);
+    }
+    plan_deinit(plan);
+    if (r < 0) {
+        close_fd(&out.report_fd);
+        return r;
+    }
+    *ret_launched = out;
     return 0;
 }
 
@@ -133,7 +146,6 @@ int launch(const struct exec_spec *spec, const struct cgroup *cgroup, bool tmpfs
            int stdout_fd, int stderr_fd, struct launched *ret_launched, const char **ret_stage,
            struct err *e)
 {
-    struct launched out = {.pidfd = -1, .report_fd = -1};
     struct plan plan;
     int r;
 
@@ -144,24 +156,31 @@ int launch(const struct exec_spec *spec, const struct cgroup *cgroup, bool tmpfs
     plan.tmpfs_root = tmpfs_root;
     plan.stdout_fd = stdout_fd >= 0 ? stdout_fd : plan.null_fd;
     plan.stderr_fd = stderr_fd >= 0 ? stderr_fd : plan.null_fd;
-    r = report_pair(&out.report_fd, &plan.report_fd);
-    plan.peer_fd = out.report_fd;
+    return launch_plan(&plan, cgroup, ret_launched, ret_stage, e);
+}
+
+int launch_beside(const struct exec_spec *spec, const struct cgroup *cgroup, int task_pidfd,
+                  const int fds[3], bool tty, struct launched *ret_launched, const char **ret_stage,
+                  struct err *e)
+{
+    int flags = (int)plan_namespaces(spec) & (CLONE_NEWPID | CLONE_NEWUSER);
+    struct plan plan;
+    int r;
+
+    *ret_stage = "plan";
+    r = plan_init(&plan, spec, e);
     if (r < 0)
-        err_sys(e, r, "make the report socket");
-    if (!r) {
-        *ret_stage = "cgroup";
-        plan.n_joins = cgroup_open_joins(cgroup, plan.join_fds, e);
-        r = plan.n_joins < 0 ? plan.n_joins : 0;
-    }
-    if (!r) {
-        *ret_stage = "clone";
-        r = clone_child(&plan, cgroup_clone_fd(cgroup), &out, e);
-    }
-    plan_deinit(&plan);
-    if (r < 0) {
-        close_fd(&out.report_fd);
+        return r;
+    plan.task_pidfd = task_pidfd;
+    plan.stdin_fd = fds[0];
+    plan.stdout_fd = fds[1];
+    plan.stderr_fd = fds[2];
+    plan.tty = tty;
+    if (flags && setns(task_pidfd, flags) < 0) {
+        *ret_stage = "namespaces";
+        r = err_sys(e, -errno, "join the task's namespaces");
+        plan_deinit(&plan);
         return r;
     }
-    *ret_launched = out;
-    return 0;
+    return launch_plan(&plan, cgroup, ret_launched, ret_stage, e);
 }

@@ -2,12 +2,13 @@
  *
  * cleat-executor: supervises one task.
  *
- *   cleat-executor supervise DIR      for a manager: DIR is the task's state directory
- * (proto/wire.h) cleat-executor run … -- CMD …     in the foreground, without a manager
+ *   cleat-executor supervise DIR     for a manager; DIR is the task's state directory, proto/wire.h
+ *   cleat-executor run … -- CMD …    in the foreground, without a manager
+ *   cleat-executor exec … DIR -- …   one more command inside a running task, proto/exec.h
  *
  * Outlives: every manager, the closing of its standard streams, SIGHUP, SIGINT, SIGQUIT, SIGTERM
  * and SIGPIPE (under `run`, SIGINT and SIGTERM stop the task). Dies of: the end of its task,
- * SIGKILL; the task then dies with it.
+ * SIGKILL; the task then dies with it. `exec` outlives nothing.
  */
 #include <errno.h>
 #include <ev.h>
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "executor/exec.h"
 #include "executor/handover.h"
 #include "executor/record.h"
 #include "executor/run.h"
@@ -30,10 +32,13 @@
 static const char usage[] =
     "usage: cleat-executor supervise DIR\n"
     "       cleat-executor run [options] -- COMMAND [ARG …]   (see cleat-executor run -help)\n"
+    "       cleat-executor exec [-tty] [-control] DIR -- COMMAND [ARG …]\n"
     "       cleat-executor -version | -help\n"
     "\n"
     "Supervises one task: sets up its root, namespaces, cgroup and user, rotates its logs,\n"
-    "restarts and stops it. `supervise` is for cleat-manager.\n";
+    "restarts and stops it. `supervise` is for cleat-manager, and so is `exec`, which runs one "
+    "more\n"
+    "command inside a running task.\n";
 
 static void ignore(int signo)
 {
@@ -151,6 +156,8 @@ int main(int argc, char **argv)
         outlive_signals();
         return run_main(argc - 1, argv + 1);
     }
+    if (strcmp(verb, "exec") == 0)
+        return exec_main(argc, argv);
     verb += strspn(verb, "-");
     if (strcmp(verb, "version") == 0) {
         (void)printf("cleat-executor %s\n", CLEAT_VERSION);

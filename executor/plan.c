@@ -10,10 +10,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -84,6 +86,11 @@ static bool sets_caps(const struct plan *plan)
     return plan->spec->caps;
 }
 
+static bool has_tty(const struct plan *plan)
+{
+    return plan->tty;
+}
+
 static bool sets_no_new_privs(const struct plan *plan)
 {
     return plan->spec->no_new_privs;
@@ -132,6 +139,33 @@ static int stage_no_new_privs(struct plan *plan, const char **ret_arg)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
+/* The pid namespace and its owner are joined before the clone: they take hold of children only. */
+static int stage_namespaces(struct plan *plan, const char **ret_arg)
+{
+    int flags = (int)plan_namespaces(plan->spec) & ~(CLONE_NEWPID | CLONE_NEWUSER);
+
+    (void)ret_arg;
+    if (plan->spec->private_cgroup)
+        flags |= CLONE_NEWCGROUP;
+    return flags && setns(plan->task_pidfd, flags) < 0 ? -errno : 0;
+}
+
+static int stage_terminal(struct plan *plan, const char **ret_arg)
+{
+    (void)plan;
+    (void)ret_arg;
+    return ioctl(0, TIOCSCTTY, 0) < 0 ? -errno : 0;
+}
+
+/* Other processes of the task, which have the same ids by now, may neither trace this one nor look
+ * at its descriptors. A change of ids resets it; execve(2) ends it. */
+static int stage_not_dumpable(struct plan *plan, const char **ret_arg)
+{
+    (void)plan;
+    (void)ret_arg;
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
+}
+
 static int stage_work_dir(struct plan *plan, const char **ret_arg)
 {
     const char *dir = plan->spec->work_dir;
@@ -145,7 +179,7 @@ static int stage_work_dir(struct plan *plan, const char **ret_arg)
 static int stage_stdio(struct plan *plan, const char **ret_arg)
 {
     (void)ret_arg;
-    if (dup2(plan->null_fd, 0) < 0 || dup2(plan->stdout_fd, 1) < 0 || dup2(plan->stderr_fd, 2) < 0)
+    if (dup2(plan->stdin_fd, 0) < 0 || dup2(plan->stdout_fd, 1) < 0 || dup2(plan->stderr_fd, 2) < 0)
         return -errno;
     return 0;
 }
@@ -206,9 +240,10 @@ static int stage_exec(struct plan *plan, const char **ret_arg)
  * TASK side, right before the exec. The parent-death signal is set there again because a change of
  * ids clears it (prctl(2)). */
 const struct stage stages[] = {
-    {"cgroup", STAGE_ROOT, has_joins, stage_cgroup},
-    {"parent-death", STAGE_ROOT, NULL, stage_parent_death},
-    {"oom-score", STAGE_ROOT, NULL, surroundings_stage_oom_score},
+    {"cgroup", STAGE_ROOT | STAGE_JOIN, has_joins, stage_cgroup},
+    {"parent-death", STAGE_ROOT | STAGE_JOIN, NULL, stage_parent_death},
+    {"oom-score", STAGE_ROOT | STAGE_JOIN, NULL, surroundings_stage_oom_score},
+    {"namespaces", STAGE_JOIN, NULL, stage_namespaces},
     {"cgroup-namespace", STAGE_ROOT, has_own_cgroup_root, surroundings_stage_cgroup_namespace},
     {"network", STAGE_ROOT, has_own_network, surroundings_stage_network},
     {"hostname", STAGE_ROOT, has_hostname, surroundings_stage_hostname},
@@ -224,11 +259,13 @@ const struct stage stages[] = {
     {"pivot", STAGE_ROOT, is_chroot, root_stage_pivot},
     {"session", STAGE_TASK, NULL, stage_session},
     {"stdio", STAGE_TASK, NULL, stage_stdio},
+    {"terminal", STAGE_TASK, has_tty, stage_terminal},
     {"keyring", STAGE_TASK, is_chroot, surroundings_stage_keyring},
     {"limits", STAGE_TASK, has_limits, surroundings_stage_limits},
     {"nice", STAGE_TASK, is_nice, surroundings_stage_nice},
     {"bounding-set", STAGE_TASK, sets_caps, privileges_stage_caps_bound},
     {"user", STAGE_TASK, sets_user, privileges_stage_user},
+    {"not-dumpable", STAGE_TASK, NULL, stage_not_dumpable},
     {"capabilities", STAGE_TASK, sets_caps, privileges_stage_caps},
     {"no-new-privs", STAGE_TASK, sets_no_new_privs, stage_no_new_privs},
     {"work-dir", STAGE_TASK, NULL, stage_work_dir},
@@ -245,7 +282,7 @@ int plan_run(struct plan *plan, enum stage_side side, unsigned int *ret_stage, c
         const struct stage *s = &stages[i];
         int r;
 
-        if (s->side != side || (s->applies && !s->applies(plan)))
+        if (!(s->sides & side) || (s->applies && !s->applies(plan)))
             continue;
         *ret_arg = "";
         r = s->run(plan, ret_arg);
@@ -263,8 +300,10 @@ int plan_init(struct plan *plan, const struct exec_spec *spec, struct err *e)
 
     *plan = (struct plan){.spec = spec,
                           .null_fd = -1,
+                          .stdin_fd = -1,
                           .stdout_fd = -1,
                           .stderr_fd = -1,
+                          .task_pidfd = -1,
                           .report_fd = -1,
                           .root_fd = -1};
     r = privileges_resolve(plan, e);
@@ -273,6 +312,7 @@ int plan_init(struct plan *plan, const struct exec_spec *spec, struct err *e)
     plan->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (plan->null_fd < 0)
         return err_sys(e, -errno, "open /dev/null");
+    plan->stdin_fd = plan->null_fd;
     if (!spec->n_mounts)
         return 0;
     plan->volume_fds = calloc(spec->n_mounts, sizeof(*plan->volume_fds));
@@ -280,6 +320,23 @@ int plan_init(struct plan *plan, const struct exec_spec *spec, struct err *e)
         return 0;
     plan_deinit(plan);
     return err_sys(e, -ENOMEM, "plan the mounts");
+}
+
+unsigned int plan_namespaces(const struct exec_spec *spec)
+{
+    unsigned int flags = 0;
+
+    if (spec->isolation == SPEC_ISOLATION_CHROOT)
+        flags |= CLONE_NEWNS;
+    if (spec->private_pid)
+        flags |= CLONE_NEWPID;
+    if (spec->private_ipc)
+        flags |= CLONE_NEWIPC;
+    if (spec->private_uts)
+        flags |= CLONE_NEWUTS;
+    if (spec->private_net)
+        flags |= CLONE_NEWNET;
+    return flags;
 }
 
 void plan_deinit(struct plan *plan)

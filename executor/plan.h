@@ -4,8 +4,9 @@
  * the clone, and the table of stages that uses it up. From clone to exec there are only system
  * calls.
  *
- * A stage belongs to a side:
+ * A stage belongs to one or more sides:
  *   ROOT      in the first child (with a private pid namespace it becomes the stub init)
+ *   JOIN      instead of ROOT, in a child that joins a running task (alloc exec)
  *   TASK      in the process that becomes the task (the first child itself, or the stub's child)
  * The walker, not the stage, records which one failed.
  */
@@ -19,8 +20,9 @@
 #include "shared/proto/spec.h"
 
 enum stage_side {
-    STAGE_ROOT,
-    STAGE_TASK
+    STAGE_ROOT = 1,
+    STAGE_JOIN = 2,
+    STAGE_TASK = 4
 };
 
 struct plan {
@@ -28,7 +30,9 @@ struct plan {
     bool tmpfs_root; /* the root is a fresh tmpfs mounted on task_dir (standalone runs) */
     uint64_t caps;   /* bit N: capability N is kept */
     int null_fd;
-    int stdout_fd, stderr_fd; /* borrowed */
+    int stdin_fd, stdout_fd, stderr_fd; /* borrowed; stdin_fd is null_fd unless set */
+    bool tty;                           /* stdin_fd is a terminal, to control the new session */
+    int task_pidfd; /* JOIN: a process of the task, borrowed; -1: an attempt of its own */
     int join_fds[CGROUP_TREE_N];
     int n_joins;
     int report_fd;    /* the child's end */
@@ -41,7 +45,7 @@ struct plan {
 
 struct stage {
     const char *name;
-    enum stage_side side;
+    unsigned int sides;                       /* enum stage_side */
     bool (*applies)(const struct plan *plan); /* NULL: always */
     /* 0 or a negative errno; *ret_arg may be set to what was being worked on. */
     int (*run)(struct plan *plan, const char **ret_arg);
@@ -57,6 +61,9 @@ int plan_init(struct plan *plan, const struct exec_spec *spec, struct err *e);
 /* Closes what the executor no longer needs once the child runs (its copies live on in the child).
  */
 void plan_deinit(struct plan *plan);
+
+/* The namespaces (CLONE_NEW…) that a task of this spec is cloned into. */
+unsigned int plan_namespaces(const struct exec_spec *spec);
 
 /* Runs the stages of one side in order. Returns 0, or the negative errno of the stage at
  * *ret_stage. */

@@ -21,13 +21,9 @@
 
 #include "executor/supervisor.h"
 #include "shared/cleanup.h"
+#include "shared/proto/exec.h"
 #include "shared/units.h"
 
-enum {
-    EXIT_OURS = 125,
-    EXIT_NOT_EXECUTABLE = 126,
-    EXIT_NOT_FOUND = 127
-};
 enum {
     ENV_MAX = 1024,
     GROUPS_MAX = 256,
@@ -337,8 +333,8 @@ static int exit_code(const struct supervisor *s)
     if (!stage)
         return supervisor_status(s)->exit_code;
     if (strcmp(stage, "exec") != 0)
-        return EXIT_OURS;
-    return error == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+        return EXEC_EXIT_FAILED;
+    return error == -ENOENT ? EXEC_EXIT_NOT_FOUND : EXEC_EXIT_NOT_EXECUTABLE;
 }
 
 static int run_spec(const struct exec_spec *wanted, struct err *e)
@@ -396,7 +392,7 @@ int run_main(int argc, char **argv)
         (void)rmdir(base);
     if (r < 0) {
         (void)dprintf(STDERR_FILENO, "cleat-executor run: %s\n", e.text);
-        return EXIT_OURS;
+        return EXEC_EXIT_FAILED;
     }
     return r;
 }
