@@ -20,6 +20,7 @@
 #include "manager/gc.h"
 #include "manager/jobs.h"
 #include "manager/reap.h"
+#include "manager/spawn.h"
 #include "manager/task.h"
 #include "manager/task_handle.h"
 #include "manager/upgrade.h"
@@ -161,7 +162,7 @@ int manager_new(struct ev_loop *loop, const struct config *config, struct manage
         manager_free(m);
         return r;
     }
-    task_handle_raise_limit();
+    spawn_raise_limit();
     ev_prepare_start(loop, &m->flusher);
     jobs_load(m);
     reap_leftovers(m);

@@ -41,6 +41,23 @@ void manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg);
 int manager_upgrade_executors(struct manager *m, void (*done)(void *arg, json_t *results),
                               void *arg);
 
+/* A command inside a running task: a `cleat-executor exec` (shared/proto/exec.h), our child. */
+struct task_exec {
+    int pidfd;
+    int in, out, error; /* our ends of its descriptors 0, 1 and 2; non-blocking */
+    int control;        /* of EXEC_CTL_FD; non-blocking */
+};
+
+#define TASK_EXEC_INIT                                                                             \
+    {                                                                                              \
+        .pidfd = -1, .in = -1, .out = -1, .error = -1, .control = -1                               \
+    }
+
+/* Starts `argv` inside the task, on a terminal if `tty`. The caller closes the descriptors and
+ * waits for the pidfd. -ESRCH: the task does not run. */
+int manager_exec(struct manager *m, const struct task *task, char *const *argv, bool tty,
+                 struct task_exec *ret_exec, struct err *e);
+
 /* The newest versions of all jobs, and all allocations; walk by ->next. Borrowed until the loop
  * runs. */
 struct job_record *manager_jobs(const struct manager *m);

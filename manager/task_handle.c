@@ -13,16 +13,15 @@
 #include <ev.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "manager/core.h"
+#include "manager/spawn.h"
 #include "manager/task.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
@@ -304,85 +303,14 @@ static void watch(struct task_handle *handle, int pidfd)
     handle->task->handle = handle;
 }
 
-/* The manager itself may hold thousands of descriptors; tasks get the limit it was started with. */
-static struct rlimit task_nofile;
-
-static int spawn(const char *executor, const char *dir, pid_t *ret_pid)
-{
-    char *const argv[] = {"cleat-executor", "supervise", (char *)dir, NULL};
-    char *const env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attr;
-    sigset_t none, ignored;
-    int r;
-
-    (void)sigemptyset(&none);
-    (void)sigemptyset(&ignored);
-    (void)sigaddset(&ignored, SIGPIPE);
-    (void)posix_spawnattr_init(&attr);
-    (void)posix_spawnattr_setsigmask(&attr, &none);
-    (void)posix_spawnattr_setsigdefault(&attr, &ignored);
-    (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-                                              POSIX_SPAWN_SETSIGDEF);
-    (void)posix_spawn_file_actions_init(&files);
-    (void)posix_spawn_file_actions_addclosefrom_np(&files, 3);
-    (void)posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-    (void)posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-    (void)posix_spawn_file_actions_adddup2(&files, 1, 2);
-    r = -posix_spawn(ret_pid, executor, &files, &attr, argv, env);
-    (void)posix_spawn_file_actions_destroy(&files);
-    (void)posix_spawnattr_destroy(&attr);
-    return r;
-}
-
-static int spawn_limited(const char *executor, const char *dir, pid_t *ret_pid)
-{
-    struct rlimit ours;
-    int r;
-
-    if (getrlimit(RLIMIT_NOFILE, &ours) < 0 || ours.rlim_cur == task_nofile.rlim_cur)
-        return spawn(executor, dir, ret_pid);
-    (void)setrlimit(RLIMIT_NOFILE, &task_nofile);
-    r = spawn(executor, dir, ret_pid);
-    (void)setrlimit(RLIMIT_NOFILE, &ours);
-    return r;
-}
-
-void task_handle_raise_limit(void)
-{
-    struct rlimit raised;
-
-    (void)getrlimit(RLIMIT_NOFILE, &task_nofile);
-    raised = task_nofile;
-    raised.rlim_cur = raised.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &raised);
-}
-
-/* Forks the executor and takes hold of it. */
-static int start_executor(const char *executor, const char *dir, struct err *e)
-{
-    pid_t pid;
-    int pidfd, r = spawn_limited(executor, dir, &pid);
-
-    if (r)
-        return err_sys(e, r, "start the executor %s (see the agent's option \"executor\")",
-                       executor);
-    pidfd = sys_pidfd_open(pid, 0); /* it is our child and unwaited: the pid is its own */
-    if (pidfd >= 0)
-        return pidfd;
-    r = err_sys(e, -errno, "watch executor %d", pid);
-    (void)kill(pid, SIGKILL);
-    (void)waitpid(pid, NULL, 0);
-    return r;
-}
-
 int task_handle_spawn(struct task *task, const char *dir, struct err *e)
 {
     struct task_handle *handle = handle_new(task);
+    char *const argv[] = {"cleat-executor", "supervise", (char *)dir, NULL};
     int r = open_pipes(handle, dir, e);
 
     if (!r)
-        r = start_executor(task->alloc->manager->config->executor, dir, e);
+        r = spawn_executor(task->alloc->manager->config->executor, argv, NULL, 0, e);
     if (r < 0) {
         task_handle_free(handle);
         return r;

@@ -33,10 +33,6 @@ const char *task_handle_release(const struct task_handle *handle);
 
 bool task_handle_is_stopping(const struct task_handle *handle);
 
-/* Raises this process's limit of descriptors, of which each task takes two. Executors, and so the
- * tasks, keep the limit from before. To be called once, before the first spawn. */
-void task_handle_raise_limit(void);
-
 /* The executor that holds the lock in `dir`; 0 when there is none. */
 pid_t task_handle_find(const char *dir);
 

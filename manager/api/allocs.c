@@ -19,6 +19,21 @@ struct alloc *find_alloc(struct request *r)
     return alloc;
 }
 
+const struct task *find_task(struct request *r, const struct alloc *alloc)
+{
+    const char *name = request_param(r, "task");
+
+    if (!name || !*name) {
+        request_reply_text(r, 400, "parameter \"task\" is missing: the name of a task");
+        return NULL;
+    }
+    for (size_t i = 0; i < alloc->group->n_tasks; i++)
+        if (!strcmp(alloc->tasks[i].def->name, name))
+            return &alloc->tasks[i];
+    request_reply_text(r, 400, "unknown task name \"%s\"", name);
+    return NULL;
+}
+
 void alloc_list(struct request *r)
 {
     const char *prefix = request_param(r, "prefix");

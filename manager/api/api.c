@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "manager/api/context.h"
+#include "manager/api/handlers.h"
 #include "manager/api/server.h"
 #include "manager/api/watch.h"
 #include "shared/cleanup.h"
@@ -64,6 +65,7 @@ struct api *api_free(struct api *api)
     manager_on_change(api->manager, NULL, NULL);
     ev_timer_stop(api->loop, &api->told);
     server_free(api->server); /* the sources of its replies use the hub */
+    exec_forget_all(api);
     watch_hub_free(api->hub);
     json_decref(api->upgraded);
     free(api);

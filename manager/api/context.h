@@ -11,6 +11,7 @@
 #include "manager/config.h"
 #include "manager/manager.h"
 
+struct exec;
 struct server;
 struct watch_hub;
 
@@ -20,6 +21,8 @@ struct api {
     const struct config *config;
     struct watch_hub *hub; /* file changes, for followers */
     struct server *server;
+    struct exec *execs; /* commands in tasks: exec.c */
+    unsigned int n_execs;
     ev_timer told;     /* runs in the next turn of the loop, after a change */
     bool stop_running; /* manager_stop_all() has not called back yet */
     bool upgrade_running;

@@ -31,6 +31,13 @@ void alloc_list(struct request *r);
 void alloc_read(struct request *r);
 struct alloc *find_alloc(struct request *r); /* the path's; NULL after a 404 */
 
+const struct task *find_task(struct request *r,
+                             const struct alloc *alloc); /* ?task=; after a 400 */
+
+/* exec.c */
+void alloc_exec(struct request *r);
+void exec_forget_all(struct api *api); /* after the last request */
+
 /* fs.c */
 void fs_ls(struct request *r);
 void fs_stat(struct request *r);

@@ -85,21 +85,6 @@ struct log_query {
     uint64_t lines; /* ours: the last N lines */
 };
 
-static const struct task *find_task(struct request *r, const struct alloc *alloc)
-{
-    const char *name = request_param(r, "task");
-
-    if (!name || !*name) {
-        request_reply_text(r, 400, "parameter \"task\" is missing: the name of a task");
-        return NULL;
-    }
-    for (size_t i = 0; i < alloc->group->n_tasks; i++)
-        if (!strcmp(alloc->tasks[i].def->name, name))
-            return &alloc->tasks[i];
-    request_reply_text(r, 400, "unknown task name \"%s\"", name);
-    return NULL;
-}
-
 /* False after an error reply, or when the request is blocked. */
 static bool read_query(struct request *r, const struct alloc *alloc, struct log_query *q)
 {

@@ -25,6 +25,7 @@ void request_deinit(struct request *r)
     if (r->source)
         r->source->free(r->source);
     r->source = NULL;
+    r->channel = NULL;
     for (size_t i = 0; i < r->n_params; i++) {
         free(r->params[i].name);
         free(r->params[i].value);
@@ -194,6 +195,7 @@ static int status_of(int code)
     case -ENOENT:
         return 404;
     case -EBUSY:
+    case -ESRCH:
         return 409;
     case -ENOSPC:
     case -EDQUOT:
@@ -213,6 +215,18 @@ void request_reply_source(struct request *r, const char *content_type, struct so
     r->status = 200;
     r->content_type = content_type;
     r->source = source;
+}
+
+void request_reply_channel(struct request *r, struct channel *channel)
+{
+    r->status = 101;
+    r->channel = channel;
+    r->source = &channel->source;
+}
+
+void request_resume(struct request *r)
+{
+    r->resume(r);
 }
 
 void request_wake(struct request *r)

@@ -5,7 +5,7 @@
  * libwebsockets.
  *
  * A handler ends with a reply (request_reply_…(), reply_list_end()), or with `blocked` set, to be
- * called again later.
+ * called again later; that of a WebSocket with a channel, or with a reply that refuses it.
  */
 #pragma once
 
@@ -25,6 +25,7 @@ enum http_method {
     HTTP_GET,
     HTTP_PUT /* or POST */,
     HTTP_DELETE,
+    HTTP_WEBSOCKET, /* a GET that asks for one */
     HTTP_OTHER
 };
 
@@ -34,6 +35,14 @@ struct source {
      * calls request_wake() when there is. Another negative errno: the reply is cut off visibly. */
     ssize_t (*read)(struct source *source, char *buf, size_t size);
     void (*free)(struct source *source);
+};
+
+/* Our end of a WebSocket. Embedded at the start of its owner. */
+struct channel {
+    struct source source; /* first; each read() gives one message, and the end closes the socket */
+    /* A whole message came. -EAGAIN: it is taken, and the next one has to wait for
+     * request_resume(). Another negative errno: the client is cut off. */
+    int (*receive)(struct channel *channel, const char *data, size_t size);
 };
 
 enum {
@@ -68,9 +77,11 @@ struct request {
     char *out;      /* reply body, unless there is a source */
     size_t out_size;
     struct source *source;
+    struct channel *channel; /* its source is `source` then */
 
     void (*wake)(struct request *r); /* set by the server */
-    void *conn;                      /* the server's */
+    void (*resume)(struct request *r);
+    void *conn; /* the server's */
 };
 
 /* Frees what `r` holds, not `r` itself. */
@@ -111,6 +122,12 @@ void request_reply_err(struct request *r, const struct err *e);
 
 /* Takes over `source`. */
 void request_reply_source(struct request *r, const char *content_type, struct source *source);
+
+/* Takes over `channel`. */
+void request_reply_channel(struct request *r, struct channel *channel);
+
+/* The request's channel takes messages again. */
+void request_resume(struct request *r);
 
 /* More can be read from the request's source. */
 void request_wake(struct request *r);

@@ -6,10 +6,14 @@
  * One struct exchange per request, from the last header to the last byte of the reply; kept in a
  * list, so that blocked requests are found after a change. libwebsockets calls back with
  * LWS_CALLBACK_HTTP (headers), HTTP_BODY*, HTTP_BODY_COMPLETION, then HTTP_WRITEABLE whenever all
- * that was written before is on its way; CLOSED_HTTP ends an exchange at any point.
+ * that was written before is on its way; CLOSED_HTTP ends an exchange at any point. A WebSocket's
+ * begins with HTTP_CONFIRM_UPGRADE, where it can still be refused in plain HTTP, goes on with
+ * ESTABLISHED, RECEIVE* and SERVER_WRITEABLE, and ends with CLOSED, or before ESTABLISHED with
+ * WSI_DESTROY.
  *
  * Limits: CONNECTIONS_MAX connections; HEADER_MAX bytes of header (above it, and for %00 in the
- * URL, libwebsockets drops the connection without a word); REQUEST_BODY_MAX of body. Of a reply
+ * URL, libwebsockets drops the connection without a word); REQUEST_BODY_MAX of body, and of a
+ * message. Of a reply
  * from a source, one piece is in memory, and the next is made only when the client took that one: a
  * client that stops reading holds its connection and nothing more.
  *
@@ -24,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -56,6 +61,7 @@ struct exchange {
     bool replying;
     bool close_after;
     bool chunked; /* if there is a source; HTTP/1.0 clients read it to the end of the connection */
+    ev_io hangup; /* of a WebSocket's client, also while nothing is read from it */
     struct exchange *next, **link;
 };
 
@@ -87,6 +93,8 @@ static void exchange_free(struct exchange *x)
     if (!x)
         return;
     ev_timer_stop(x->server->api->loop, &x->wait);
+    ev_io_stop(x->server->api->loop, &x->hangup);
+    close_fd(&x->hangup.fd);
     request_deinit(&x->request);
     *x->link = x->next;
     if (x->next)
@@ -99,6 +107,13 @@ static void on_wake(struct request *r)
     struct exchange *x = r->conn;
 
     lws_callback_on_writable(x->wsi);
+}
+
+static void on_resume(struct request *r)
+{
+    struct exchange *x = r->conn;
+
+    (void)lws_rx_flow_control(x->wsi, 1);
 }
 
 static int add_header(struct exchange *x, const char *name, const char *value, unsigned char **at,
@@ -284,6 +299,15 @@ static bool speaks_http11(struct lws *wsi)
     return version && !strcmp(version, "HTTP/1.1");
 }
 
+static void on_hangup(struct ev_loop *loop, ev_io *w, int revents)
+{
+    struct exchange *x = container_of(w, struct exchange, hangup);
+
+    (void)revents;
+    ev_io_stop(loop, w);
+    lws_set_timeout(x->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+}
+
 static struct exchange *exchange_new(struct server *s, struct lws *wsi, const char *path)
 {
     struct exchange *x = calloc(1, sizeof(*x));
@@ -297,10 +321,12 @@ static struct exchange *exchange_new(struct server *s, struct lws *wsi, const ch
     x->request.api = s->api;
     x->request.conn = x;
     x->request.wake = on_wake;
+    x->request.resume = on_resume;
     x->request.method = method_of(lws_http_get_uri_and_method(wsi, &uri, &uri_size));
     x->request.path = strdup(path);
     x->chunked = speaks_http11(wsi);
     ev_init(&x->wait, on_wait_over);
+    ev_io_init(&x->hangup, on_hangup, -1, EV_READ);
     x->next = s->exchanges;
     x->link = &s->exchanges;
     if (x->next)
@@ -339,6 +365,19 @@ static int on_body_complete(struct exchange *x)
     return x->request.body ? dispatch(x) : reply_and_close(x, 413, too_large);
 }
 
+/* What every request must fulfil, and takes in the parameters. 0, or the status of a refusal. */
+static int check_request(struct exchange *x, const char **ret_text)
+{
+    *ret_text = "Invalid method";
+    if (x->request.method == HTTP_OTHER)
+        return 405;
+    *ret_text = "requests from web pages, or for another host, are refused";
+    if (from_web_page(x->wsi))
+        return 403;
+    *ret_text = read_params(x);
+    return *ret_text ? 400 : 0;
+}
+
 static int on_headers(struct server *s, struct lws *wsi, struct session *session, const char *path)
 {
     struct exchange *x;
@@ -349,13 +388,10 @@ static int on_headers(struct server *s, struct lws *wsi, struct session *session
     session->exchange = x = exchange_new(s, wsi, path);
     if (!x || !x->request.path)
         return -1;
-    if (x->request.method == HTTP_OTHER)
-        return reply_and_close(x, 405, "Invalid method");
-    if (from_web_page(wsi))
-        return reply_and_close(x, 403, "requests from web pages, or for another host, are refused");
-    const char *wrong = read_params(x);
-    if (wrong)
-        return reply_and_close(x, 400, wrong);
+    const char *text;
+    int refused = check_request(x, &text);
+    if (refused)
+        return reply_and_close(x, refused, text);
     if (encoding)
         return reply_and_close(x, 411, "send the body with a Content-Length");
     return expect_body(x, length);
@@ -457,6 +493,124 @@ static int on_writable(struct session *session)
     return x->request.source ? write_source(session) : write_memory(session);
 }
 
+/* WebSockets */
+
+static struct exchange *find_exchange(const struct server *s, const struct lws *wsi)
+{
+    struct exchange *x = s->exchanges;
+
+    while (x && x->wsi != wsi)
+        x = x->next;
+    return x;
+}
+
+/* Sends a short reply whole, since no callback to write in will come. */
+static int refuse_upgrade(struct exchange *x)
+{
+    struct request *r = &x->request;
+    unsigned char *data = x->server->piece + LWS_PRE;
+    size_t size = r->out_size < PIECE_MAX ? r->out_size : PIECE_MAX;
+    int rc = start_reply(x);
+
+    memcpy(data, r->out ? r->out : "", size);
+    if (!rc)
+        rc = write_bytes(x, data, size, true);
+    exchange_free(x);
+    return rc ? rc : 1;
+}
+
+/* 0: let libwebsockets go on; 1: the client has had its reply; -1: it is cut off. */
+static int on_upgrade(struct server *s, struct lws *wsi, const char *protocol)
+{
+    autofree char *path = copy_header(wsi, WSI_TOKEN_GET_URI, -1);
+    struct exchange *x = exchange_new(s, wsi, path ? path : "");
+    struct request *r;
+    const char *text;
+    int refused;
+
+    if (!x || !x->request.path)
+        return -1;
+    r = &x->request;
+    refused = check_request(x, &text);
+    if (refused)
+        request_reply_text(r, refused, "%s", text);
+    else if (r->method != HTTP_GET || strcasecmp(protocol, "websocket") != 0)
+        request_reply_text(r, 400, "this API speaks HTTP/1.1 and WebSocket");
+    else {
+        r->method = HTTP_WEBSOCKET;
+        x->route = router_find(api_routes, api_n_routes, r);
+        if (x->route)
+            x->route->handle(r);
+    }
+    return r->channel ? 0 : refuse_upgrade(x);
+}
+
+static int on_established(struct exchange *x)
+{
+    struct epoll_event event = {.events = EPOLLRDHUP};
+
+    if (!x)
+        return -1;
+    /* libwebsockets watches for input or nothing: a client whose input has to wait could leave
+     * unnoticed. */
+    x->hangup.fd = epoll_create1(EPOLL_CLOEXEC);
+    if (x->hangup.fd < 0 ||
+        epoll_ctl(x->hangup.fd, EPOLL_CTL_ADD, lws_get_socket_fd(x->wsi), &event) < 0)
+        return -1;
+    ev_io_set(&x->hangup, x->hangup.fd, EV_READ);
+    ev_io_start(x->server->api->loop, &x->hangup);
+    lws_callback_on_writable(x->wsi);
+    return 0;
+}
+
+static int cut_off(struct exchange *x, enum lws_close_status status)
+{
+    lws_close_reason(x->wsi, status, NULL, 0);
+    return -1;
+}
+
+/* Collects a message in the place of the body. */
+static int on_message(struct exchange *x, const char *data, size_t size)
+{
+    struct request *r = &x->request;
+    char *grown;
+    int rc;
+
+    if (size > REQUEST_BODY_MAX - r->body_size)
+        return cut_off(x, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE);
+    grown = realloc(r->body, r->body_size + size + 1);
+    if (!grown)
+        return -1;
+    r->body = grown;
+    memcpy(r->body + r->body_size, data, size);
+    r->body_size += size;
+    if (!lws_is_final_fragment(x->wsi))
+        return 0;
+    rc = r->channel->receive(r->channel, r->body, r->body_size);
+    free(take_ptr(r->body));
+    r->body_size = 0;
+    if (rc == -EAGAIN)
+        (void)lws_rx_flow_control(x->wsi, 0);
+    else if (rc)
+        return cut_off(x, LWS_CLOSE_STATUS_INVALID_PAYLOAD);
+    return 0;
+}
+
+static int write_message(struct exchange *x)
+{
+    unsigned char *data = x->server->piece + LWS_PRE;
+    ssize_t n = x->request.source->read(x->request.source, (char *)data, SOURCE_MIN);
+
+    if (n == -EAGAIN)
+        return 0;
+    if (n <= 0)
+        return cut_off(x, n ? LWS_CLOSE_STATUS_UNEXPECTED_CONDITION : LWS_CLOSE_STATUS_NORMAL);
+    if (lws_write(x->wsi, data, (size_t)n, LWS_WRITE_TEXT) < n)
+        return -1;
+    lws_callback_on_writable(x->wsi);
+    return 0;
+}
+
 static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                   size_t len)
 {
@@ -469,6 +623,7 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
         return 0;
     case LWS_CALLBACK_WSI_DESTROY:
         s->n_connections--;
+        exchange_free(find_exchange(s, wsi)); /* of a WebSocket that did not come about */
         return 0;
     case LWS_CALLBACK_HTTP:
         return on_headers(s, wsi, session, in);
@@ -484,9 +639,19 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
             session->exchange = NULL;
         }
         return 0;
-    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: /* neither HTTP/2 nor WebSocket */
-        (void)lws_return_http_status(wsi, 400, "this API speaks plain HTTP/1.1");
-        return 1;
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+        return on_upgrade(s, wsi, in);
+    case LWS_CALLBACK_ESTABLISHED:
+        session->exchange = find_exchange(s, wsi);
+        return on_established(session->exchange);
+    case LWS_CALLBACK_RECEIVE:
+        return on_message(session->exchange, in, len);
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+        return write_message(session->exchange);
+    case LWS_CALLBACK_CLOSED:
+        exchange_free(session->exchange);
+        session->exchange = NULL;
+        return 0;
     default:
         return 0;
     }
@@ -567,6 +732,7 @@ static int open_ports(struct server *s, char *const *addresses, struct err *e)
 
 static int start_lws(struct server *s, struct err *e)
 {
+    static const lws_retry_bo_t no_pings = {0};
     void *loops[] = {s->api->loop};
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
@@ -575,6 +741,7 @@ static int start_lws(struct server *s, struct err *e)
         .foreign_loops = loops,
         .fd_limit_per_thread = CONNECTIONS_MAX + 8, /* also frees it from our RLIMIT_NOFILE */
         .max_http_header_data2 = HEADER_MAX,
+        .retry_and_idle_policy = &no_pings,
         .gid = -1,
         .uid = -1,
         .user = s,

@@ -54,6 +54,16 @@ int manager_upgrade_executors(struct manager *m, void (*done)(void *arg, json_t 
     return -EBUSY; /* done already */
 }
 
+int manager_exec(struct manager *m, const struct task *task, char *const *argv, bool tty,
+                 struct task_exec *ret_exec, struct err *e)
+{
+    (void)m;
+    (void)argv;
+    (void)tty;
+    (void)ret_exec;
+    return err_set(e, -ESRCH, "task \"%s\" is not running", task->def->name);
+}
+
 void manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg)
 {
     m->stop_done = done;

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Starting the executor program.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "shared/err.h"
+
+/* Raises this process's limit of descriptors, of which each task takes two. Executors, and so the
+ * tasks, keep the limit from before. To be called once, before the first spawn. */
+void spawn_raise_limit(void);
+
+/* Starts `program` in a session of its own, with `fds` (n of them, borrowed, above 2 each) at 0, 1,
+ * 2 … and /dev/null in the place of those of 0, 1, 2 that are not given. Returns its pidfd, which
+ * the caller closes, and waits for. */
+int spawn_executor(const char *program, char *const *argv, const int *fds, int n, struct err *e);
