@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cleat alloc status, logs, fs.
+ * cleat alloc status, logs, fs; exec is in exec.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 
 #include "shared/cleanup.h"
 #include "tools/cleat/cli.h"
+#include "tools/cleat/exec.h"
 #include "tools/cleat/http.h"
 #include "tools/cleat/ids.h"
 #include "tools/cleat/output.h"
@@ -101,31 +102,6 @@ static int alloc_status(struct cli *cli)
     return r;
 }
 
-/* The task whose logs are meant: the one named, or the only one. */
-static int choose_task(const struct cli *cli, const char *id, char **ret_task)
-{
-    const char *wanted = cli->n_args > 1 ? cli->args[1] : NULL, *name, *chosen = NULL;
-    json_t *alloc = NULL, *tasks, *task;
-    int r = http_get(cli, &alloc, "/v1/allocation/%s", id);
-
-    if (r)
-        return r;
-    tasks = json_object_get(alloc, "TaskStates");
-    json_object_foreach(tasks, name, task) if (wanted ? !strcmp(name, wanted)
-                                                      : json_object_size(tasks) == 1) chosen = name;
-    if (chosen) {
-        *ret_task = http_escape(chosen);
-        r = *ret_task ? CLI_OK : cli_fail(CLI_FAILED, "out of memory");
-    } else {
-        r = wanted
-                ? cli_fail(CLI_NOT_FOUND, "allocation %s has no task \"%s\"; it has:", id, wanted)
-                : cli_fail(CLI_USAGE, "allocation %s has several tasks; name one:", id);
-        json_object_foreach(tasks, name, task)(void) fprintf(stderr, "  %s\n", name);
-    }
-    json_decref(alloc);
-    return r;
-}
-
 static int parse_count(const struct cli *cli, char option, const char *text, uint64_t *ret_n)
 {
     if (strspn(text, "0123456789") != strlen(text) || !*text || strlen(text) > 18)
@@ -166,7 +142,7 @@ static int alloc_logs(struct cli *cli)
     if (!r)
         r = find_alloc_id(cli, cli->args[0], &id);
     if (!r)
-        r = choose_task(cli, id, &task);
+        r = find_task(cli, id, cli->n_args > 1 ? cli->args[1] : NULL, &task);
     if (r)
         return r;
     return http_copy(cli, "/v1/client/fs/logs/%s?task=%s&type=%s&plain=%s&follow=%s%s", id, task,
@@ -234,6 +210,15 @@ const struct command alloc_commands[] = {
      "kept. TASK may be left out where there is only one. With -json, prints frames\n"
      "{\"Offset\", \"Data\" (base64), \"File\"} instead.\n",
      "3f2a\n-stderr 3f2a web\n-f -tail -n 20 3f2a", alloc_logs},
+    {"alloc exec", "exec", "ID COMMAND [ARG ...]", 2, ARGS_ANY, " task i t ",
+     "Run a command inside a running task",
+     "\nThe command runs where the task runs: its root, namespaces and cgroup, as its user. All "
+     "options\n"
+     "stand before ID; what follows COMMAND is COMMAND's. The exit code is the command's, 128+N "
+     "when\n"
+     "signal N ended it, 127 when it was not found. With -json, prints the manager's messages "
+     "instead.\n",
+     "3f2a /bin/sh\n-task web 3f2a cat /local/app.conf\n-i=false 3f2a sh -c 'ps; df'", alloc_exec},
     {"alloc fs", NULL, "ID [PATH]", 1, 2, " stat ",
      "List an allocation's directory, or show a file",
      "\nPATH begins at the allocation's directory: alloc/ is shared by the tasks, each task has "

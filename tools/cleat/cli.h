@@ -31,10 +31,17 @@ struct cli {
     bool tail;
     bool from_stderr;
     bool stat;
+    const char *task;
+    bool stdin_, tty;  /* -i, -t */
+    bool set_tty;      /* -t was given */
     const char *lines; /* -n */
     const char *bytes; /* -c */
     char **args;
     int n_args;
+};
+
+enum {
+    ARGS_ANY = 1 << 20 /* as max_args: a command line, with options of its own that are not ours */
 };
 
 struct command {

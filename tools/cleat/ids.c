@@ -69,3 +69,27 @@ int find_alloc_id(const struct cli *cli, const char *prefix, char **ret_id)
 {
     return find_id(cli, "allocation", "/v1/allocations", prefix, ret_id);
 }
+
+int find_task(const struct cli *cli, const char *id, const char *wanted, char **ret_task)
+{
+    const char *name, *chosen = NULL;
+    json_t *alloc = NULL, *tasks, *task;
+    int r = http_get(cli, &alloc, "/v1/allocation/%s", id);
+
+    if (r)
+        return r;
+    tasks = json_object_get(alloc, "TaskStates");
+    json_object_foreach(tasks, name, task) if (wanted ? !strcmp(name, wanted)
+                                                      : json_object_size(tasks) == 1) chosen = name;
+    if (chosen) {
+        *ret_task = http_escape(chosen);
+        r = *ret_task ? CLI_OK : cli_fail(CLI_FAILED, "out of memory");
+    } else {
+        r = wanted
+                ? cli_fail(CLI_NOT_FOUND, "allocation %s has no task \"%s\"; it has:", id, wanted)
+                : cli_fail(CLI_USAGE, "allocation %s has several tasks; name one:", id);
+        json_object_foreach(tasks, name, task)(void) fprintf(stderr, "  %s\n", name);
+    }
+    json_decref(alloc);
+    return r;
+}

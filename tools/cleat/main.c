@@ -20,7 +20,7 @@ static const struct command *const groups[] = {job_commands, alloc_commands, nod
 static const struct option_help {
     const char *name;
     char letter;
-    const char *arg; /* NULL: none */
+    const char *arg; /* NULL: none; "=BOOL": true, unless it says =false */
     bool common;
     const char *text;
 } options[] = {
@@ -30,6 +30,9 @@ static const struct option_help {
     {"tail", 't', NULL, false, "only the end: 10 lines unless -n or -c says otherwise"},
     {"n", 'n', "N", false, "the last N lines"},
     {"c", 'c', "N", false, "the last N bytes"},
+    {"task", 'k', "TASK", false, "the task; may be left out where there is only one"},
+    {"i", 'i', "=BOOL", false, "pass standard input on (default true)"},
+    {"t", 'T', "=BOOL", false, "give it a terminal (default: if stdin and stdout are one)"},
     {"stat", 's', NULL, false, "show what a path is, not what is in it"},
     {"json", 'j', NULL, true, "print JSON"},
     {"address", 'a', "ADDR", true,
@@ -95,7 +98,8 @@ static void print_help(const struct cli *cli)
 
         if (!options[i].text || !has_option(command, &options[i]))
             continue;
-        (void)snprintf(left, sizeof(left), "-%s %s", options[i].name,
+        (void)snprintf(left, sizeof(left), "-%s%s%s", options[i].name,
+                       options[i].arg && options[i].arg[0] != '=' ? " " : "",
                        options[i].arg ? options[i].arg : "");
         (void)printf("  %-15s%s\n", left, options[i].text);
     }
@@ -115,6 +119,12 @@ static void print_overview(FILE *out)
                 "Exit codes: 0 done, 1 failed, 2 wrong use, 3 no manager answers, 4 not found or "
                 "not unique.\n",
                 out);
+}
+
+/* "-t" is true, "-t=false" and "-t=0" are not. */
+static bool is_true(const char *value)
+{
+    return !value || (strcmp(value, "false") != 0 && strcmp(value, "0") != 0);
 }
 
 /* Sets one option. */
@@ -139,6 +149,16 @@ static void set_option(struct cli *cli, int letter, const char *value)
     case 'c':
         cli->bytes = value;
         break;
+    case 'k':
+        cli->task = value;
+        break;
+    case 'i':
+        cli->stdin_ = is_true(value);
+        break;
+    case 'T':
+        cli->tty = is_true(value);
+        cli->set_tty = true;
+        break;
     case 's':
         cli->stat = true;
         break;
@@ -151,9 +171,17 @@ static void set_option(struct cli *cli, int letter, const char *value)
     }
 }
 
+static int argument_of(const struct option_help *option)
+{
+    if (!option->arg)
+        return no_argument;
+    return option->arg[0] == '=' ? optional_argument : required_argument;
+}
+
 /* Parses what follows the command's name. Returns -1, or an exit code when that was all. */
 static int parse_options(struct cli *cli, int argc, char **argv)
 {
+    const char *order = cli->command->max_args == ARGS_ANY ? "+" : "";
     struct option known[ARRAY_LEN(options) + 1] = {{0}};
     size_t n = 0;
     int letter;
@@ -161,10 +189,9 @@ static int parse_options(struct cli *cli, int argc, char **argv)
     for (size_t i = 0; i < ARRAY_LEN(options); i++)
         if (has_option(cli->command, &options[i]))
             known[n++] =
-                (struct option){options[i].name, options[i].arg ? required_argument : no_argument,
-                                NULL, options[i].letter};
+                (struct option){options[i].name, argument_of(&options[i]), NULL, options[i].letter};
     optind = 0; /* glibc: start anew */
-    while ((letter = getopt_long_only(argc, argv, "", known, NULL)) != -1) {
+    while ((letter = getopt_long_only(argc, argv, order, known, NULL)) != -1) {
         if (letter == '?') {
             (void)fprintf(stderr, "help:  cleat %s -h\n", cli->name);
             return CLI_USAGE;
@@ -182,12 +209,15 @@ static int parse_options(struct cli *cli, int argc, char **argv)
 
 static int check_args(const struct cli *cli)
 {
+    /* Another program's arguments may be empty. */
+    int n_checked = cli->command->max_args == ARGS_ANY ? cli->command->min_args : cli->n_args;
+
     if (cli->n_args < cli->command->min_args)
         return cli_usage(cli, "cleat %s needs %s", cli->name, cli->command->args);
     if (cli->n_args > cli->command->max_args)
         return cli_usage(cli, "cleat %s: \"%s\" is one argument too many", cli->name,
                          cli->args[cli->command->max_args]);
-    for (int i = 0; i < cli->n_args; i++)
+    for (int i = 0; i < cli->n_args && i < n_checked; i++)
         if (!*cli->args[i])
             return cli_usage(cli, "cleat %s: an argument is empty", cli->name);
     return CLI_OK;
@@ -277,7 +307,8 @@ static int skip_leading_options(struct cli *cli, int *argc, char ***argv)
 int main(int argc, char **argv)
 {
     const char *address = getenv("CLEAT_ADDR");
-    struct cli cli = {.address = address && *address ? address : CLI_DEFAULT_ADDRESS};
+    struct cli cli = {.address = address && *address ? address : CLI_DEFAULT_ADDRESS,
+                      .stdin_ = true};
     char name[64], program[] = "cleat";
     int used, r;
 
