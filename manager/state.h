@@ -74,6 +74,12 @@ enum task_phase {
     TASK_PHASE_N,
 };
 
+/* The CPU time of a task when somebody last asked (manager/stats.c). */
+struct task_sample {
+    uint64_t time_ns; /* CLOCK_REALTIME; 0: nobody has */
+    uint64_t total_ns, user_ns, system_ns;
+};
+
 /* One task of one allocation; task.c changes it. `events` is exactly as long as it needs to be, at
  * most STATUS_EVENTS, oldest first, those of executor and manager merged. */
 struct task {
@@ -88,6 +94,7 @@ struct task {
     uint32_t window_count; /* of these, since window_ns */
     uint64_t window_ns;
     char *cpus; /* those it has to itself, "2-3"; NULL: none (manager/cores.h) */
+    struct task_sample sample;
     struct task_handle *handle;
     struct task_retry *retry;
 };

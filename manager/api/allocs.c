@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * /v1/allocations, /v1/allocation/:id.
+ * /v1/allocations, /v1/allocation/:id, /v1/client/allocation/:id/stats.
  */
 #include <string.h>
 
 #include "manager/api/context.h"
 #include "manager/api/encode.h"
 #include "manager/api/handlers.h"
+#include "manager/stats.h"
 
 struct alloc *find_alloc(struct request *r)
 {
@@ -58,4 +59,12 @@ void alloc_read(struct request *r)
 
     if (alloc && !request_block(r, alloc->modify_index))
         request_reply_json(r, 200, encode_alloc(alloc));
+}
+
+void alloc_stats(struct request *r)
+{
+    struct alloc *alloc = find_alloc(r);
+
+    if (alloc)
+        request_reply_json(r, 200, stats_alloc(alloc));
 }

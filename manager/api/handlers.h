@@ -29,6 +29,7 @@ void job_validate(struct request *r);
 /* allocs.c */
 void alloc_list(struct request *r);
 void alloc_read(struct request *r);
+void alloc_stats(struct request *r);
 struct alloc *find_alloc(struct request *r); /* the path's; NULL after a 404 */
 
 const struct task *find_task(struct request *r,

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "manager/stats.h"
+
 const char *desired_status_name(enum desired_status status)
 {
     return status == DESIRED_RUN ? "run" : "stop";
@@ -20,6 +22,11 @@ const char *job_record_status(const struct manager *m, const struct job_record *
 {
     (void)m;
     return job->stop ? "dead" : "running";
+}
+
+json_t *stats_alloc(struct alloc *alloc)
+{
+    return json_pack("{s:s}", "Of", alloc->id);
 }
 
 int manager_job_register(struct manager *m, struct job *job, struct job_record **ret_record,

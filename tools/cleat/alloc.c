@@ -79,6 +79,52 @@ static void print_task(const char *name, const json_t *task)
     print_events(json_object_get(task, "Events"));
 }
 
+static void print_usage(const char *name, const json_t *task)
+{
+    const json_t *usage = json_object_get(task, "ResourceUsage");
+    const json_t *memory = json_object_get(usage, "MemoryStats");
+    const json_t *cpu = json_object_get(usage, "CpuStats");
+    const json_t *io = json_object_get(usage, "IoStats");
+    char percent[48], throttled[64], rss[SIZE_TEXT], cache[SIZE_TEXT], now[SIZE_TEXT];
+    char most[SIZE_TEXT], in[SIZE_TEXT], out[SIZE_TEXT], pids[24];
+
+    (void)snprintf(percent, sizeof(percent), "%.1f %% (%.0f MHz)",
+                   json_number_value(json_object_get(cpu, "Percent")),
+                   json_number_value(json_object_get(cpu, "TotalTicks")));
+    (void)snprintf(throttled, sizeof(throttled), "%lld periods, %.3f s",
+                   (long long)get_int(cpu, "ThrottledPeriods"),
+                   (double)get_int(cpu, "ThrottledTime") / 1e9);
+    (void)snprintf(pids, sizeof(pids), "%lld",
+                   (long long)get_int(json_object_get(usage, "PidsStats"), "Current"));
+    (void)printf("\nTask \"%s\" uses\n", name);
+    print_pairs(
+        (const char *const[]){"CPU", percent, "Throttled", throttled, "Memory",
+                              format_size((uint64_t)get_int(memory, "Usage"), now), "Memory, most",
+                              format_size((uint64_t)get_int(memory, "MaxUsage"), most), "RSS",
+                              format_size((uint64_t)get_int(memory, "RSS"), rss), "Cache",
+                              format_size((uint64_t)get_int(memory, "Cache"), cache), "Processes",
+                              pids, "Read", format_size((uint64_t)get_int(io, "ReadBytes"), in),
+                              "Written", format_size((uint64_t)get_int(io, "WriteBytes"), out)},
+        9);
+}
+
+static int alloc_usage(const struct cli *cli, const char *id)
+{
+    json_t *stats = NULL, *task;
+    const char *name;
+    int r = http_get(cli, &stats, "/v1/client/allocation/%s/stats", id);
+
+    if (!r && cli->json)
+        print_json(stats);
+    else if (!r && !json_object_size(json_object_get(stats, "Tasks")))
+        (void)puts("No task is running");
+    else if (!r) {
+        json_object_foreach(json_object_get(stats, "Tasks"), name, task) print_usage(name, task);
+    }
+    json_decref(stats);
+    return r;
+}
+
 static int alloc_status(struct cli *cli)
 {
     autofree char *id = NULL;
@@ -89,6 +135,8 @@ static int alloc_status(struct cli *cli)
     if (!cli->n_args)
         return status_list(cli);
     r = find_alloc_id(cli, cli->args[0], &id);
+    if (!r && cli->stats)
+        return alloc_usage(cli, id);
     if (!r)
         r = http_get(cli, &alloc, "/v1/allocation/%s", id);
     if (!r && cli->json)
@@ -201,9 +249,11 @@ static int alloc_fs(struct cli *cli)
 }
 
 const struct command alloc_commands[] = {
-    {"alloc status", NULL, "[ID]", 0, 1, "",
+    {"alloc status", NULL, "[ID]", 0, 1, " stats ",
      "Show all allocations, or one with its tasks and events",
-     "\nID may be shortened as long as it is unique.\n", "\n3f2a\n-json 3f2a", alloc_status},
+     "\nID may be shortened as long as it is unique. With -stats, shows what its tasks use; CPU is "
+     "over the\ntime since the last such question.\n",
+     "\n3f2a\n-stats 3f2a\n-json 3f2a", alloc_status},
     {"alloc logs", "logs", "ID [TASK]", 1, 2, " stderr f tail n c ", "Show what a task wrote",
      "\nWrites the task's bytes and nothing else to standard output, over all log segments that "
      "are\n"

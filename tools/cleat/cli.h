@@ -32,8 +32,9 @@ struct cli {
     bool from_stderr;
     bool stat;
     const char *task;
-    bool stdin_, tty;  /* -i, -t */
-    bool set_tty;      /* -t was given */
+    bool stdin_, tty; /* -i, -t */
+    bool set_tty;     /* -t was given */
+    bool stats;
     const char *lines; /* -n */
     const char *bytes; /* -c */
     char **args;

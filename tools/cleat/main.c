@@ -34,6 +34,7 @@ static const struct option_help {
     {"i", 'i', "=BOOL", false, "pass standard input on (default true)"},
     {"t", 'T', "=BOOL", false, "give it a terminal (default: if stdin and stdout are one)"},
     {"stat", 's', NULL, false, "show what a path is, not what is in it"},
+    {"stats", 'u', NULL, false, "show what the tasks use"},
     {"json", 'j', NULL, true, "print JSON"},
     {"address", 'a', "ADDR", true,
      "where the manager is: unix:///PATH or http://127.0.0.1:PORT\n"
@@ -158,6 +159,9 @@ static void set_option(struct cli *cli, int letter, const char *value)
     case 'T':
         cli->tty = is_true(value);
         cli->set_tty = true;
+        break;
+    case 'u':
+        cli->stats = true;
         break;
     case 's':
         cli->stat = true;
