@@ -63,6 +63,18 @@ def test_the_stub_and_what_belongs_to_it(attack):
     all_refused(output, 10)
 
 
+def test_the_executor_of_a_task_that_sees_all_processes(attack):
+    """Under pid_mode host it may see them; their memory, descriptors and roots stay theirs."""
+    manager = attack.manager
+    other = manager.run_one(simple("pause", id="other"))
+    manager.wait_running(other)
+    pid = records.task_status(manager, other)["executor_pid"]
+    steps = [f"{verb}:{pid}" for verb in ("openmem", "readmem", "getfd", "ptrace", "setns")]
+    output = attack(*steps, f"ls:/proc/{pid}/root", "ls:/proc/1/root", f"cat:/proc/{pid}/environ",
+                    config={"pid_mode": "host"})  # fmt: skip
+    all_refused(output, 8)
+
+
 def test_mounts(attack):
     output = attack(
         "mount:tmpfs", "mount:proc", "mount:sysfs", "mount:cgroup", "mount:cgroup2",
