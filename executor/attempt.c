@@ -49,8 +49,8 @@ static bool logs_ended(const struct attempt *a)
 
 static int open_streams(struct attempt *a, int fds[STREAM_N], struct err *e)
 {
-    uid_t uid = a->spec->set_user ? a->spec->uid : (uid_t)-1;
-    gid_t gid = a->spec->set_user ? a->spec->gid : (gid_t)-1;
+    uid_t uid = a->spec->set_user ? spec_host_id(a->spec, a->spec->uid) : (uid_t)-1;
+    gid_t gid = a->spec->set_user ? spec_host_id(a->spec, a->spec->gid) : (gid_t)-1;
     int r = 0;
 
     if (a->spec->logs.disabled) {

@@ -24,6 +24,7 @@
 #include "executor/root.h"
 #include "executor/surroundings.h"
 #include "executor/sysfilter.h"
+#include "executor/userns.h"
 #include "shared/cleanup.h"
 
 static bool has_joins(const struct plan *plan)
@@ -59,6 +60,11 @@ static bool has_volumes(const struct plan *plan)
 static bool has_hostname(const struct plan *plan)
 {
     return plan->spec->hostname;
+}
+
+static bool has_own_users(const struct plan *plan)
+{
+    return plan->spec->userns_size > 0;
 }
 
 static bool has_limits(const struct plan *plan)
@@ -263,6 +269,7 @@ const struct stage stages[] = {
     {"keyring", STAGE_TASK, is_chroot, surroundings_stage_keyring},
     {"limits", STAGE_TASK, has_limits, surroundings_stage_limits},
     {"nice", STAGE_TASK, is_nice, surroundings_stage_nice},
+    {"user-namespace", STAGE_TASK, has_own_users, userns_stage},
     {"bounding-set", STAGE_TASK, sets_caps, privileges_stage_caps_bound},
     {"user", STAGE_TASK, sets_user, privileges_stage_user},
     {"not-dumpable", STAGE_TASK, NULL, stage_not_dumpable},
@@ -372,6 +379,8 @@ static const struct hint hints[] = {
      "job's ulimit, or give the manager more (LimitNOFILE= and its like in its systemd unit)"},
     {"nice", -EACCES, "only root can raise a priority"},
     {"stdin", -ENOENT, "the file of stdin must be there when the task starts"},
+    {"user-namespace", -ENOSPC, "too many user namespaces: see user.max_user_namespaces in sysctl"},
+    {"user-namespace", -EPERM, "this kernel, or the policy of this host, allows none"},
     {"user", -EPERM, "only root can run a task as another user"},
     {"clone", -EPERM, "namespaces need root; use the raw_exec driver, or run the manager as root"},
     {"clone", -ENOSPC, "too many namespaces: see user.max_pid_namespaces and its like in sysctl"},

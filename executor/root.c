@@ -149,7 +149,8 @@ static int make_device(const struct plan *plan, const struct spec_device *device
     if (dir < 0)
         return dir;
     if (mknodat(dir, name, (st.st_mode & S_IFMT) | mode, st.st_rdev) < 0 ||
-        (spec->set_user && fchownat(dir, name, spec->uid, spec->gid, AT_SYMLINK_NOFOLLOW) < 0))
+        (spec->set_user && fchownat(dir, name, spec_host_id(spec, spec->uid),
+                                    spec_host_id(spec, spec->gid), AT_SYMLINK_NOFOLLOW) < 0))
         return -errno;
     return 0;
 }

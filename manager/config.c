@@ -20,6 +20,8 @@
 #include "shared/hcl/hcl.h"
 #include "shared/job/value.h"
 
+/* Above the ranges that systemd and distributions hand out. */
+#define DEFAULT_USERNS_BASE 2000000000
 #define DEFAULT_MAX_KILL_TIMEOUT_NS 30000000000ULL
 
 /* Nomad's default map; sources that the host lacks are skipped when a root is built. */
@@ -107,6 +109,7 @@ int config_new(struct config **ret_config, struct err *e)
     config->region = strdup("global");
     config->executor = executor_beside_manager();
     config->cgroup_parent = strdup("cleat");
+    config->exec.userns_base = DEFAULT_USERNS_BASE;
     config->exec.allow_devices = calloc(1, sizeof(*config->exec.allow_devices));
     config->exec.allow_caps = copy_strings(capabilities_default);
     config->meta = json_object();
@@ -246,6 +249,7 @@ static int merge_exec(struct config_exec *to, const struct config_file *file)
         (void)value_bool(json_object_get(from, "allow_unconfined_seccomp"),
                          &to->allow_unconfined_seccomp);
         (void)value_bool(json_object_get(from, "no_pivot_root"), &to->no_pivot_root);
+        (void)value_int(json_object_get(from, "userns_base"), &to->userns_base);
         merge_mode(&to->default_pid_host, json_object_get(from, "default_pid_mode"));
         merge_mode(&to->default_ipc_host, json_object_get(from, "default_ipc_mode"));
         r = merge_list(&to->allow_caps, json_object_get(from, "allow_caps"));

@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "shared/err.h"
 #include "shared/log.h"
@@ -23,6 +24,7 @@ struct config_exec {      /* plugin "exec" { config { } } */
     bool default_pid_host; /* default_pid_mode = "host" */
     bool default_ipc_host;
     bool no_pivot_root;
+    int64_t userns_base; /* host id that root of a task with userns = true is: 2000000000 */
 };
 
 struct config {

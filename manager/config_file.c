@@ -13,6 +13,7 @@
 #include "shared/cleanup.h"
 #include "shared/job/value.h"
 #include "shared/log.h"
+#include "shared/proto/spec.h"
 
 /* ---- checks ---- */
 
@@ -158,6 +159,7 @@ struct plugin_options {
     bool allow_unconfined_seccomp;
     int64_t pids_limit;
     bool no_pivot_root;
+    int64_t userns_base;
     unsigned int pid_mode;
     unsigned int ipc_mode;
 };
@@ -185,6 +187,8 @@ static const struct schema_field exec_fields[] = {
     SCHEMA_FIELD(ENUM, plugin_options, ipc_mode, "default_ipc_mode", NULL, .names = modes),
     SCHEMA_FIELD(ENUM, plugin_options, pid_mode, "default_pid_mode", NULL, .names = modes),
     SCHEMA_FIELD(BOOL, plugin_options, no_pivot_root, "no_pivot_root", NULL),
+    SCHEMA_FIELD(INT, plugin_options, userns_base, "userns_base", NULL, .min = 1000,
+                 .max = INT32_MAX - SPEC_USERNS_SIZE),
     SCHEMA_LATER("denied_host_gids", NULL),
     SCHEMA_LATER("denied_host_uids", NULL),
     SCHEMA_FIELD(INT, plugin_options, pids_limit, "pids_limit", NULL, .max = PIDS_MAX),

@@ -98,6 +98,10 @@ static void plan_namespaces(const struct config *config, const struct driver_con
     spec->private_uts = is_private(options->uts_mode, !*options->hostname);
     spec->private_cgroup = is_private(options->cgroup_mode, true);
     spec->private_net = options->no_network;
+    if (options->userns) {
+        spec->userns_base = (uint32_t)config->exec.userns_base;
+        spec->userns_size = SPEC_USERNS_SIZE;
+    }
     spec->no_pivot_root = config->exec.no_pivot_root;
     if (*options->hostname)
         spec->hostname = taskenv_expand(env, options->hostname, bag);

@@ -148,6 +148,7 @@ static const struct schema_field exec_fields[] = {
     SCHEMA_FIELD(ENUM, exec_config, config.seccomp, "seccomp", "seccomp", .def = "default",
                  .names = seccomp_modes),
     SCHEMA_FIELD(ANY, exec_config, devices, "devices", "devices", .check = check_devices),
+    SCHEMA_FIELD(BOOL, exec_config, config.userns, "userns", "userns"),
     MODE_FIELD(pid_mode),
     MODE_FIELD(ipc_mode),
     MODE_FIELD(uts_mode),

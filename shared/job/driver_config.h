@@ -44,6 +44,7 @@ struct driver_config {
     char *cgroup_mode; /* "": "host" */
     char *hostname;
     bool no_network;
+    bool userns;
     char **cap_add; /* names as written */
     char **cap_drop;
     enum seccomp_mode seccomp;

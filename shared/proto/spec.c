@@ -102,6 +102,8 @@ static const struct field spec_fields[] = {
      .size = sizeof(struct spec_bind),
      .count_offset = offsetof(struct exec_spec, n_binds),
      .sub = bind_fields},
+    FIELD(struct exec_spec, userns_base, UINT, .sparse = true),
+    FIELD(struct exec_spec, userns_size, UINT, .sparse = true),
     {.key = "mounts",
      .kind = FIELD_LIST,
      .sparse = true,
@@ -171,6 +173,17 @@ int spec_encode(const struct exec_spec *spec, char **ret_data, size_t *ret_size)
     return 0;
 }
 
+static bool users_fit(const struct exec_spec *spec)
+{
+    uint32_t size = spec->userns_size;
+    bool fit = spec->set_user && spec->uid < size && spec->gid < size && spec->userns_base &&
+               spec->userns_base <= INT32_MAX - size;
+
+    for (size_t i = 0; fit && i < spec->n_groups; i++)
+        fit = spec->groups[i] < size;
+    return fit;
+}
+
 /* Rules that go beyond a field's own range. */
 static int check(const struct exec_spec *spec, struct err *e)
 {
@@ -191,6 +204,8 @@ static int check(const struct exec_spec *spec, struct err *e)
         if (spec->devices[i].source[0] != '/' || strncmp(spec->devices[i].target, "/dev/", 5) != 0)
             return err_set(e, -EBADMSG, "spec: \"devices\" has a target outside /dev: \"%s\"",
                            spec->devices[i].target);
+    if (spec->userns_size && !users_fit(spec))
+        return err_set(e, -EBADMSG, "spec: \"userns_size\" has no room for the task's ids");
     if (spec->hostname && !spec->private_uts)
         return err_set(e, -EBADMSG, "spec: \"hostname\" without \"private_uts\"");
     if (spec->stdin_path && spec->stdin_path[0] != '/')

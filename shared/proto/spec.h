@@ -19,6 +19,7 @@
 enum {
     SPEC_VERSION = 1,
     SPEC_MAX_BYTES = 1 << 20,
+    SPEC_USERNS_SIZE = 65536, /* how many ids a task's user namespace has */
 };
 
 /* What the task sees of the host's file system (Nomad's "filesystem isolation"). */
@@ -126,6 +127,10 @@ struct exec_spec {
     gid_t gid;
     gid_t *groups; /* supplementary groups, n_groups of them */
     size_t n_groups;
+    /* With userns_size: a user namespace in which the ids above are, from 0 to userns_size - 1. On
+     * the host they are userns_base and up. */
+    uint32_t userns_base;
+    uint32_t userns_size;
     bool set_user; /* false: keep the executor's ids (raw_exec without `user`) */
 
     struct spec_bind *binds;
@@ -162,6 +167,12 @@ struct exec_spec {
     uint64_t shutdown_delay_ns;
     struct spec_logs logs;
 };
+
+/* An id of the task as the host sees it. */
+static inline uint32_t spec_host_id(const struct exec_spec *spec, uint32_t id)
+{
+    return id + (spec->userns_size ? spec->userns_base : 0);
+}
 
 /* Encodes `spec`. On success 0, and *ret_data (malloc'ed, the caller frees) of *ret_size bytes.
  * -ENOMEM, or -E2BIG over SPEC_MAX_BYTES. */

@@ -154,6 +154,33 @@ def test_optional_namespaces(manager):
     assert manager.box.token not in output, "its cgroup's path is hidden"
 
 
+def test_user_namespace(box):
+    """Root in the task is nobody on the host, whatever it makes and whatever it tries."""
+    base = 1500000000
+    manager = box.manager(exec_plugin=f"userns_base = {base}").start()
+    alloc_id = manager.run_one(
+        simple("cat:/proc/self/uid_map", "cat:/proc/self/gid_map", "ids", "write:/local/f",
+               "write:/secrets/f", "reopen", "chroot:/tmp", "hostname:x", "mount:tmpfs",
+               "device:/x", "pause", User="root", config={"userns": True})
+    )  # fmt: skip
+    pid = manager.wait_running(alloc_id)
+    output = wait_for(
+        lambda: "device" in manager.output(alloc_id) and manager.output(alloc_id), "its output"
+    )
+    lines = output.splitlines()
+    assert lines[0].split() == lines[1].split() == ["0", str(base), "65536"]
+    assert values(output, "uid") == values(output, "egid") == ["0"]
+    assert lines[-7:] == ["write /local/f=ok", "write /secrets/f=ok", "reopened=ok",
+                          "chroot /tmp=ok", "hostname x=EPERM", "mount tmpfs=EPERM",
+                          "device /x=EPERM"]  # fmt: skip
+    status = open(f"/proc/{pid}/status").read()
+    assert proc_field(status, "Uid") == proc_field(status, "Gid") == [str(base)] * 4
+    made = manager.alloc_dir(alloc_id) / "t/local/f"
+    assert (made.stat().st_uid, made.stat().st_gid) == (base, base)
+    output, _ = manager.run_to_end(simple("ids", id="nobody", config={"userns": True}))
+    assert values(output, "uid") == [str(pwd.getpwnam("nobody").pw_uid)]
+
+
 def test_no_pivot_root(box):
     """For ramdisks: the same view without pivot_root."""
     manager = box.manager(exec_plugin="no_pivot_root = true").start()

@@ -96,6 +96,7 @@ static void test_defaults(void **state)
     assert_string_equal(config->exec.allow_caps[0], "audit_write");
     assert_null(config->exec.allow_caps[13]);
     assert_null(config->exec.allow_devices[0]);
+    assert_int_equal(config->exec.userns_base, 2000000000);
     assert_false(config->exec.default_pid_host || config->exec.default_ipc_host);
     assert_false(config->dev);
     assert_int_equal(config->log_level, LOG_LEVEL_INFO);
@@ -125,7 +126,7 @@ static void test_everything(void **state)
         "  meta { k = 1 }\n  max_kill_timeout = \"1m\"\n  cgroup_parent = \"p/q\"\n}\n"
         "plugin \"raw_exec\" {\n  config {\n    enabled = true\n  }\n}\n"
         "plugin exec { config { allow_caps = [\"ALL\"]\n"
-        "allow_unconfined_seccomp = true\n default_pid_mode = \"host\"\n"
+        "userns_base = 5000\n allow_unconfined_seccomp = true\n default_pid_mode = \"host\"\n"
         "default_ipc_mode = \"host\"\n no_pivot_root = true\n allow_devices = [\"/dev/x*\"] } }\n");
     assert_string_equal(config->data_dir, "/d");
     assert_string_equal(config->name, "n");
@@ -146,6 +147,7 @@ static void test_everything(void **state)
     assert_true(config->exec.allow_unconfined_seccomp);
     assert_true(config->exec.default_pid_host && config->exec.default_ipc_host);
     assert_true(config->exec.no_pivot_root);
+    assert_int_equal(config->exec.userns_base, 5000);
     assert_string_equal(config->exec.allow_devices[0], "/dev/x*");
 
     must_load(config, "plugin exec { config { allow_caps = [] } }");
@@ -226,6 +228,7 @@ static void test_refusals(void **state)
         {"plugin \"raw_exec\" { config { no_cgroups = true } }", -ENOTSUP, "\"no_cgroups\""},
         {"plugin \"exec\" { config { allow_caps = [\"chown\", \"fly\"] } }", -EINVAL,
          "one.hcl:1:39: allow_caps: there is no capability \"fly\""},
+        {"plugin \"exec\" { config { userns_base = 0 } }", -EINVAL, "the least allowed, 1000"},
         {"plugin \"exec\" { config { default_pid_mode = \"shared\" } }", -EINVAL,
          "\"default_pid_mode\" cannot be \"shared\"; did you mean"},
         {"plugin \"exec\" { config { denied_host_uids = \"0\" } }", -ENOTSUP,

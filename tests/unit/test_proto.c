@@ -158,7 +158,7 @@ static void test_spec_rules(void **state)
     size_t size;
 
     (void)state;
-    for (int i = 0; i < 14; i++) {
+    for (int i = 0; i < 16; i++) {
         struct exec_spec in = example_spec();
         autofree char *data = NULL;
 
@@ -192,6 +192,13 @@ static void test_spec_rules(void **state)
             break;
         case 9:
             in.seccomp = true; /* without no_new_privs */
+            break;
+        case 13:
+            in.userns_base = 100000;
+            in.userns_size = 65534; /* no room for nobody */
+            break;
+        case 14:
+            in.userns_size = 65536; /* at the host's own ids */
             break;
         case 11:
             in.mounts = &relative;
