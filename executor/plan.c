@@ -79,7 +79,7 @@ static bool is_nice(const struct plan *plan)
 
 static bool has_stdin(const struct plan *plan)
 {
-    return plan->spec->stdin_path;
+    return plan->spec->stdin_path && plan->task_pidfd < 0;
 }
 
 static bool sets_user(const struct plan *plan)

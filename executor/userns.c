@@ -46,7 +46,7 @@ __attribute__((noreturn)) static void helper(int ready_fd, pid_t task, const str
     _exit(-r);
 }
 
-int userns_stage(struct plan *plan, const char **ret_arg)
+static int make(struct plan *plan, const char **ret_arg)
 {
     pid_t task = (pid_t)syscall(SYS_getpid), pid;
     autofd int ready_fd = -1, word_fd = -1;
@@ -73,4 +73,11 @@ int userns_stage(struct plan *plan, const char **ret_arg)
         return r;
     *ret_arg = "uid_map";
     return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
+}
+
+int userns_stage(struct plan *plan, const char **ret_arg)
+{
+    if (plan->task_pidfd >= 0)
+        return setns(plan->task_pidfd, CLONE_NEWUSER) < 0 ? -errno : 0;
+    return make(plan, ret_arg);
 }

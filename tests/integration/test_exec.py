@@ -183,6 +183,30 @@ def test_it_is_where_the_task_is(manager, driver, user):
     wait_for(lambda: process_gone(command), "the command to be killed")
 
 
+def test_it_is_where_a_task_with_every_option_is(manager):
+    config = {
+        "userns": True, "hostname": "h", "cgroup_mode": "private", "network_mode": "none",
+        "stdin": "/etc/passwd", "nice": 3, "oom_score_adj": 7, "ulimit": {"nofile": 100},
+        "cap_drop": ["all"], "cap_add": ["chown"],
+    }  # fmt: skip
+    alloc_id = manager.run_one(simple("pause", User="root", config=config))
+    pid = manager.wait_running(alloc_id)
+    session = Exec(manager, alloc_id, "/bin/sh", "-c", "echo ready; read x; echo got $x; read x")
+    session.wait_output(b"ready\n")
+    (command,) = commands_of(manager, alloc_id)
+    for kind in os.listdir(f"/proc/{pid}/ns"):
+        assert records.namespace(pid, kind) == records.namespace(command, kind), kind
+    of_task, of_command = (open(f"/proc/{p}/status").read() for p in (pid, command))
+    for name in ("Uid", "Gid", "Groups", "CapPrm", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp"):
+        assert proc_field(of_task, name) == proc_field(of_command, name), name
+    for name in ("uid_map", "oom_score_adj", "limits"):
+        assert open(f"/proc/{pid}/{name}").read() == open(f"/proc/{command}/{name}").read(), name
+    session.write(b"its own input\n")
+    session.wait_output(b"got its own input\n")
+    session.close()
+    wait_for(lambda: process_gone(command), "the command to be killed")
+
+
 def test_nothing_of_the_host_is_open(manager, alloc):
     code, out, _ = run(manager, alloc, PAYLOAD_IN_ROOT, "fds")
     names = [line.partition("=") for line in out.splitlines()]
