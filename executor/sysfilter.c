@@ -12,10 +12,6 @@
 
 #include "shared/sys.h"
 
-enum {
-    PROGRAM_MAX = 1536
-};
-
 static uint32_t settle(uint32_t result, uint64_t caps)
 {
     const struct sysfilter_condition *condition;
@@ -30,10 +26,10 @@ static uint32_t settle(uint32_t result, uint64_t caps)
 
 int sysfilter_load(uint64_t caps)
 {
-    struct sock_filter copy[PROGRAM_MAX];
+    struct sock_filter copy[SYSFILTER_MAX];
     struct sock_fprog program = {.len = sysfilter_program_length, .filter = copy};
 
-    assert(program.len <= PROGRAM_MAX);
+    assert(program.len <= SYSFILTER_MAX);
     memcpy(copy, sysfilter_program, program.len * sizeof(copy[0]));
     for (unsigned short i = 0; i < program.len; i++)
         if (copy[i].code == (BPF_RET | BPF_K))

@@ -13,6 +13,7 @@
 enum {
     /* Error numbers from here on, above any errno, are indices into sysfilter_conditions. */
     SYSFILTER_PLACEHOLDER = 3000,
+    SYSFILTER_MAX = 512, /* instructions */
 };
 
 /* `caps`: a set; where the task keeps one of them the call is allowed, else fails with `error`. */

@@ -137,7 +137,6 @@ enum fate {
 
 enum {
     NUMBERS_MAX = 1024,
-    PROGRAM_MAX = 4096,
     JUMP_MAX = 255,
     ARM_PRIVATE = 0xf0000, /* breakpoint, cacheflush, set_tls and their like … */
     ARM_PRIVATE_END = 0xf0006,
@@ -149,7 +148,7 @@ struct run {
     uint32_t fate;
 };
 
-static struct sock_filter program[PROGRAM_MAX];
+static struct sock_filter program[SYSFILTER_MAX];
 static size_t length;
 
 _Noreturn static void die(const char *why)
@@ -160,7 +159,7 @@ _Noreturn static void die(const char *why)
 
 static size_t emit(struct sock_filter insn)
 {
-    if (length == PROGRAM_MAX)
+    if (length == SYSFILTER_MAX)
         die("the filter is too long");
     program[length] = insn;
     return length++;
