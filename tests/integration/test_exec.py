@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: MIT
 """alloc exec: a command inside a running task, over the API and from the command line."""
 import errno
+import fcntl
 import os
-import pty
 import select
 import signal
-import subprocess
-import sys
-import termios
 import threading
-import tty
 
 import pytest
 
 import records
-from harness import BUILD, PAYLOAD, PAYLOAD_IN_ROOT, SLOW, kill_hard, process_gone, wait_for
+from harness import PAYLOAD, PAYLOAD_IN_ROOT, kill_hard, process_gone, wait_for
 from jobs import group, job, simple, task
 from test_isolation import proc_field
 from websocket import Exec, Refused, WebSocket
@@ -35,6 +31,14 @@ def run(manager, alloc_id, *command, stdin=None, **options):
     return session.finish()
 
 
+def parent_of(pid):
+    return int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
+
+
+def cmdline(pid):
+    return open(f"/proc/{pid}/cmdline").read().split("\0")
+
+
 def sh(manager, alloc_id, script, **options):
     return run(manager, alloc_id, "/bin/sh", "-c", script, **options)
 
@@ -52,8 +56,7 @@ def commands_of(manager, alloc_id, name="t"):
                 found.append(int(entry))
         except (FileNotFoundError, ProcessLookupError):
             pass
-    stub = int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
-    return [p for p in found if p != stub]
+    return [p for p in found if p != parent_of(pid)]
 
 
 # What comes back
@@ -342,6 +345,43 @@ def test_the_command_dies_with_the_task(manager, driver):
 def test_a_manager_ends_in_order_under_a_command(manager, alloc):
     session = Exec(manager, alloc, "sleep", "1000")
     assert manager.terminate() == 0
+    session.close()
+
+
+# Against a hostile task
+
+
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_the_task_gets_no_hold_of_a_process_that_joins(manager, user):
+    alloc_id = manager.run_one(simple(command=f"{os.path.dirname(PAYLOAD_IN_ROOT)}/cleat-hunter",
+                                      User=user))  # fmt: skip
+    manager.wait_running(alloc_id)
+    wait_for(lambda: "hunting" in manager.output(alloc_id), "the hunter to begin")
+
+    def seen():
+        assert run(manager, alloc_id, "true")[0] == 0
+        return manager.output(alloc_id).count("saw\n") >= 5
+
+    wait_for(seen, "the hunter to be in time for five of them", timeout=40)
+    assert set(manager.output(alloc_id).split("\n")) == {"hunting", "saw", ""}
+
+
+def test_the_program_that_joins_is_a_sealed_copy(manager, alloc):
+    """Else root in the task could have a command execute /proc/self/exe, and overwrite that."""
+    session = Exec(manager, alloc, "sleep", "1000")
+    (outer,) = [
+        pid for pid in os.listdir("/proc")
+        if pid.isdigit() and manager.process.pid == parent_of(pid) and "-control" in cmdline(pid)
+    ]  # fmt: skip
+    assert os.readlink(f"/proc/{outer}/exe").startswith("/memfd:")
+    fd = os.open(f"/proc/{outer}/exe", os.O_RDONLY)
+    F_GET_SEALS, WRITE = 1034, 8
+    assert fcntl.fcntl(fd, F_GET_SEALS) & WRITE
+    os.close(fd)
+    script = manager.alloc_dir(alloc) / "t/local/again"
+    script.write_text("#!/proc/self/exe -version\n")
+    script.chmod(0o755)
+    assert run(manager, alloc, "again")[1].startswith("cleat-executor ")
     session.close()
 
 
