@@ -283,6 +283,7 @@ static int merge(struct config *config, struct config_file *file)
         value_free_strings(config->addresses);
         config->addresses = take_ptr(file->addresses);
     }
+    config->disable_remote_exec |= file->client.disable_remote_exec;
     if (file->client.max_kill_timeout_ns >= 0)
         config->max_kill_timeout_ns = (unsigned long long)file->client.max_kill_timeout_ns;
     merge_raw_exec(config, file);

@@ -45,6 +45,7 @@ struct config {
     size_t n_chroot_env;
     json_t *meta;                           /* client { meta { } }: string to string */
     unsigned long long max_kill_timeout_ns; /* 30 s */
+    bool disable_remote_exec;               /* client { disable_remote_exec }: no alloc exec */
     char *cgroup_parent;                    /* client { cgroup_parent }: "cleat" */
 };
 

@@ -22,6 +22,7 @@ struct config_client {
     json_t *meta;
     json_t *options;             /* legacy */
     int64_t max_kill_timeout_ns; /* -1: not mentioned */
+    bool disable_remote_exec;
     char *cgroup_parent;
 };
 

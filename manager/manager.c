@@ -22,7 +22,6 @@
 #include "manager/reap.h"
 #include "manager/spawn.h"
 #include "manager/task.h"
-#include "manager/task_handle.h"
 #include "manager/upgrade.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"

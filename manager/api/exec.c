@@ -304,7 +304,11 @@ static void start(struct request *r, const struct task *task, char **argv, bool 
     struct task_exec child = TASK_EXEC_INIT;
     struct err e = ERR_INIT;
 
-    if (r->api->n_execs >= EXECS_MAX)
+    if (r->api->config->disable_remote_exec)
+        request_reply_text(r, 403,
+                           "commands in tasks are disabled by this agent's configuration "
+                           "(client { disable_remote_exec })");
+    else if (r->api->n_execs >= EXECS_MAX)
         request_reply_text(r, 429, "%d commands are running already", EXECS_MAX);
     else if (task->status.state != TASK_STATE_RUNNING)
         request_reply_text(r, 409, "task \"%s\" is not running", task->def->name);

@@ -32,8 +32,8 @@ void alloc_read(struct request *r);
 void alloc_stats(struct request *r);
 struct alloc *find_alloc(struct request *r); /* the path's; NULL after a 404 */
 
-const struct task *find_task(struct request *r,
-                             const struct alloc *alloc); /* ?task=; after a 400 */
+/* The task ?task= names; NULL after a 400. */
+const struct task *find_task(struct request *r, const struct alloc *alloc);
 
 /* exec.c */
 void alloc_exec(struct request *r);

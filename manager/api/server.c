@@ -13,9 +13,8 @@
  *
  * Limits: CONNECTIONS_MAX connections; HEADER_MAX bytes of header (above it, and for %00 in the
  * URL, libwebsockets drops the connection without a word); REQUEST_BODY_MAX of body, and of a
- * message. Of a reply
- * from a source, one piece is in memory, and the next is made only when the client took that one: a
- * client that stops reading holds its connection and nothing more.
+ * message. Of a reply from a source, one piece is in memory, and the next is made only when the
+ * client took that one: a client that stops reading holds its connection and nothing more.
  *
  * A loopback port can be reached by web pages through the user's browser: requests over TCP that
  * carry an Origin, or a Host that is no loopback name, are refused.

@@ -5,12 +5,13 @@ import fcntl
 import os
 import select
 import signal
+import socket
 import threading
 
 import pytest
 
 import records
-from harness import PAYLOAD, PAYLOAD_IN_ROOT, kill_hard, process_gone, wait_for
+from harness import PAYLOAD, PAYLOAD_IN_ROOT, SLOW, kill_hard, process_gone, wait_for
 from jobs import group, job, simple, task
 from test_isolation import proc_field
 from websocket import Exec, Refused, WebSocket
@@ -410,6 +411,27 @@ def test_refusals(manager, alloc):
     status, _, text = manager.request("GET", f"{base}?task=t&{command}")
     assert status == 400 and b"WebSocket" in text
     assert sh(manager, alloc, "echo still here")[1] == "still here\n"
+
+
+def test_a_handshake_that_is_none_leaves_nothing(manager, alloc):
+    path = f"/v1/client/allocation/{alloc}/exec?task=t&command=%5B%22sleep%22,%221000%22%5D"
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(20 * SLOW)
+    sock.connect(str(manager.socket))
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                 f"Connection: Upgrade\r\n\r\n".encode())  # without a key
+    assert sock.recv(1000) == b""
+    sock.close()
+    wait_for(lambda: not commands_of(manager, alloc), "the command to be killed")
+
+
+def test_an_agent_that_does_not_allow_it(box):
+    manager = box.manager(config="disable_remote_exec = true\n").start()
+    alloc_id = manager.run_one(simple("pause"))
+    manager.wait_running(alloc_id)
+    with pytest.raises(Refused) as refused:
+        Exec(manager, alloc_id, "true")
+    assert refused.value.status == 403 and "disable_remote_exec" in refused.value.text
 
 
 def test_a_task_that_does_not_run_is_refused(manager):

@@ -123,7 +123,8 @@ static void test_everything(void **state)
         "executor = \"/x/e\"\nlog_level = \"DEBUG\"\n"
         "addresses = [\"unix:///s\", \"http://127.0.0.1:4646\"]\n"
         "client {\n  enabled = true\n  chroot_env { \"/a\" = \"/b\"\n \"/c\" = \"/d\" }\n"
-        "  meta { k = 1 }\n  max_kill_timeout = \"1m\"\n  cgroup_parent = \"p/q\"\n}\n"
+        "  meta { k = 1 }\n  max_kill_timeout = \"1m\"\n  cgroup_parent = \"p/q\"\n"
+        "  disable_remote_exec = true\n}\n"
         "plugin \"raw_exec\" {\n  config {\n    enabled = true\n  }\n}\n"
         "plugin exec { config { allow_caps = [\"ALL\"]\n"
         "userns_base = 5000\n allow_unconfined_seccomp = true\n default_pid_mode = \"host\"\n"
@@ -141,6 +142,7 @@ static void test_everything(void **state)
     assert_string_equal(config->chroot_env[1].target, "/d");
     assert_true(config->max_kill_timeout_ns == 60000000000ULL);
     assert_string_equal(config->cgroup_parent, "p/q");
+    assert_true(config->disable_remote_exec);
     assert_true(config->raw_exec_enabled);
     assert_string_equal(config->exec.allow_caps[0], "ALL");
     assert_null(config->exec.allow_caps[1]);
