@@ -4,6 +4,6 @@
  */
 #pragma once
 
-/* Takes the program's own arguments, which begin with its name and "exec". Returns the exit code.
- */
+/* Takes the program's own arguments, which begin with its name and "exec", and ends the process
+ * with the exit code; returns one only when the arguments are wrong. */
 int exec_main(int argc, char **argv);

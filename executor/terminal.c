@@ -61,12 +61,6 @@ int terminal_open(struct terminal *t, const struct exec_spec *spec, int root_fd,
     return 0;
 }
 
-void terminal_close(struct terminal *t)
-{
-    close_fd(&t->master);
-    close_fd(&t->slave);
-}
-
 void terminal_resize(struct terminal *t, const struct exec_size *size)
 {
     struct winsize ws = {.ws_row = size->height, .ws_col = size->width};

@@ -34,9 +34,8 @@ struct terminal {
     }
 
 /* Makes a terminal that belongs to the task's user: in the devpts of the task's own root, which
- * `root_fd` is, under chroot isolation; else (-1) in the host's. */
+ * `root_fd` is, under chroot isolation; else (-1) in the host's. For the life of the process. */
 int terminal_open(struct terminal *t, const struct exec_spec *spec, int root_fd, struct err *e);
-void terminal_close(struct terminal *t);
 
 void terminal_resize(struct terminal *t, const struct exec_size *size);
 
