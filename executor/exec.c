@@ -233,7 +233,6 @@ static int set_command(struct session *s, int argc, char **argv, struct err *e)
         s->env[n] = term;
     spec->args = s->args;
     spec->env = s->env;
-    spec->stdin_path = NULL; /* the task's own */
     return find_command(s, e);
 }
 

@@ -163,7 +163,6 @@ int launch_beside(const struct exec_spec *spec, const struct cgroup *cgroup, int
                   const int fds[3], bool tty, struct launched *ret_launched, const char **ret_stage,
                   struct err *e)
 {
-    int flags = (int)plan_namespaces(spec) & (CLONE_NEWPID | CLONE_NEWUSER);
     struct plan plan;
     int r;
 
@@ -176,9 +175,9 @@ int launch_beside(const struct exec_spec *spec, const struct cgroup *cgroup, int
     plan.stdout_fd = fds[1];
     plan.stderr_fd = fds[2];
     plan.tty = tty;
-    if (flags && setns(task_pidfd, flags) < 0) {
+    if (spec->private_pid && setns(task_pidfd, CLONE_NEWPID) < 0) {
         *ret_stage = "namespaces";
-        r = err_sys(e, -errno, "join the task's namespaces");
+        r = err_sys(e, -errno, "join the task's pid namespace");
         plan_deinit(&plan);
         return r;
     }

@@ -145,10 +145,10 @@ static int stage_no_new_privs(struct plan *plan, const char **ret_arg)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-/* The pid namespace and its owner are joined before the clone: they take hold of children only. */
+/* The pid namespace is joined before the clone: that takes hold of children only. */
 static int stage_namespaces(struct plan *plan, const char **ret_arg)
 {
-    int flags = (int)plan_namespaces(plan->spec) & ~(CLONE_NEWPID | CLONE_NEWUSER);
+    int flags = (int)plan_namespaces(plan->spec) & ~CLONE_NEWPID;
 
     (void)ret_arg;
     if (plan->spec->private_cgroup)
