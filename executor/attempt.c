@@ -47,6 +47,7 @@ static bool logs_ended(const struct attempt *a)
     return a->pumps[STREAM_STDOUT].fd < 0 && a->pumps[STREAM_STDERR].fd < 0;
 }
 
+/* `fds` are those of stdout and stderr. */
 static int open_streams(struct attempt *a, int fds[STREAM_N], struct err *e)
 {
     uid_t uid = a->spec->set_user ? spec_host_id(a->spec, a->spec->uid) : (uid_t)-1;
@@ -96,7 +97,7 @@ static void watch_child(struct attempt *a, pid_t pid, int pidfd, int report_fd)
 
 void attempt_start(struct attempt *a, uint32_t number)
 {
-    int fds[STREAM_N] = {-1, -1};
+    int fds[3] = {a->own_streams ? STDIN_FILENO : -1, -1, -1};
     struct err e = ERR_INIT;
     const char *stage = "cgroup";
     struct launched l;
@@ -106,12 +107,11 @@ void attempt_start(struct attempt *a, uint32_t number)
     r = cgroup_create(&a->cgroup, a->spec, number, &e);
     if (!r) {
         stage = "stdio";
-        r = open_streams(a, fds, &e);
+        r = open_streams(a, fds + 1, &e);
     }
     if (!r)
-        r = launch(a->spec, &a->cgroup, a->tmpfs_root, fds[STREAM_STDOUT], fds[STREAM_STDERR], &l,
-                   &stage, &e);
-    close_streams(a, fds);
+        r = launch(a->spec, &a->cgroup, a->tmpfs_root, fds, &l, &stage, &e);
+    close_streams(a, fds + 1);
     if (r < 0) {
         stage_failed(a, stage, r, e.text);
         a->ops->failed(a->arg);

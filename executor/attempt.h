@@ -49,7 +49,7 @@ struct attempt {
     const struct attempt_ops *ops;
     void *arg;
     struct pump *pumps; /* STREAM_N of them, the owner's */
-    bool own_streams;   /* with logs disabled the task has this process's stdout and stderr */
+    bool own_streams;   /* the task has this process's stdin; logs disabled: its output too */
     bool tmpfs_root;    /* the root is a fresh tmpfs */
 
     struct cgroup cgroup;

@@ -143,8 +143,7 @@ static int launch_plan(struct plan *plan, const struct cgroup *cgroup,
 }
 
 int launch(const struct exec_spec *spec, const struct cgroup *cgroup, bool tmpfs_root,
-           int stdout_fd, int stderr_fd, struct launched *ret_launched, const char **ret_stage,
-           struct err *e)
+           const int fds[3], struct launched *ret_launched, const char **ret_stage, struct err *e)
 {
     struct plan plan;
     int r;
@@ -154,8 +153,9 @@ int launch(const struct exec_spec *spec, const struct cgroup *cgroup, bool tmpfs
     if (r < 0)
         return r;
     plan.tmpfs_root = tmpfs_root;
-    plan.stdout_fd = stdout_fd >= 0 ? stdout_fd : plan.null_fd;
-    plan.stderr_fd = stderr_fd >= 0 ? stderr_fd : plan.null_fd;
+    plan.stdin_fd = fds[0] >= 0 ? fds[0] : plan.null_fd;
+    plan.stdout_fd = fds[1] >= 0 ? fds[1] : plan.null_fd;
+    plan.stderr_fd = fds[2] >= 0 ? fds[2] : plan.null_fd;
     return launch_plan(&plan, cgroup, ret_launched, ret_stage, e);
 }
 

@@ -19,12 +19,11 @@ struct launched {
     int report_fd; /* the executor's end; the caller closes it */
 };
 
-/* `stdout_fd` and `stderr_fd` are borrowed, -1 for /dev/null. On failure nothing is left of the
- * attempt but the cgroup, and *ret_stage names the stage ("plan", "cgroup" or "clone"). Failures of
- * later stages come over report_fd. */
+/* `fds`, the task's standard input, output and error, are borrowed; -1 for /dev/null. On failure
+ * nothing is left of the attempt but the cgroup, and *ret_stage names the stage ("plan", "cgroup"
+ * or "clone"). Failures of later stages come over report_fd. */
 int launch(const struct exec_spec *spec, const struct cgroup *cgroup, bool tmpfs_root,
-           int stdout_fd, int stderr_fd, struct launched *ret_launched, const char **ret_stage,
-           struct err *e);
+           const int fds[3], struct launched *ret_launched, const char **ret_stage, struct err *e);
 
 /* Starts `spec`'s command beside a running task: in the leaves of `cgroup` and in the namespaces of
  * the process `task_pidfd` is of. Joining the pid namespace is for good, so the caller's further

@@ -362,7 +362,9 @@ struct hint {
 };
 
 static const struct hint hints[] = {
-    {"exec", -ENOENT, "no such file in the task's root; is it in chroot_env, or an artifact?"},
+    {"exec", -ENOENT,
+     "no such file where the task looks: arguments go into args, and under chroot isolation the "
+     "root holds what chroot_env names"},
     {"exec", -ENOEXEC,
      "a text file without an interpreter: begin it with a line such as #!/bin/sh"},
     {"exec", -ELIBBAD,

@@ -30,6 +30,8 @@ enum {
     MOUNTS_MAX = 64
 };
 
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 static const char help[] =
     "usage: cleat-executor run [options] -- COMMAND [ARG …]\n"
     "\n"
@@ -41,12 +43,13 @@ static const char help[] =
     "                         none (default otherwise): a plain process\n"
     "  -root DIR              with exec: a prepared root directory instead of the host's /bin,\n"
     "                         /etc, /lib*, /sbin and /usr, read-only, on a fresh tmpfs\n"
-    "  -log-dir DIR           rotate the output into DIR/TASK.stdout.N and DIR/TASK.stderr.N\n"
+    "  -log-dir DIR           rotate the output into TASK.stdout.N and TASK.stderr.N in this\n"
+    "                         existing directory\n"
     "                         (default: this program's own stdout and stderr)\n"
     "  -name TASK             task name, for log files (default: task)\n"
     "  -max-files N           log files kept per stream (10)\n"
     "  -max-file-size SIZE    of one log file (10MiB)\n"
-    "  -cpu MHZ, -memory SIZE limits, in a cgroup below -cgroup\n"
+    "  -cpu MHZ, -memory SIZE limits, in a cgroup below -cgroup, which they need\n"
     "  -pids N                at most N processes and threads, likewise\n"
     "  -cpus LIST             run on these CPUs only, such as 0-3,5, likewise\n"
     "  -cgroup V2DIR          existing cgroup v2 directory to make the task's cgroup in\n"
@@ -60,7 +63,7 @@ static const char help[] =
     "  -kill-signal SIG, -kill-timeout TIME   for the stop sequence (SIGINT, 5s)\n"
     "\n"
     "  cleat-executor run -- /bin/sh -c 'id; ls /'\n"
-    "  cleat-executor run -log-dir /var/log/web -name web -memory 64MiB -- /usr/bin/server\n";
+    "  cleat-executor run -log-dir /var/log/web -name web -restart 3 -- /usr/bin/server\n";
 
 /* The host's chroot_env by default, as the manager has it. */
 static struct spec_bind default_binds[] = {
@@ -274,6 +277,35 @@ static void defaults(struct options *o)
     };
 }
 
+/* A plain process is executed by its path: looks a bare name up in the PATH the task will have. */
+static void look_up(struct options *o)
+{
+    static char found[PATH_MAX];
+    const char *path = DEFAULT_PATH;
+
+    for (size_t i = 0; i < o->n_env; i++)
+        if (strncmp(o->env[i], "PATH=", 5) == 0)
+            path = o->env[i] + 5;
+    while (!strchr(o->spec.args[0], '/') && *path) {
+        int n = (int)strcspn(path, ":");
+
+        if (snprintf(found, sizeof(found), "%.*s/%s", n, path, o->spec.args[0]) <
+                (int)sizeof(found) &&
+            access(found, X_OK) == 0)
+            o->spec.args[0] = found;
+        path += n + (path[n] == ':');
+    }
+}
+
+static int check_limits(const struct exec_spec *spec, struct err *e)
+{
+    if (spec->cgroup.unified || (!spec->cpu_shares && !spec->memory_bytes))
+        return 0;
+    return err_set(e, -EINVAL,
+                   "-cpu and -memory need -cgroup DIR, a directory of cgroup v2 with "
+                   "these controllers enabled for its children");
+}
+
 /* Fills `o`; 1: help was asked for and printed. */
 static int parse(struct options *o, int argc, char **argv, struct err *e)
 {
@@ -303,7 +335,11 @@ static int parse(struct options *o, int argc, char **argv, struct err *e)
         r = err_set(e, -EINVAL, "-isolation: \"%s\" is neither exec nor none", o->isolation);
     if (!r && o->user)
         r = resolve_user(o, e);
-    o->env[o->n_env] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    if (!r)
+        r = check_limits(&o->spec, e);
+    if (o->spec.isolation == SPEC_ISOLATION_NONE)
+        look_up(o);
+    o->env[o->n_env] = "PATH=" DEFAULT_PATH;
     o->spec.env = o->env;
     return r;
 }

@@ -255,3 +255,28 @@ def test_the_record_survives_a_torn_slot(executor):
     assert older["seq"] == newest["seq"] - 1
     one.process = one.spawn()
     wait_for(lambda: one.status()["seq"] > newest["seq"], "the successor to go on")
+
+
+def run_alone(*arguments, **options):
+    from harness import BUILD
+
+    return subprocess.run([BUILD / "bin/cleat-executor", "run", *arguments], capture_output=True,
+                          text=True, timeout=60, **options)  # fmt: skip
+
+
+@pytest.mark.parametrize("isolation", ["exec", "none"])
+def test_run_in_the_foreground(isolation):
+    """Standard input, output, bare names and exit codes are those of any program."""
+    done = run_alone("-isolation", isolation, "--", "cat", input="through\n")
+    assert (done.returncode, done.stdout) == (0, "through\n")
+    assert run_alone("-isolation", isolation, "--", "/bin/sh", "-c", "exit 7").returncode == 7
+    assert run_alone("-isolation", isolation, "--", "/bin/sh", "-c", "kill -9 $$").returncode == 137
+    done = run_alone("-isolation", isolation, "--", "/no/such")
+    assert done.returncode == 127 and "/no/such" in done.stderr
+    assert run_alone("-isolation", isolation, "--", "/etc/passwd").returncode == 126
+
+
+@pytest.mark.parametrize("limit", [("-memory", "20MiB"), ("-cpu", "100"), ("-pids", "5")])
+def test_run_does_not_ignore_a_limit(limit):
+    done = run_alone(*limit, "--", "/bin/true")
+    assert done.returncode == 125 and "cgroup" in done.stderr
