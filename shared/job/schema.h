@@ -19,7 +19,7 @@ enum field_kind {
     FIELD_STRING,     /* char *, never NULL */
     FIELD_BOOL,       /* bool */
     FIELD_INT,        /* int64_t, within min..max */
-    FIELD_DURATION,   /* int64_t nanoseconds: a number of them or text like "1m30s" */
+    FIELD_DURATION,   /* int64_t nanoseconds: text like "1m30s"; JSON: or a number */
     FIELD_ENUM,       /* an enum: index into `names` */
     FIELD_STRINGS,    /* char **, NULL-terminated, never NULL */
     FIELD_STRING_MAP, /* json_t *: an object of strings, never NULL */

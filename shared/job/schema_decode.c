@@ -313,6 +313,10 @@ static int decode_attr(struct schema_context *ctx, const struct schema_field *fi
 
     if (attr->value.kind == HCL_NULL)
         return 0;
+    if (field->kind == FIELD_DURATION && attr->value.kind == HCL_NUMBER) /* of what? */
+        return schema_fail(ctx, attr->value.pos, -EINVAL,
+                           "\"%s\" is a number without a unit; write \"10s\" for ten seconds",
+                           field->hcl);
     json = value_from_hcl(&attr->value);
     r = json ? decode_value(ctx, field, json, attr->value.pos, obj) : -ENOMEM;
     if (r < 0)

@@ -99,7 +99,7 @@ static void test_everything(void **state)
                             "      config { command = \"sh\"\n args = [\"-c\", 1] }\n"
                             "      env { PORT = 8080\n \"A.b\" = \"${x}\" }\n"
                             "      user = \"www-data\"\n      kill_signal = \"SIGINT\"\n"
-                            "      kill_timeout = \"1m30s\"\n      shutdown_delay = 2000000000\n"
+                            "      kill_timeout = \"1m30s\"\n      shutdown_delay = \"2s\"\n"
                             "      logs { max_files = 3\n max_file_size = 7\n disabled = true }\n"
                             "      resources { cpu = 500\n memory = 64 }\n"
                             "      restart { mode = \"delay\" }\n"
@@ -315,7 +315,8 @@ static void test_hcl_refusals(void **state)
         {GROUP("restart { attempts = 9000000000000000 }"), -EINVAL, "do not fit"},
         {GROUP("restart { mode = \"never\" }"), -EINVAL, "\"mode\" is \"fail\" or \"delay\""},
         {GROUP("restart { delay = \"soon\" }"), -EINVAL, "\"delay\" must be a duration"},
-        {GROUP("restart { delay = -1 }"), -EINVAL, "\"delay\" is less than the least allowed, 0s"},
+        {GROUP("restart { delay = 15 }"), -EINVAL,
+         "t.hcl:3:19: \"delay\" is a number without a unit; write \"10s\""},
         {JOB("group \"g\" {}\ngroup \"g\" {}"), -EINVAL,
          "t.hcl:3:1: there is a group \"g\" already"},
         {GROUP("task \"t\" {\n driver = \"exec\"\n config { command = \"c\" }\n}"), -EINVAL,
@@ -338,7 +339,7 @@ static void test_hcl_refusals(void **state)
          "a task needs \"config\"; add config { "},
         {TASK("kill_signal = \"SIGFOO\""), -EINVAL, "t.hcl:5:15: there is no signal \"SIGFOO\""},
         {TASK("kill_timeout = \"5\""), -EINVAL, "\"kill_timeout\" must be a duration"},
-        {TASK("kill_timeout = -5"), -EINVAL, "\"kill_timeout\" is less than"},
+        {TASK("kill_timeout = 10"), -EINVAL, "\"kill_timeout\" is a number without a unit"},
         {TASK("env { \"A=B\" = 1 }"), -EINVAL, "cannot be the name of an environment variable"},
         {TASK("env { A = [] }"), -EINVAL, "\"env\" must be a map of strings"},
         {TASK("env { A = { b = 1 } }"), -EINVAL, "\"env\" must be a map of strings"},
@@ -385,6 +386,8 @@ static void test_json_refusals(void **state)
          "\"Periodic\" is known to Nomad"},
         {"{\"ID\":\"j\",\"NodePool\":\"gpu\"}", -ENOTSUP, "\"NodePool\" is known to Nomad"},
         {"{\"ID\":\"j\",\"Update\":{\"Canary\":1}}", -ENOTSUP, "\"Update\" is known to Nomad"},
+        {JSON_TASK(",\"KillTimeout\":-5"), -EINVAL,
+         "\"KillTimeout\" is less than the least allowed, 0s"},
         {"{\"ID\":\"j\",\"TaskGroups\":{}}", -EINVAL, "TaskGroups: \"TaskGroups\" must be a list"},
         {"{\"ID\":\"j\",\"TaskGroups\":[1]}", -EINVAL, "TaskGroups[0]: "},
         {"{\"ID\":\"j\",\"TaskGroups\":[{\"Name\":\"g\"}]}", -EINVAL, "TaskGroups[0]: the group"},
