@@ -25,6 +25,7 @@ void job_deregister(struct request *r);
 void job_allocations(struct request *r);
 void job_parse(struct request *r);
 void job_validate(struct request *r);
+void job_not_served(struct request *r); /* what Nomad has below a job, and this release not */
 
 /* allocs.c */
 void alloc_list(struct request *r);

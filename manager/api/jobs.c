@@ -205,3 +205,8 @@ void job_validate(struct request *r)
     job_free(job);
     json_decref(body);
 }
+
+void job_not_served(struct request *r)
+{
+    request_reply_text(r, 404, "%s is not served by this release", r->path);
+}

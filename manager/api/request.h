@@ -26,7 +26,8 @@ enum http_method {
     HTTP_PUT /* or POST */,
     HTTP_DELETE,
     HTTP_WEBSOCKET, /* a GET that asks for one */
-    HTTP_OTHER
+    HTTP_OTHER,
+    HTTP_ANY /* in a route: every method */
 };
 
 /* A reply body that is produced while it is sent. Embedded at the start of its owner. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pure matching over a table; the first route that fits wins, so a longer suffix stands before a
- * shorter one. Job ids may contain slashes (a client sends them as %2F, which is decoded by now).
+ * Pure matching over a table; the first route whose path fits decides what the path means, so a
+ * longer suffix stands before a shorter one, and others only add methods. Job ids may contain
+ * slashes (a client sends them as %2F, which is decoded by now).
  */
 #include "manager/api/router.h"
 
@@ -27,15 +28,17 @@ static bool route_fits(const struct route *route, const char *path, const char *
 const struct route *router_find(const struct route *routes, size_t n, struct request *r)
 {
     bool known = false;
+    size_t known_size = 0;
 
     for (size_t i = 0; i < n; i++) {
         const char *arg = NULL;
         size_t size = 0;
 
-        if (!route_fits(&routes[i], r->path, &arg, &size))
+        if (!route_fits(&routes[i], r->path, &arg, &size) || (known && size != known_size))
             continue;
         known = true;
-        if (routes[i].method != r->method)
+        known_size = size;
+        if (routes[i].method != r->method && routes[i].method != HTTP_ANY)
             continue;
         if (arg && !(r->arg = strndup(arg, size))) {
             request_reply_text(r, 500, "out of memory");

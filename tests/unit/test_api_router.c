@@ -29,10 +29,17 @@ static void on_allocs(struct request *r)
     (void)r;
 }
 
+static void on_plan(struct request *r)
+{
+    (void)r;
+}
+
 static const struct route routes[] = {
     {HTTP_GET, "/v1/jobs", NULL, false, on_list},
     {HTTP_GET, "/v1/job/", "/allocations", true, on_allocs},
+    {HTTP_ANY, "/v1/job/", "/plan", true, on_plan},
     {HTTP_GET, "/v1/job/", "", true, on_read},
+    {HTTP_PUT, "/v1/job/", "", true, on_read},
     {HTTP_GET, "/v1/allocation/", "", false, on_read},
 };
 
@@ -52,6 +59,11 @@ static void test_routes(void **state)
         {HTTP_GET, "/v1/job/a/b/allocations", on_allocs, "a/b", 0},
         {HTTP_GET, "/v1/job/", NULL, NULL, 404},
         {HTTP_GET, "/v1/job//allocations", on_read, "/allocations", 0},
+        {HTTP_PUT, "/v1/job/a/b", on_read, "a/b", 0},
+        {HTTP_PUT, "/v1/job/web/allocations", NULL, NULL, 405}, /* no job "web/allocations" */
+        {HTTP_PUT, "/v1/job/a/b/plan", on_plan, "a/b", 0},
+        {HTTP_DELETE, "/v1/job/web/plan", on_plan, "web", 0},
+        {HTTP_GET, "/v1/job/plan", on_read, "plan", 0},
         {HTTP_GET, "/v1/allocation/a/b", NULL, NULL, 404},
         {HTTP_PUT, "/v1/jobs", NULL, NULL, 405},
         {HTTP_GET, "", NULL, NULL, 404},

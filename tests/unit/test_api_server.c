@@ -242,6 +242,8 @@ static void test_reading(void **state)
     get(w, "job/a%2Fb", 200, "\"TaskGroups\"");
     get(w, "job/a%2Fb/allocations", 200, ALLOC_ID);
     get(w, "job/none", 404, "job not found");
+    get(w, "job/a%2Fb/summary", 404, "/v1/job/a/b/summary is not served by this release");
+    expect(w, "DELETE", "job/a%2Fb/periodic/force", NULL, 404, "is not served by this release");
     get(w, "allocations?prefix=aaaa", 200, ALLOC_ID);
     get(w, "allocations?prefix=b", 200, "[]");
     get(w, "allocation/" ALLOC_ID, 200, "\"Pid\":42");
@@ -258,11 +260,15 @@ static void test_registering(void **state)
     json_t *wrapped = json_pack("{s:o}", "Job", job_to_json(w->job));
     autofree char *body = json_dumps(wrapped, 0);
 
-    json_decref(wrapped);
     expect(w, "PUT", "jobs", body, 200, "\"JobModifyIndex\":3");
     assert_string_equal(w->manager.registered->id, "a/b");
     expect(w, "POST", "job/a%2Fb", body, 200, "\"EvalID\":\"\"");
     expect(w, "PUT", "job/other", body, 400, "\"other\"");
+    (void)json_object_set_new(json_object_get(wrapped, "Job"), "ID", json_string("a/b/plan"));
+    autofree char *plan = json_dumps(wrapped, 0);
+    json_decref(wrapped);
+    expect(w, "POST", "job/a%2Fb/plan", plan, 404, "is not served by this release");
+    assert_string_equal(w->manager.registered->id, "a/b");
     expect(w, "PUT", "validate/job", body, 200, "\"ValidationErrors\":[]");
     expect(w, "PUT", "jobs", "{\"Job\":{\"ID\":\"x\"}}", 400, NULL);
     expect(w, "PUT", "jobs", "{\"Job\":1}", 400, "Job");
