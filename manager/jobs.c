@@ -2,8 +2,9 @@
  *
  * A job's file holds every version that still has allocations, and which those are; it is synced
  * before a registration is acknowledged, and is all that is synced for it, however many allocations
- * there are. Invariants: the newest version is last in the file and first in m->jobs; a change that
- * cannot be recorded did not happen.
+ * there are. Invariants: the newest version is last in the file and first in m->jobs; jobs and
+ * allocations are listed in the order they were made in, by whichever manager; a change that cannot
+ * be recorded did not happen.
  */
 #include "manager/jobs.h"
 
@@ -64,7 +65,10 @@ static struct job_record *link_newest(struct manager *m, struct job_record *reco
     while (*at && strcmp((*at)->job->id, record->job->id) != 0)
         at = &(*at)->next;
     old = *at;
-    record->next = old ? old->next : NULL;
+    if (!old) /* while loading they come in any order */
+        for (at = &m->jobs; *at && (*at)->create_index < record->create_index;)
+            at = &(*at)->next;
+    record->next = old ? old->next : *at;
     *at = record;
     return old;
 }
@@ -117,9 +121,10 @@ static json_t *job_file(const struct manager *m, const struct job_record *newest
         if (strcmp(a->job->job->id, newest->job->id) != 0)
             continue;
         entry = version_entry(versions, a->job);
-        (void)json_array_append_new(
-            json_object_get(entry, "Allocs"),
-            json_pack("{s:s, s:s, s:i}", "ID", a->id, "Group", a->group->name, "Index", a->index));
+        (void)json_array_append_new(json_object_get(entry, "Allocs"),
+                                    json_pack("{s:s, s:s, s:i, s:I}", "ID", a->id, "Group",
+                                              a->group->name, "Index", a->index, "CreateIndex",
+                                              (json_int_t)a->create_index));
     }
     return json_pack("{s:s, s:o}", "ID", newest->job->id, "Versions", versions);
 }
@@ -328,6 +333,7 @@ static void load_alloc(struct manager *m, struct job_record *record, const json_
     const char *id = json_string_value(json_object_get(json, "ID"));
     const char *group_name = json_string_value(json_object_get(json, "Group"));
     const struct job_group *group = group_name ? job_find_group(record->job, group_name) : NULL;
+    json_int_t created = json_integer_value(json_object_get(json, "CreateIndex"));
     json_t *known = NULL;
     struct alloc *alloc;
 
@@ -338,6 +344,8 @@ static void load_alloc(struct manager *m, struct job_record *record, const json_
     }
     alloc = alloc_new(m, record, group,
                       (unsigned int)json_integer_value(json_object_get(json, "Index")), id);
+    if (created) /* older records have none */
+        alloc->create_index = (uint64_t)created;
     if (!newest || record->stop)
         alloc->desired = DESIRED_STOP;
     if (store_read_alloc(&m->store, id, &known) == 0)
@@ -386,7 +394,41 @@ static int load_job(void *arg, const json_t *json, struct err *e)
     return r;
 }
 
+static int compare_allocs(const void *a, const void *b)
+{
+    const struct alloc *x = *(struct alloc *const *)a, *y = *(struct alloc *const *)b;
+
+    if (x->create_index != y->create_index)
+        return x->create_index < y->create_index ? -1 : 1;
+    if (x->group != y->group) /* of one version, hence one array */
+        return x->group < y->group ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static void sort_allocs(struct manager *m)
+{
+    autofree struct alloc **all = NULL;
+    size_t n = 0;
+
+    for (const struct alloc *a = m->allocs; a; a = a->next)
+        n++;
+    all = calloc(n + 1, sizeof(*all));
+    if (!all)
+        abort();
+    n = 0;
+    for (struct alloc *a = m->allocs; a; a = a->next)
+        all[n++] = a;
+    qsort(all, n, sizeof(*all), compare_allocs);
+    m->allocs = NULL;
+    m->allocs_end = &m->allocs;
+    for (size_t i = 0; i < n; i++) {
+        all[i]->next = NULL;
+        alloc_link(all[i]);
+    }
+}
+
 void jobs_load(struct manager *m)
 {
     store_load_jobs(&m->store, load_job, m);
+    sort_allocs(m);
 }

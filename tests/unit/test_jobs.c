@@ -179,6 +179,44 @@ static void test_all_is_there_after_a_crash(void **state)
     assert_int_equal(manager_find_alloc(&f->m, id)->job->version, 0);
 }
 
+/* Jobs and allocations as they are listed, with their index of creation. */
+static char *list_all(const struct fixture *f)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    assert_non_null(out);
+    for (const struct job_record *j = f->m.jobs; j; j = j->next)
+        (void)fprintf(out, "%s %llu\n", j->job->id, (unsigned long long)j->create_index);
+    for (const struct alloc *a = f->m.allocs; a; a = a->next)
+        (void)fprintf(out, "%s %s %llu\n", a->job->job->id, a->id,
+                      (unsigned long long)a->create_index);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static void test_order_outlives_the_manager(void **state)
+{
+    static const char *const ids[] = {"z", "m", "q", "a", "y", "b"};
+    struct fixture *f = *state;
+    autofree char *before = NULL, *after = NULL;
+    struct err e = ERR_INIT;
+
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+        add(f, ids[i], 11);
+    add(f, "q", 2);
+    assert_int_equal(manager_job_deregister(&f->m, "m", &e), 0);
+    before = list_all(f);
+    close_manager(f);
+    open_manager(f);
+    jobs_load(&f->m);
+    after = list_all(f);
+    assert_string_equal(before, after);
+    add(f, "c", 1);
+    assert_string_equal(manager_find_job(&f->m, "b")->next->job->id, "c");
+}
+
 static void test_what_cannot_be_recorded_did_not_happen(void **state)
 {
     struct fixture *f = *state;
@@ -273,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_versions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_all_is_there_after_a_crash, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_order_outlives_the_manager, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_cannot_be_recorded_did_not_happen, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_drivers_that_cannot_run_are_refused, set_up,
