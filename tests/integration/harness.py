@@ -19,7 +19,7 @@ BUILD = (TOP / os.environ.get("CLEAT_BUILD", "build")).resolve()
 PAYLOAD = BUILD / "payload/cleat-payload"  # as the host and raw_exec see it
 PAYLOAD_IN_ROOT = "/payload/cleat-payload"  # as exec tasks see it
 SANITIZED = "asan" in BUILD.name
-SLOW = 4 if SANITIZED else 1  # factor for every limit of time
+SLOW = int(os.environ.get("CLEAT_SLOW", 4 if SANITIZED else 1))  # factor for every limit of time
 SANITIZER_OPTIONS = ("ASAN_OPTIONS", "UBSAN_OPTIONS")
 DEFAULT_CHROOT = (
     "/bin /etc /lib /lib32 /lib64 /run/resolvconf /run/systemd/resolve /sbin /usr".split()
