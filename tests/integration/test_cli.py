@@ -138,6 +138,22 @@ def test_run_of_a_job_that_ends_well(manager):
     assert manager.cli("run", "-", stdin=hcl(script="exit 0", type="batch")).returncode == 0
 
 
+def test_run_of_a_service_that_ends_well_tells_of_batch(manager):
+    done = manager.cli("run", "-", stdin=hcl(script="exit 0"), check=False)
+    assert done.returncode == 1
+    assert "Terminated: Exit Code: 0" in done.stderr
+    assert "Not Restarting" in done.stderr and 'type = "batch"' in done.stderr
+
+
+def test_run_of_an_unchanged_job_says_so(manager):
+    text = hcl(script="exit 0", type="batch")
+    assert "unchanged" not in manager.cli("run", "-", stdin=text).stdout
+    assert "unchanged, nothing to do; stop it first" in manager.cli("run", "-", stdin=text).stdout
+    assert json.loads(manager.cli("run", "-json", "-", stdin=text).stdout)["Unchanged"] is True
+    manager.cli("stop", "web")
+    assert "unchanged" not in manager.cli("run", "-", stdin=text).stdout
+
+
 def test_job_status(manager, web):
     listed = manager.cli("job", "status").stdout
     assert "web" in listed and "running" in listed

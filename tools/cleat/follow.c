@@ -41,13 +41,23 @@ static bool status_is(const json_t *alloc, const char *status)
     return !strcmp(get_text(alloc, "ClientStatus"), status);
 }
 
-static bool is_failure(const json_t *event)
+static bool is_service(const json_t *alloc)
+{
+    return !strcmp(get_text(alloc, "JobType"), "service");
+}
+
+static bool is_end(const json_t *event)
+{
+    return !strcmp(get_text(event, "Type"), "Terminated");
+}
+
+/* A service is not to end at all. */
+static bool is_failure(const json_t *event, bool service)
 {
     const char *type = get_text(event, "Type");
 
     return !strcmp(type, "Driver Failure") || !strcmp(type, "Setup Failure") ||
-           (!strcmp(type, "Terminated") &&
-            (get_int(event, "ExitCode") || get_int(event, "Signal")));
+           (is_end(event) && (service || get_int(event, "ExitCode") || get_int(event, "Signal")));
 }
 
 /* Tells of failures that a restart may yet mend, each once. */
@@ -60,7 +70,7 @@ static void tell_failures(struct follow *f, const json_t *alloc)
     json_object_foreach((json_t *)json_object_get(alloc, "TaskStates"), name, task)
         json_array_foreach(json_object_get(task, "Events"), i,
                            event) if (get_int(event, "Time") > f->told_ns &&
-                                      is_failure(event))(void)
+                                      is_failure(event, is_service(alloc)))(void)
             fprintf(stderr, "task \"%s\" of %.8s: %s: %s\n", name, get_text(alloc, "ID"),
                     get_text(event, "Type"), get_text(event, "DisplayMessage"));
 }
@@ -91,9 +101,19 @@ static void tell_status(struct follow *f, const json_t *alloc)
     }
 }
 
+static bool ended_well(const json_t *events)
+{
+    const json_t *event, *end = NULL;
+    size_t i;
+
+    json_array_foreach(events, i, event) if (is_end(event)) end = event;
+    return end && !get_int(end, "ExitCode") && !get_int(end, "Signal");
+}
+
 /* Why an allocation failed: the last event of each task that did. */
 static void tell_reason(const json_t *alloc)
 {
+    bool hint = false;
     const json_t *task;
     const char *name;
 
@@ -102,10 +122,15 @@ static void tell_reason(const json_t *alloc)
         const json_t *events = json_object_get(task, "Events");
         const json_t *last = json_array_get(events, json_array_size(events) - 1);
 
-        if (json_is_true(json_object_get(task, "Failed")))
-            (void)cli_fail(0, "allocation %s failed: task \"%s\": %s: %s", get_text(alloc, "ID"),
-                           name, get_text(last, "Type"), get_text(last, "DisplayMessage"));
+        if (!json_is_true(json_object_get(task, "Failed")))
+            continue;
+        (void)cli_fail(0, "allocation %s failed: task \"%s\": %s: %s", get_text(alloc, "ID"), name,
+                       get_text(last, "Type"), get_text(last, "DisplayMessage"));
+        hint |= is_service(alloc) && ended_well(events);
     }
+    if (hint)
+        (void)fputs("a service is to run for ever; type = \"batch\" is for jobs that end\n",
+                    stderr);
 }
 
 /* The job's allocations after a change, or after `wait_ms`. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "shared/cleanup.h"
 #include "shared/hcl/hcl.h"
@@ -46,33 +47,51 @@ static int get_allocs(const struct cli *cli, const char *job_id, json_int_t vers
     return CLI_OK;
 }
 
-static void print_registered(const char *job_id, json_int_t version, const json_t *allocs)
+static void print_registered(const char *job_id, json_int_t version, bool unchanged,
+                             const json_t *allocs)
 {
     const json_t *alloc;
     size_t i;
 
-    (void)printf("Job \"%s\" registered, version %lld\n", job_id, (long long)version);
+    if (unchanged)
+        (void)printf("Job \"%s\" is unchanged, nothing to do; stop it first to run it again\n",
+                     job_id);
+    else
+        (void)printf("Job \"%s\" registered, version %lld\n", job_id, (long long)version);
     json_array_foreach(allocs, i, alloc)(void)
         printf("Allocation %s  %s\n", get_text(alloc, "ID"), get_text(alloc, "Name"));
     (void)fflush(stdout);
 }
 
-static void print_registered_json(const char *job_id, json_int_t version, json_t *allocs)
+static void print_registered_json(const char *job_id, json_int_t version, bool unchanged,
+                                  json_t *allocs)
 {
-    json_t *shown =
-        json_pack("{s:s,s:I,s:O}", "JobID", job_id, "JobVersion", version, "Allocations", allocs);
+    json_t *shown = json_pack("{s:s,s:I,s:b,s:O}", "JobID", job_id, "JobVersion", version,
+                              "Unchanged", unchanged, "Allocations", allocs);
 
     print_json(shown);
     json_decref(shown);
 }
 
-static int run_registered(const struct cli *cli, const char *job_id, json_int_t version)
+static json_int_t now_ns(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_REALTIME, &ts);
+    return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+static int run_registered(const struct cli *cli, const char *job_id, json_int_t version,
+                          json_int_t called_ns)
 {
     json_t *allocs = NULL;
     int r = get_allocs(cli, job_id, version, &allocs), followed = CLI_OK;
+    /* The manager says the same of a job it has already; but that one's allocations are older. */
+    const json_t *first = json_array_get(allocs, 0);
+    bool unchanged = first && get_int(first, "CreateTime") < called_ns;
 
     if (!r && !cli->json)
-        print_registered(job_id, version, allocs);
+        print_registered(job_id, version, unchanged, allocs);
     if (!r && !cli->detach) {
         followed = follow_start(cli, job_id, version);
         json_decref(allocs);
@@ -81,7 +100,7 @@ static int run_registered(const struct cli *cli, const char *job_id, json_int_t 
             r = get_allocs(cli, job_id, version, &allocs);
     }
     if (!r && cli->json)
-        print_registered_json(job_id, version, allocs);
+        print_registered_json(job_id, version, unchanged, allocs);
     json_decref(allocs);
     return followed ? followed : r;
 }
@@ -90,15 +109,17 @@ static int job_run(struct cli *cli)
 {
     struct job *job = NULL;
     json_t *body, *reply = NULL;
+    json_int_t called_ns;
     int r = read_job_file(cli->args[0], &job);
 
     if (r)
         return r;
     body = json_pack("{s:o}", "Job", job_to_json(job));
+    called_ns = now_ns();
     r = http_send(cli, "PUT", body, &reply, "/v1/jobs");
     json_decref(body);
     if (!r)
-        r = run_registered(cli, job->id, get_int(reply, "JobVersion"));
+        r = run_registered(cli, job->id, get_int(reply, "JobVersion"), called_ns);
     json_decref(reply);
     job_free(job);
     return r;
