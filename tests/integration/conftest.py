@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from bare import Executor
 from harness import SANITIZED, SLOW, Box
 
 TIMEOUT_S = 60
@@ -63,3 +64,17 @@ def box():
 def manager(box):
     """A running manager with raw_exec enabled."""
     return box.manager().start()
+
+
+@pytest.fixture
+def executor(box):
+    """Makes executors that no manager knows of; all are gone afterwards."""
+    made = []
+
+    def make(*steps, **spec):
+        made.append(Executor(box, *steps, **spec))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()

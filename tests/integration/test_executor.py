@@ -7,22 +7,8 @@ import subprocess
 import pytest
 
 import records
-from bare import EVT_HELLO, HELLO, PING, RESTART, SIGNAL, STOP, Events, Executor
+from bare import EVT_HELLO, HELLO, PING, RESTART, SIGNAL, STOP, Events
 from harness import BUILD, process_gone, wait_for
-
-
-@pytest.fixture
-def executor(box):
-    """Makes executors; all are gone afterwards."""
-    made = []
-
-    def make(*steps, **spec):
-        made.append(Executor(box, *steps, **spec))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.stop()
 
 
 def test_runs_a_task_to_its_end(executor):
@@ -258,8 +244,6 @@ def test_the_record_survives_a_torn_slot(executor):
 
 
 def run_alone(*arguments, **options):
-    from harness import BUILD
-
     return subprocess.run([BUILD / "bin/cleat-executor", "run", *arguments], capture_output=True,
                           text=True, timeout=60, **options)  # fmt: skip
 

@@ -6,25 +6,12 @@ import signal
 
 import pytest
 
-from bare import Events, Executor
+from bare import Events
 from harness import BUILD, process_gone, wait_for
 from jobs import simple
 
 UPGRADE = 5
 BINARY = str(BUILD / "bin/cleat-executor")
-
-
-@pytest.fixture
-def executor(box):
-    made = []
-
-    def make(*steps, **spec):
-        made.append(Executor(box, *steps, **spec))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.stop()
 
 
 def events_named(one, kind):
