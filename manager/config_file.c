@@ -231,23 +231,23 @@ static int check_plugin_name(struct schema_context *ctx, const struct schema_fie
                              const void *obj, struct schema_source source)
 {
     const struct config_plugin *plugin = obj;
+    char hint[SCHEMA_HINT_SIZE];
     const char *nearest;
 
     (void)field;
     if (find_plugin_schema(plugin->name))
         return 0;
     nearest = schema_nearest(plugin->name, plugin_names);
-    if (strcmp(nearest, plugin->name) == 0)
+    if (nearest && strcmp(nearest, plugin->name) == 0)
         return schema_fail(
             ctx, source.pos, -ENOTSUP,
             "the plugin \"%s\" is known to Nomad but not run by this release; remove "
             "the block",
             plugin->name);
-    return schema_fail(
-        ctx, source.pos, -EINVAL,
-        "unknown plugin \"%.64s\"; did you mean \"%s\"? This release has \"exec\" and "
-        "\"raw_exec\"",
-        plugin->name, nearest);
+    return schema_fail(ctx, source.pos, -EINVAL,
+                       "unknown plugin \"%.64s\"%s This release has \"exec\" and "
+                       "\"raw_exec\"",
+                       plugin->name, schema_hint(nearest, hint));
 }
 
 static int check_plugin_config(struct schema_context *ctx, const struct schema_field *field,

@@ -139,6 +139,7 @@ static int check_devices(struct schema_context *ctx, const struct schema_field *
     SCHEMA_FIELD(STRING, exec_config, config.name, #name, #name, .check = check_mode)
 
 static const char *const network_modes[] = {"host", "none", NULL};
+static const char *const later_network_modes[] = {"bridge", NULL};
 static const char *const seccomp_modes[] = {"default", "unconfined", NULL};
 
 static const struct schema_field exec_fields[] = {
@@ -156,7 +157,7 @@ static const struct schema_field exec_fields[] = {
     SCHEMA_FIELD(STRING, exec_config, config.hostname, "hostname", "hostname",
                  .check = check_hostname),
     SCHEMA_FIELD(ENUM, exec_config, network_mode, "network_mode", "network_mode", .def = "host",
-                 .names = network_modes),
+                 .names = network_modes, .later = later_network_modes),
 };
 
 static const struct schema_field raw_exec_fields[] = {
@@ -202,21 +203,22 @@ int driver_check_name(struct schema_context *ctx, const struct schema_field *fie
                       struct schema_source source)
 {
     const struct job_task *task = obj;
+    char hint[SCHEMA_HINT_SIZE];
     const char *nearest;
 
     (void)field;
     if (!*task->driver || find_schema(task->driver))
         return 0;
     nearest = schema_nearest(task->driver, driver_names);
-    if (strcmp(nearest, task->driver) == 0)
+    if (nearest && strcmp(nearest, task->driver) == 0)
         return schema_fail(ctx, source.pos, -ENOTSUP,
                            "the driver \"%s\" is known to Nomad but not run by this release; use "
                            "\"exec\" or \"raw_exec\"",
                            task->driver);
     return schema_fail(ctx, source.pos, -EINVAL,
-                       "there is no driver \"%.64s\"; did you mean \"%s\"? This release runs "
+                       "there is no driver \"%.64s\"%s This release runs "
                        "\"exec\" and \"raw_exec\"",
-                       task->driver, nearest);
+                       task->driver, schema_hint(nearest, hint));
 }
 
 int driver_check_config(struct schema_context *ctx, const struct schema_field *field,

@@ -121,5 +121,13 @@ size_t schema_enter(struct schema_context *ctx, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void schema_leave(struct schema_context *ctx, size_t mark);
 
-/* The one of the NULL-terminated `names` that takes the fewest edits from `name`; NULL of none. */
+/* The one of the NULL-terminated `names` that takes the fewest edits from `name`, if those are few
+ * for its length; else NULL. */
 const char *schema_nearest(const char *name, const char *const *names);
+
+enum {
+    SCHEMA_HINT_SIZE = 96
+};
+
+/* For after the unknown name: "; did you mean "NEAREST"?", or "." where that is NULL. */
+const char *schema_hint(const char *nearest, char buf[SCHEMA_HINT_SIZE]);

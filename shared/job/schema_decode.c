@@ -6,6 +6,7 @@
  * arrays.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,9 +61,26 @@ static int check_range(struct schema_context *ctx, const struct schema_field *fi
     return 0;
 }
 
+/* "a", "b" or "c" */
+static const char *list_names(const char *const *names, char *buf, size_t size)
+{
+    size_t n = 0;
+
+    buf[0] = '\0';
+    for (size_t i = 0; names[i] && n < size; i++)
+        n += (size_t)snprintf(buf + n, size - n, "%s\"%s\"",
+                              !i             ? ""
+                              : names[i + 1] ? ", "
+                                             : " or ",
+                              names[i]);
+    return buf;
+}
+
 static int decode_enum(struct schema_context *ctx, const struct schema_field *field,
                        const char *name, const char *text, struct hcl_pos pos, unsigned int *ret)
 {
+    char all[128];
+
     for (unsigned int i = 0; field->names[i]; i++) {
         if (strcmp(field->names[i], text) == 0) {
             *ret = i;
@@ -75,8 +93,8 @@ static int decode_enum(struct schema_context *ctx, const struct schema_field *fi
                 ctx, pos, -ENOTSUP,
                 "%s \"%s\" is known to Nomad but not run by this release; use \"%s\"", name, text,
                 field->names[0]);
-    return schema_fail(ctx, pos, -EINVAL, "\"%s\" cannot be \"%.64s\"; did you mean \"%s\"?", name,
-                       text, schema_nearest(text, field->names));
+    return schema_fail(ctx, pos, -EINVAL, "\"%s\" cannot be \"%.64s\"; write %s", name, text,
+                       list_names(field->names, all, sizeof(all)));
 }
 
 static int read_map(const struct schema_field *field, const json_t *json, json_t **ret)

@@ -5,6 +5,7 @@
  * and only those that ask for something this release does not do are refused.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -12,13 +13,25 @@
 
 /* ---- the nearest name ---- */
 
+enum {
+    LONGEST = 63 /* what is looked at of a name */
+};
+
+/* The name nearest to one that is unknown, among those that are near enough to be meant. */
+struct guess {
+    const char *name;
+    size_t edits; /* fewer than these */
+};
+
+static struct guess guess_start(const char *name)
+{
+    return (struct guess){.edits = (strnlen(name, LONGEST) + 2) / 3 + 1};
+}
+
 /* How many insertions, deletions and replacements lead from `a` to `b`, upper and lower case alike.
  */
 static size_t edits_between(const char *a, const char *b)
 {
-    enum {
-        LONGEST = 63
-    };
     size_t row[LONGEST + 1], len = strnlen(b, LONGEST);
 
     for (size_t j = 0; j <= len; j++)
@@ -38,25 +51,27 @@ static size_t edits_between(const char *a, const char *b)
     return row[len];
 }
 
-/* Keeps the better of *best and `candidate`. */
-static void keep_nearer(const char *name, const char *candidate, const char **best, size_t *edits)
+static void guess_try(struct guess *guess, const char *name, const char *candidate)
 {
     size_t n = edits_between(name, candidate);
 
-    if (*best && n >= *edits)
-        return;
-    *best = candidate;
-    *edits = n;
+    if (n < guess->edits)
+        *guess = (struct guess){candidate, n};
 }
 
 const char *schema_nearest(const char *name, const char *const *names)
 {
-    const char *best = NULL;
-    size_t edits = 0;
+    struct guess guess = guess_start(name);
 
     for (; *names; names++)
-        keep_nearer(name, *names, &best, &edits);
-    return best;
+        guess_try(&guess, name, *names);
+    return guess.name;
+}
+
+const char *schema_hint(const char *nearest, char buf[SCHEMA_HINT_SIZE])
+{
+    (void)snprintf(buf, SCHEMA_HINT_SIZE, nearest ? "; did you mean \"%s\"?" : ".", nearest);
+    return buf;
 }
 
 static const char *field_name(const struct schema_field *field, bool hcl)
@@ -67,21 +82,17 @@ static const char *field_name(const struct schema_field *field, bool hcl)
 static int fail_unknown(struct schema_context *ctx, const struct schema *schema, const char *form,
                         const char *name, struct hcl_pos pos)
 {
-    const char *best = NULL;
-    size_t edits = 0;
+    struct guess guess = guess_start(name);
+    char hint[SCHEMA_HINT_SIZE];
 
     for (size_t i = 0; i < schema->n_fields; i++) {
         const char *candidate = field_name(&schema->fields[i], ctx->file != NULL);
 
         if (candidate)
-            keep_nearer(name, candidate, &best, &edits);
+            guess_try(&guess, name, candidate);
     }
-    if (!best)
-        return schema_fail(ctx, pos, -EINVAL, "unknown %s \"%.64s\": a %s has none; remove it",
-                           form, name, schema->what);
-    return schema_fail(ctx, pos, -EINVAL,
-                       "unknown %s \"%.64s\" in a %s; did you mean \"%s\"? Correct or remove it",
-                       form, name, schema->what, best);
+    return schema_fail(ctx, pos, -EINVAL, "unknown %s \"%.64s\" in a %s%s Correct or remove it",
+                       form, name, schema->what, schema_hint(guess.name, hint));
 }
 
 static int fail_later(struct schema_context *ctx, const char *name, struct hcl_pos pos)

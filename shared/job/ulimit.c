@@ -63,6 +63,7 @@ static int parse_value(const char *text, struct ulimit *limit)
 static int read_one(const char *name, const json_t *value, struct ulimit *limit, struct err *e)
 {
     autofree char *text = NULL;
+    char hint[SCHEMA_HINT_SIZE];
     int r = value_text(value, &text);
     size_t i = 0;
 
@@ -71,8 +72,8 @@ static int read_one(const char *name, const json_t *value, struct ulimit *limit,
     while (names[i] && strcmp(names[i], name) != 0)
         i++;
     if (!names[i])
-        return err_set(e, -EINVAL, "there is no ulimit \"%.64s\"; did you mean \"%s\"?", name,
-                       schema_nearest(name, names));
+        return err_set(e, -EINVAL, "there is no ulimit \"%.64s\"%s", name,
+                       schema_hint(schema_nearest(name, names), hint));
     limit->resource = resources[i];
     if (r || parse_value(text, limit))
         return err_set(e, -EINVAL,

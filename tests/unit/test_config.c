@@ -232,7 +232,7 @@ static void test_refusals(void **state)
          "one.hcl:1:39: allow_caps: there is no capability \"fly\""},
         {"plugin \"exec\" { config { userns_base = 0 } }", -EINVAL, "the least allowed, 1000"},
         {"plugin \"exec\" { config { default_pid_mode = \"shared\" } }", -EINVAL,
-         "\"default_pid_mode\" cannot be \"shared\"; did you mean"},
+         "\"default_pid_mode\" cannot be \"shared\"; write \"private\" or \"host\""},
         {"plugin \"exec\" { config { denied_host_uids = \"0\" } }", -ENOTSUP,
          "\"denied_host_uids\""},
         {"plugin \"exec\" { }\nplugin \"exec\" { }", -EINVAL,
