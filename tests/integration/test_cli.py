@@ -31,7 +31,7 @@ job "{name}" {{
 
 COMMANDS = [
     "job run", "job status", "job stop", "job validate", "alloc status", "alloc logs", "alloc fs",
-    "node status", "system stop-all", "version", "run", "status", "logs", "stop",
+    "node status", "system stop-all", "system upgrade-executors", "version", "run", "status", "logs", "stop",
 ]  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def web(manager):
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help_shows_examples(box, command, option):
     done = box.manager().cli(*command.split(), option, address=False)
-    assert "xample" in done.stdout and f"cleat {command}" in done.stdout
+    assert f"\nExamples:\n  cleat {command}" in done.stdout
     assert done.stderr == ""
 
 
@@ -209,6 +209,12 @@ def test_ambiguous_and_unknown_ids(manager):
     assert all(i[:8] in done.stderr for i in ids if i.startswith(first))
     done = manager.cli("alloc", "status", "zzzz", check=False)
     assert done.returncode != 0 and "zzzz" in done.stderr
+
+
+def test_a_job_named_instead_of_an_allocation(manager, web):
+    done = manager.cli("logs", "web", check=False)
+    assert done.returncode == 4 and done.stdout == ""
+    assert 'the job "web" has these allocations' in done.stderr and web in done.stderr
 
 
 def test_alloc_logs(manager):

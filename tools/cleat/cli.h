@@ -53,7 +53,7 @@ struct command {
     const char *options;  /* names of its own options, each between spaces: " detach stat " */
     const char *summary;  /* one line */
     const char *text;     /* the rest of the help; examples come after it */
-    const char *examples; /* lines, each the part after "cleat NAME"; "" is none */
+    const char *examples; /* lines, each the part after "cleat NAME" */
     int (*run)(struct cli *cli);
 };
 

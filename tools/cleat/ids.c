@@ -22,19 +22,21 @@ static const json_t *pick(const json_t *list, const char *prefix)
     return json_array_size(list) == 1 ? json_array_get(list, 0) : NULL;
 }
 
+static void list_entry(const json_t *entry)
+{
+    const char *job = get_text(entry, "JobID"), *status = get_text(entry, "ClientStatus");
+
+    (void)fprintf(stderr, "  %s  %s%s%s\n", get_text(entry, "ID"), job, *job ? "  " : "",
+                  *status ? status : get_text(entry, "Status"));
+}
+
 static int fail_ambiguous(const json_t *list, const char *kind, const char *prefix)
 {
     const json_t *entry;
     size_t i;
 
     (void)cli_fail(0, "several %ss begin with \"%s\":", kind, prefix);
-    json_array_foreach(list, i, entry)
-    {
-        const char *job = get_text(entry, "JobID"), *status = get_text(entry, "ClientStatus");
-
-        (void)fprintf(stderr, "  %s  %s%s%s\n", get_text(entry, "ID"), job, *job ? "  " : "",
-                      *status ? status : get_text(entry, "Status"));
-    }
+    json_array_foreach(list, i, entry) list_entry(entry);
     return CLI_NOT_FOUND;
 }
 
@@ -65,9 +67,34 @@ int find_job_id(const struct cli *cli, const char *prefix, char **ret_id)
     return find_id(cli, "job", "/v1/jobs", prefix, ret_id);
 }
 
+/* For those who named a job where an allocation is meant. */
+static void list_allocs_of(const struct cli *cli, const char *job)
+{
+    json_t *list = NULL, *entry;
+    bool found = false;
+    size_t i;
+
+    if (http_get(cli, &list, "/v1/allocations"))
+        return;
+    json_array_foreach(list, i, entry)
+    {
+        if (strcmp(get_text(entry, "JobID"), job) != 0)
+            continue;
+        if (!found)
+            (void)fprintf(stderr, "the job \"%s\" has these allocations; name one:\n", job);
+        found = true;
+        list_entry(entry);
+    }
+    json_decref(list);
+}
+
 int find_alloc_id(const struct cli *cli, const char *prefix, char **ret_id)
 {
-    return find_id(cli, "allocation", "/v1/allocations", prefix, ret_id);
+    int r = find_id(cli, "allocation", "/v1/allocations", prefix, ret_id);
+
+    if (r == CLI_NOT_FOUND)
+        list_allocs_of(cli, prefix);
+    return r;
 }
 
 int find_task(const struct cli *cli, const char *id, const char *wanted, char **ret_task)

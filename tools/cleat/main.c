@@ -64,8 +64,8 @@ int cli_usage(const struct cli *cli, const char *fmt, ...)
     va_start(args, fmt);
     (void)vfprintf(stderr, fmt, args);
     va_end(args);
-    (void)fprintf(stderr, "\nusage: cleat %s [options] %s\nhelp:  cleat %s -h\n", cli->name,
-                  cli->command->args, cli->name);
+    (void)fprintf(stderr, "\nusage: cleat %s [options]%s%s\nhelp:  cleat %s -h\n", cli->name,
+                  *cli->command->args ? " " : "", cli->command->args, cli->name);
     return CLI_USAGE;
 }
 
@@ -80,12 +80,12 @@ static bool has_option(const struct command *command, const struct option_help *
 static void print_examples(const char *name, const char *examples)
 {
     (void)puts("\nExamples:");
-    while (*examples) {
+    do {
         int n = (int)strcspn(examples, "\n");
 
         (void)printf("  cleat %s%s%.*s\n", name, n ? " " : "", n, examples);
         examples += n + (examples[n] == '\n');
-    }
+    } while (*examples);
 }
 
 static void print_help(const struct cli *cli)
@@ -112,7 +112,7 @@ static void print_overview(FILE *out)
     (void)fputs("Usage: cleat COMMAND [options] [arguments]\n\nCommands:\n", out);
     for (size_t i = 0; i < ARRAY_LEN(groups); i++)
         for (const struct command *c = groups[i]; c->name; c++)
-            (void)fprintf(out, "  %-18s%s%s%s%s\n", c->name, c->summary,
+            (void)fprintf(out, "  %-26s%s%s%s%s\n", c->name, c->summary,
                           c->alias ? " (short: " : "", c->alias ? c->alias : "",
                           c->alias ? ")" : "");
     (void)fputs("\nEvery command has -json, -address ADDR and -h, which shows examples.\n"
@@ -254,7 +254,7 @@ static bool print_group(const char *word, FILE *out)
     for (size_t i = 0; i < ARRAY_LEN(groups); i++)
         for (const struct command *c = groups[i]; c->name; c++)
             if (!strncmp(c->name, word, strlen(word)) && c->name[strlen(word)] == ' ') {
-                (void)fprintf(out, "  %-18s%s\n", c->name, c->summary);
+                (void)fprintf(out, "  %-26s%s\n", c->name, c->summary);
                 found = true;
             }
     return found;
