@@ -16,6 +16,10 @@
  * message. Of a reply from a source, one piece is in memory, and the next is made only when the
  * client took that one: a client that stops reading holds its connection and nothing more.
  *
+ * While a reply waits for something to happen, libwebsockets reads nothing, and is woken without
+ * end by whatever there is to read, a hang-up too. So then we watch the client ourselves, and end
+ * the connection when it leaves, shuts down its side, or sends more before it had its answer.
+ *
  * A loopback port can be reached by web pages through the user's browser: requests over TCP that
  * carry an Origin, or a Host that is no loopback name, are refused.
  */
@@ -60,7 +64,7 @@ struct exchange {
     bool replying;
     bool close_after;
     bool chunked; /* if there is a source; HTTP/1.0 clients read it to the end of the connection */
-    ev_io hangup; /* of a WebSocket's client, also while nothing is read from it */
+    ev_io hangup; /* of the client, see watch_client() */
     struct exchange *next, **link;
 };
 
@@ -161,6 +165,24 @@ static int start_reply(struct exchange *x)
     return 0;
 }
 
+/* From now to the end of the exchange. libwebsockets watches for input or nothing: a client whose
+ * input has to wait could leave unnoticed. Input while an HTTP reply is pending is the start of
+ * another request, which nobody would take. -1: the connection is lost. */
+static int watch_client(struct exchange *x)
+{
+    struct epoll_event event = {.events = EPOLLRDHUP | (x->request.channel ? 0 : EPOLLIN)};
+
+    if (x->hangup.fd >= 0)
+        return 0;
+    x->hangup.fd = epoll_create1(EPOLL_CLOEXEC);
+    if (x->hangup.fd < 0 ||
+        epoll_ctl(x->hangup.fd, EPOLL_CTL_ADD, lws_get_socket_fd(x->wsi), &event) < 0)
+        return -1;
+    ev_io_set(&x->hangup, x->hangup.fd, EV_READ);
+    ev_io_start(x->server->api->loop, &x->hangup);
+    return 0;
+}
+
 static void on_wait_over(struct ev_loop *loop, ev_timer *w, int revents);
 
 /* Runs the handler; a blocked request stays where it is until a change or the end of its wait. */
@@ -177,7 +199,7 @@ static int run_handler(struct exchange *x)
             ev_timer_start(x->server->api->loop, &x->wait);
         }
         lws_set_timeout(x->wsi, NO_PENDING_TIMEOUT, 0);
-        return 0;
+        return watch_client(x);
     }
     ev_timer_stop(x->server->api->loop, &x->wait);
     return start_reply(x);
@@ -304,7 +326,8 @@ static void on_hangup(struct ev_loop *loop, ev_io *w, int revents)
 
     (void)revents;
     ev_io_stop(loop, w);
-    lws_set_timeout(x->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+    /* At once, since libwebsockets may not run again by itself; frees x. */
+    lws_set_timeout(x->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
 }
 
 static struct exchange *exchange_new(struct server *s, struct lws *wsi, const char *path)
@@ -466,7 +489,7 @@ static int write_source(struct session *session)
     ssize_t n = x->request.source->read(x->request.source, (char *)data, SOURCE_MIN);
 
     if (n == -EAGAIN)
-        return 0;
+        return watch_client(x);
     if (n < 0)
         return -1;
     if (n == 0) {
@@ -546,18 +569,8 @@ static int on_upgrade(struct server *s, struct lws *wsi, const char *protocol)
 
 static int on_established(struct exchange *x)
 {
-    struct epoll_event event = {.events = EPOLLRDHUP};
-
-    if (!x)
+    if (!x || watch_client(x))
         return -1;
-    /* libwebsockets watches for input or nothing: a client whose input has to wait could leave
-     * unnoticed. */
-    x->hangup.fd = epoll_create1(EPOLL_CLOEXEC);
-    if (x->hangup.fd < 0 ||
-        epoll_ctl(x->hangup.fd, EPOLL_CTL_ADD, lws_get_socket_fd(x->wsi), &event) < 0)
-        return -1;
-    ev_io_set(&x->hangup, x->hangup.fd, EV_READ);
-    ev_io_start(x->server->api->loop, &x->hangup);
     lws_callback_on_writable(x->wsi);
     return 0;
 }

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: MIT
 """A task's output: rotation, whole lines, reading and following it through the API."""
 import base64
+import http.client
 import json
 import os
 import re
+import select
 import signal
+from pathlib import Path
 
 import pytest
 
-from harness import wait_for
+from harness import SLOW, UnixConnection, wait_for
 from jobs import simple
 
 MIB = 1 << 20
@@ -166,6 +169,44 @@ def test_a_follower_that_goes_away_harms_nobody(manager):
         read_lines(reply, 1)
         reply.close()
     assert manager.alloc(alloc_id)["ClientStatus"] == "running"
+
+
+def cpu_ticks(pid):
+    """User and system time, in hundredths of a second."""
+    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+
+
+def count_fds(pid, kind):
+    return sum(kind in str(fd.resolve()) for fd in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def test_a_client_that_leaves_a_pending_reply_leaves_nothing(box):
+    port = 14647
+    manager = box.manager(args=["-address", f"http://127.0.0.1:{port}"]).start()
+    alloc_id = manager.run_one(simple("print:x", "pause"))
+    manager.wait_running(alloc_id)
+    wait_for(lambda: manager.output(alloc_id) == "x\n", "the output")
+    pid = manager.process.pid
+    sockets, watches = count_fds(pid, "socket:"), count_fds(pid, "[eventpoll]")
+    connections = []
+    for path in (
+        logs_path(alloc_id, follow="true"),
+        logs_path(alloc_id, follow="true", plain="false"),
+        f"/v1/allocation/{alloc_id}?index=99999999&wait=100s",
+    ):
+        connections.append(UnixConnection(manager.socket, 20))
+        connections.append(http.client.HTTPConnection("127.0.0.1", port))
+        for connection in connections[-2:]:
+            connection.request("GET", path)
+    pending = watches + len(connections)  # a client is watched while its reply is pending
+    wait_for(lambda: count_fds(pid, "[eventpoll]") == pending, "the replies to be pending")
+    for connection in connections:
+        connection.close()
+    wait_for(lambda: count_fds(pid, "[eventpoll]") == watches, "the clients' end to be seen")
+    wait_for(lambda: count_fds(pid, "socket:") <= sockets, "the connections to be closed")
+    before = cpu_ticks(pid)
+    select.select([], [], [], 1)  # the time that is measured
+    assert cpu_ticks(pid) - before < 20 * SLOW
 
 
 def test_a_slow_follower_stops_nobody(manager):

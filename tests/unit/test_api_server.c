@@ -354,6 +354,52 @@ static void test_a_client_leaves_while_blocked(void **state)
     get(w, "agent/health", 200, "ok");
 }
 
+static int raw_client(const struct world *w, const char *request)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    (void)strcpy(to.sun_path, w->socket);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
+    assert_int_equal(write(fd, request, strlen(request)), strlen(request));
+    return fd;
+}
+
+/* Reads until the server has closed the connection. */
+static void expect_end(struct world *w, int fd)
+{
+    char buf[4096];
+    ssize_t n;
+
+    while ((n = read(fd, buf, sizeof(buf))) != 0) {
+        assert_true(n > 0 || errno == EAGAIN || errno == ECONNRESET);
+        if (n < 0 && errno == ECONNRESET)
+            return;
+        turn(w);
+    }
+}
+
+static void test_clients_of_pending_replies_are_watched(void **state)
+{
+    static const char *const requests[] = {
+        "GET /v1/jobs?index=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /v1/client/fs/logs/" ALLOC_ID "?task=web&type=stdout&follow=true&plain=true "
+        "HTTP/1.1\r\nHost: localhost\r\n\r\n"};
+    struct world *w = *state;
+
+    write_file(w, "alloc/logs/web.stdout.0", "one\n");
+    for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+        autofd int half = raw_client(w, requests[i]);
+        autofd int eager = raw_client(w, requests[i]);
+
+        let_it_work(w);
+        assert_int_equal(shutdown(half, SHUT_WR), 0);
+        expect_end(w, half);
+        assert_int_equal(write(eager, "G", 1), 1);
+        expect_end(w, eager);
+    }
+}
+
 static void test_stop_all(void **state)
 {
     struct world *w = *state;
@@ -564,6 +610,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_large_bodies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_blocking_query, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_client_leaves_while_blocked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_clients_of_pending_replies_are_watched, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_stop_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_logs, set_up, tear_down),
