@@ -4,11 +4,13 @@
  * by which Nomad's clients know that there is nothing to wait for.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "manager/api/context.h"
 #include "manager/api/encode.h"
 #include "manager/api/handlers.h"
+#include "manager/api/router.h"
 #include "shared/hcl/hcl.h"
 
 /* The newest change to a job: its own, or one of its allocations (its status follows from them). */
@@ -116,6 +118,26 @@ static void reply_changed(struct request *r, const struct job_record *record)
                                  (json_int_t)record->modify_index, "Warnings", ""));
 }
 
+/* A job "a/plan" could be neither read nor stopped: its path means something else. */
+static bool id_has_path(struct request *r, const struct job *job)
+{
+    struct request probe = {.method = HTTP_GET};
+    const struct route *route = NULL;
+
+    if (asprintf(&probe.path, "/v1/job/%s", job->id) < 0)
+        probe.path = NULL;
+    else
+        route = router_find(api_routes, api_n_routes, &probe);
+    bool ok = route && route->handle == job_read;
+    if (!ok)
+        request_reply_text(r, 400,
+                           "the API has another use for what the job's ID \"%s\" ends in; "
+                           "rename the job",
+                           job->id);
+    request_deinit(&probe);
+    return ok;
+}
+
 void job_register(struct request *r)
 {
     json_t *body = request_json(r);
@@ -127,7 +149,7 @@ void job_register(struct request *r)
         ;
     else if (r->arg && strcmp(r->arg, job->id) != 0)
         request_reply_text(r, 400, "the job's ID \"%s\" is not the path's \"%s\"", job->id, r->arg);
-    else if (!index_is_enforced(r, body, job))
+    else if (!id_has_path(r, job) || !index_is_enforced(r, body, job))
         ;
     else if (manager_job_register(r->api->manager, job, &record, &e))
         request_reply_err(r, &e);

@@ -268,6 +268,7 @@ static void test_registering(void **state)
     autofree char *plan = json_dumps(wrapped, 0);
     json_decref(wrapped);
     expect(w, "POST", "job/a%2Fb/plan", plan, 404, "is not served by this release");
+    expect(w, "PUT", "jobs", plan, 400, "rename the job"); /* nothing could stop it */
     assert_string_equal(w->manager.registered->id, "a/b");
     expect(w, "PUT", "validate/job", body, 200, "\"ValidationErrors\":[]");
     expect(w, "PUT", "jobs", "{\"Job\":{\"ID\":\"x\"}}", 400, NULL);
