@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """alloc exec: a command inside a running task, over the API and from the command line."""
 import errno
+import contextlib
 import fcntl
 import os
 import select
@@ -28,7 +29,8 @@ def alloc(manager):
 def run(manager, alloc_id, *command, stdin=None, **options):
     """Runs a command to its end; returns (exit code, stdout, stderr)."""
     session = Exec(manager, alloc_id, *command, **options)
-    session.write(stdin or b"", close=True)
+    with contextlib.suppress(BrokenPipeError):  # a command that could not start has ended already
+        session.write(stdin or b"", close=True)
     return session.finish()
 
 
@@ -369,7 +371,8 @@ def test_the_task_gets_no_hold_of_a_process_that_joins(manager, user):
 
 def test_the_program_that_joins_is_a_sealed_copy(manager, alloc):
     """Else root in the task could have a command execute /proc/self/exe, and overwrite that."""
-    session = Exec(manager, alloc, "sleep", "1000")
+    session = Exec(manager, alloc, "/bin/sh", "-c", "echo up; sleep 1000")
+    session.wait_output(b"up")
     (outer,) = [
         pid for pid in os.listdir("/proc")
         if pid.isdigit() and manager.process.pid == parent_of(pid) and "-control" in cmdline(pid)
