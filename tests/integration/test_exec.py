@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """alloc exec: a command inside a running task, over the API and from the command line."""
-import errno
 import contextlib
+import errno
 import fcntl
 import os
 import select
@@ -35,7 +35,11 @@ def run(manager, alloc_id, *command, stdin=None, **options):
 
 
 def parent_of(pid):
-    return int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
+    """0 for a process that is gone."""
+    try:
+        return int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def cmdline(pid):
