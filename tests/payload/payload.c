@@ -3,23 +3,32 @@
  * cleat-payload STEP…: does one step after the other and exits with 0. A step is VERB[:ARG[:ARG]].
  * What it prints is one fact a line, "name=value", written with one write(2) each, so that what
  * arrived of it is exact.
+ */
+/* clang-format off
  *
  *   out | err | both           where the following steps print (out)
  *   print:TEXT                 the text and a newline
- *   lines:N:MS[:WIDTH]         N numbered lines (0: for ever), one each MS milliseconds, padded
- * with dots to WIDTH bytes, the newline included partial:TEXT               the text without a
- * newline pause                      waits for ever wait:MS                    waits exit:N |
- * die:SIGNAL        ends ignore:SIGNAL              ignores it handle:SIGNAL              prints
- * "caught=SIGNAL" from its handler quit:SIGNAL:N              exits with N from its handler fork:N
- * N children that ignore SIGINT and SIGTERM and wait for ever daemon                     a child of
- * a child in a session of its own, waiting for ever hog:MIB                    touches that much
- * memory ids | cwd | env | fds | signals   prints them argv:TEXT…                 prints this
- * argument and all after it; ends the steps cat:PATH | ls:PATH         prints the content, the
- * names write:PATH | mkdir:PATH | mknod:PATH | umount:PATH | chroot:PATH | kill:PID tries it and
- * prints "VERB PATH=ok" or "VERB PATH=ERRNAME" reopen                     opens /dev/stdout anew
- * and prints "reopened=ok" through it once:PATH:N                the first time (PATH is not
- * there): makes PATH and exits with N
- */
+ *   lines:N:MS[:WIDTH]         N numbered lines (0: for ever), one each MS milliseconds, padded with
+ *                              dots to WIDTH bytes, the newline included
+ *   partial:TEXT               the text without a newline
+ *   pause                      waits for ever
+ *   wait:MS                    waits
+ *   exit:N | die:SIGNAL        ends
+ *   ignore:SIGNAL              ignores it
+ *   handle:SIGNAL              prints "caught=SIGNAL" from its handler
+ *   quit:SIGNAL:N              exits with N from its handler
+ *   fork:N                     N children that ignore SIGINT and SIGTERM and wait for ever
+ *   daemon                     a child of a child in a session of its own, waiting for ever
+ *   hog:MIB                    touches that much memory
+ *   ids | cwd | env | fds | signals   prints them
+ *   argv:TEXT…                 prints this argument and all after it; ends the steps
+ *   cat:PATH | ls:PATH         prints the content, the names
+ *   write:PATH | mkdir:PATH | mknod:PATH | umount:PATH | chroot:PATH | kill:PID
+ *                              tries it and prints "VERB PATH=ok" or "VERB PATH=ERRNAME"
+ *   reopen                     opens /dev/stdout anew and prints "reopened=ok" through it
+ *   once:PATH:N                the first time (PATH is not there): makes PATH and exits with N
+ *
+ * clang-format on */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
