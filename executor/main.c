@@ -5,6 +5,7 @@
  *   cleat-executor supervise DIR     for a manager; DIR is the task's state directory, proto/wire.h
  *   cleat-executor run … -- CMD …    in the foreground, without a manager
  *   cleat-executor exec … DIR -- …   one more command inside a running task, proto/exec.h
+ *   cleat-executor check|resume FD   for itself: live upgrade, executor/handover.h
  *
  * Outlives: every manager, the closing of its standard streams, SIGHUP, SIGINT, SIGQUIT, SIGTERM
  * and SIGPIPE (under `run`, SIGINT and SIGTERM stop the task). Dies of: the end of its task,
