@@ -292,6 +292,13 @@ def need(*programs):
             raise Failed(f"not installed: {program}")
 
 
+def bwrap_command(root, *args):
+    """bench-task under bubblewrap, with the namespaces and mounts nearest to exec's."""
+    need("bwrap")
+    isolation = "--unshare-pid --unshare-ipc --die-with-parent --proc /proc --dev /dev".split()
+    return ["bwrap", "--ro-bind", root, "/", *isolation, "/bench-task", *args]
+
+
 # Our manager
 
 
