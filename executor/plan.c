@@ -372,6 +372,7 @@ static const struct hint hints[] = {
     {"exec", -EACCES, "it is no executable file, or its mount is noexec"},
     {"exec", -EISDIR, "it is a directory; name the program in it"},
     {"exec", -E2BIG, "arguments and environment together are too large"},
+    {"cgroup", -EACCES, "only root may make one here; others name a group that was left to them"},
     {"dev", -ENODEV, "it is no device; see the job's devices"},
     {"volumes", -EROFS, "make the mount point in the read-only directory first, or choose another"},
     {"work-dir", -ENOENT, "make the directory, or mend work_dir"},

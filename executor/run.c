@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "executor/supervisor.h"
+#include "shared/cgroup_layout.h"
 #include "shared/cleanup.h"
 #include "shared/proto/exec.h"
 #include "shared/units.h"
@@ -49,10 +50,11 @@ static const char help[] =
     "  -name TASK             task name, for log files (default: task)\n"
     "  -max-files N           log files kept per stream (10)\n"
     "  -max-file-size SIZE    of one log file (10MiB)\n"
-    "  -cpu MHZ, -memory SIZE limits, in a cgroup below -cgroup, which they need\n"
+    "  -cpu MHZ, -memory SIZE limits, kept by a cgroup of the task's own\n"
     "  -pids N                at most N processes and threads, likewise\n"
     "  -cpus LIST             run on these CPUs only, such as 0-3,5, likewise\n"
-    "  -cgroup V2DIR          existing cgroup v2 directory to make the task's cgroup in\n"
+    "  -cgroup V2DIR          make that cgroup in this directory of cgroup v2; default, for root:\n"
+    "                         at the root of the hierarchies, v1 or v2\n"
     "  -user USER             run as USER (default with exec: nobody; with none: the caller)\n"
     "  -env K=V               add a variable; nothing but PATH is set otherwise\n"
     "  -work-dir DIR          directory to start in\n"
@@ -84,6 +86,7 @@ static char *default_caps[] = {"audit_write", "chown",  "dac_override",     "fow
 
 struct options {
     struct exec_spec spec;
+    char id[16]; /* of the only allocation there is */
     const char *isolation;
     const char *root;
     const char *user;
@@ -266,8 +269,9 @@ static int isolate(struct options *o, struct err *e)
 
 static void defaults(struct options *o)
 {
+    (void)snprintf(o->id, sizeof(o->id), "run-%d", (int)getpid());
     o->spec = (struct exec_spec){
-        .alloc_id = "run",
+        .alloc_id = o->id,
         .task = "task",
         .log_dir = "",
         .logs = {.max_files = 10, .max_file_size = 10 << 20, .disabled = true},
@@ -297,13 +301,24 @@ static void look_up(struct options *o)
     }
 }
 
-static int check_limits(const struct exec_spec *spec, struct err *e)
+/* Without -cgroup the leaves are made right below the roots of the host's hierarchies, named by
+ * this process's id, and the supervisor removes them with the attempt: nothing else is made. */
+static int find_cgroups(struct options *o, struct err *e)
 {
-    if (spec->cgroup.unified || (!spec->cpu_shares && !spec->memory_bytes))
+    static struct cgroup_layout layout; /* the spec points into it until the end */
+    struct exec_spec *spec = &o->spec;
+
+    if (spec->cgroup.unified ||
+        (!spec->cpu_shares && !spec->memory_bytes && !spec->limits.pids && !spec->limits.cpus))
         return 0;
-    return err_set(e, -EINVAL,
-                   "-cpu and -memory need -cgroup DIR, a directory of cgroup v2 with "
-                   "these controllers enabled for its children");
+    cgroup_layout_init_roots(&layout);
+    if (layout.reason)
+        return err_set(e, -EOPNOTSUPP,
+                       "limits need a cgroup: %s; or give -cgroup DIR, a cgroup v2 directory that "
+                       "was left to you",
+                       layout.reason);
+    spec->cgroup = layout.dirs;
+    return 0;
 }
 
 /* Fills `o`; 1: help was asked for and printed. */
@@ -336,7 +351,7 @@ static int parse(struct options *o, int argc, char **argv, struct err *e)
     if (!r && o->user)
         r = resolve_user(o, e);
     if (!r)
-        r = check_limits(&o->spec, e);
+        r = find_cgroups(o, e);
     if (o->spec.isolation == SPEC_ISOLATION_NONE)
         look_up(o);
     o->env[o->n_env] = "PATH=" DEFAULT_PATH;

@@ -7,11 +7,11 @@
 #include <ev.h>
 #include <jansson.h>
 
-#include "manager/cgroup_layout.h"
 #include "manager/config.h"
 #include "manager/manager.h"
 #include "manager/state.h"
 #include "manager/store.h"
+#include "shared/cgroup_layout.h"
 #include "shared/procid.h"
 
 struct upgrade;

@@ -7,10 +7,10 @@
 #include <stdbool.h>
 
 #include "manager/bag.h"
-#include "manager/cgroup_layout.h"
 #include "manager/config.h"
 #include "manager/state.h"
 #include "manager/taskenv.h"
+#include "shared/cgroup_layout.h"
 #include "shared/err.h"
 #include "shared/job/driver_config.h"
 #include "shared/proto/spec.h"

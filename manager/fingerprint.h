@@ -7,8 +7,8 @@
 #include <jansson.h>
 #include <stdint.h>
 
-#include "manager/cgroup_layout.h"
 #include "manager/config.h"
+#include "shared/cgroup_layout.h"
 
 /* Attributes, string to string (kernel.name, cpu.numcores, driver.exec …). New reference. */
 json_t *fingerprint_attributes(const struct config *config, const struct cgroup_layout *cgroup);

@@ -7,9 +7,9 @@
 
 #include <jansson.h>
 
-#include "manager/cgroup_layout.h"
 #include "manager/config.h"
 #include "manager/state.h"
+#include "shared/cgroup_layout.h"
 #include "shared/err.h"
 #include "shared/job/driver_config.h"
 #include "shared/proto/spec.h"

@@ -6,9 +6,9 @@
 
 #include <jansson.h>
 
-#include "manager/cgroup_layout.h"
 #include "manager/config.h"
 #include "manager/state.h"
+#include "shared/cgroup_layout.h"
 #include "shared/err.h"
 
 struct spec_build_input {

@@ -25,6 +25,17 @@ DEFAULT_CHROOT = (
     "/bin /etc /lib /lib32 /lib64 /run/resolvconf /run/systemd/resolve /sbin /usr".split()
 )
 
+# Puts a command on a host without cgroup v2, by hiding it.
+HIDE_CGROUP2 = [
+    "unshare", "-m", "--propagation", "private", "sh", "-c",
+    'for m in $(awk \'/ - cgroup2 / {print $5}\' /proc/self/mountinfo); do umount "$m"; done; exec "$@"',
+    "sh",
+]  # fmt: skip
+
+
+def has_v1():
+    return any(root.name == "freezer" for root in leftovers.cgroup_roots())
+
 
 def wait_for(condition, what, timeout=20):
     """Polls until condition() is true, and returns its value. For what has no event to wait for."""

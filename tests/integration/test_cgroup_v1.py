@@ -5,16 +5,7 @@ import pytest
 import jobs
 import leftovers
 import records
-from harness import kill_hard, process_gone, wait_for
-
-HIDE = ["unshare", "-m", "--propagation", "private", "sh", "-c",
-        'for m in $(awk \'/ - cgroup2 / {print $5}\' /proc/self/mountinfo); do umount "$m"; done; exec "$@"',
-        "sh"]  # fmt: skip
-
-
-def has_v1():
-    return any(root.name == "freezer" for root in leftovers.cgroup_roots())
-
+from harness import HIDE_CGROUP2 as HIDE, has_v1, kill_hard, process_gone, wait_for
 
 pytestmark = pytest.mark.skipif(not has_v1(), reason="this host has no v1 hierarchies")
 

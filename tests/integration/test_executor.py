@@ -6,9 +6,10 @@ import subprocess
 
 import pytest
 
+import leftovers
 import records
 from bare import EVT_HELLO, HELLO, PING, RESTART, SIGNAL, STOP, Events
-from harness import BUILD, process_gone, wait_for
+from harness import BUILD, HIDE_CGROUP2, has_v1, process_gone, wait_for
 
 
 def test_runs_a_task_to_its_end(executor):
@@ -260,7 +261,61 @@ def test_run_in_the_foreground(isolation):
     assert run_alone("-isolation", isolation, "--", "/etc/passwd").returncode == 126
 
 
-@pytest.mark.parametrize("limit", [("-memory", "20MiB"), ("-cpu", "100"), ("-pids", "5")])
-def test_run_does_not_ignore_a_limit(limit):
-    done = run_alone(*limit, "--", "/bin/true")
-    assert done.returncode == 125 and "cgroup" in done.stderr
+LIMITS = ["-memory", "20MiB", "-cpu", "100", "-pids", "5", "-cpus", "0"]
+
+
+def groups_of_runs(pid):
+    """The leaves of `cleat-executor run` by that process."""
+    return [leaf for root in leftovers.cgroup_roots() for leaf in root.glob(f"run-{pid}.*")]
+
+
+@pytest.fixture
+def alone():
+    """Starts `cleat-executor run`; afterwards neither it nor a cgroup of it may be left."""
+    made = []
+
+    def start(*arguments, wrapper=()):
+        made.append(subprocess.Popen([*wrapper, BUILD / "bin/cleat-executor", "run", *arguments],
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))  # fmt: skip
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.kill()
+        one.communicate()
+        assert not groups_of_runs(one.pid)
+
+
+@pytest.mark.parametrize("wrapper", [[], HIDE_CGROUP2] if has_v1() else [[]])
+def test_run_keeps_its_limits(alone, wrapper):
+    """It makes a cgroup of its own, and takes it away at the end."""
+    one = alone(*LIMITS, "-name", "web", "--", "/bin/sh", "-c", "echo; exec sleep 100", wrapper=wrapper)
+    one.stdout.readline()
+    leaves = groups_of_runs(one.pid)
+    assert leaves and {leaf.name for leaf in leaves} == {f"run-{one.pid}.web.0"}
+
+    def values(*names):
+        return {(leaf / name).read_text().strip() for leaf in leaves for name in names if (leaf / name).exists()}
+
+    assert values("memory.max", "memory.limit_in_bytes") == {str(20 << 20)}
+    assert values("pids.max") == {"5"}
+    assert values("cpuset.cpus") == {"0"}
+    assert values("cpu.weight", "cpu.shares") in ({"4"}, {"100"})
+    one.send_signal(signal.SIGTERM)
+    assert one.wait(timeout=20) > 128
+    assert not groups_of_runs(one.pid)
+
+
+@pytest.mark.parametrize("command", [["/no/such"], ["/bin/true"], ["/bin/sh", "-c", "exit 3"]])
+def test_run_leaves_no_cgroup(alone, command):
+    one = alone(*LIMITS, "-isolation", "none", "-restart", "1", "--", *command)
+    assert one.wait(timeout=20) == {"/no/such": 127, "/bin/true": 0}.get(command[0], 3)
+    assert not groups_of_runs(one.pid)
+
+
+@pytest.mark.parametrize("limit", ["-memory=20MiB", "-cpu=100", "-pids=5", "-cpus=0"])
+def test_run_does_not_ignore_a_limit(alone, limit):
+    """Who may not make a cgroup is told so, and what to do."""
+    one = alone(limit, "--", "/bin/true", wrapper=["setpriv", "--reuid=65534", "--clear-groups"])
+    _, text = one.communicate(timeout=20)
+    assert one.returncode == 125 and "cgroup" in text and "left to" in text and "denied" in text

@@ -26,6 +26,11 @@ struct cgroup_layout {
 /* Finds the hierarchies in /proc/self/mountinfo and makes our directories. Never fails: what is
  * missing is in `reason`. */
 void cgroup_layout_init(struct cgroup_layout *layout, const char *parent, const char *node_id);
+
+/* The same for a task without a manager: `dirs` are the hierarchies' own roots, with nothing made
+ * in them, and there is no `shared`. */
+void cgroup_layout_init_roots(struct cgroup_layout *layout);
+
 void cgroup_layout_deinit(struct cgroup_layout *layout);
 
 /* Says which CPUs the shared cpuset has. */

@@ -3,9 +3,11 @@
  * Three kinds of hosts. Pure v2: one tree carries limits and the kill switch. Hybrid: a v2 tree
  * without controllers is the kill switch, v1 trees carry the limits. Pure v1: as hybrid, and the
  * freezer stands in for the kill switch. Nothing outside <mount>/<parent>/<node id> is written but
- * the cgroup.subtree_control files on the way there.
+ * the cgroup.subtree_control files on the way there. A task without a manager has its leaves right
+ * below the mounts: nothing is made for it that another such task could still need or already take
+ * away.
  */
-#include "manager/cgroup_layout.h"
+#include "shared/cgroup_layout.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -130,28 +132,27 @@ static int enable_controllers(const char *dir)
     return 0;
 }
 
-/* Makes <mount>/<parent>/<node id>, parent possibly of several parts; `controllers`: hands them
- * down on the way. */
-static int make_node_dir(const char *mount, const char *parent, const char *node_id,
-                         bool controllers, char **ret_dir)
+/* Makes <mount><below>, which is "" or starts with a slash; `controllers`: hands them down on the
+ * way. */
+static int make_node_dir(const char *mount, const char *below, bool controllers, char **ret_dir)
 {
     autofree char *dir = NULL;
+    char *end, cut;
     int r = 0;
 
-    if (asprintf(&dir, "%s/%s/%s", mount, parent, node_id) < 0)
+    if (asprintf(&dir, "%s%s", mount, below) < 0)
         return -ENOMEM;
-    for (char *p = dir + strlen(mount); !r && p; p = strchr(p + 1, '/')) {
-        *p = '\0';
+    end = dir + strlen(mount);
+    do {
+        cut = *end;
+        *end = '\0';
         if (mkdir(dir, 0755) < 0 && errno != EEXIST)
             r = -errno;
         if (!r && controllers)
             r = enable_controllers(dir);
-        *p = '/';
-    }
-    if (!r && mkdir(dir, 0755) < 0 && errno != EEXIST)
-        r = -errno;
-    if (!r && controllers)
-        r = enable_controllers(dir);
+        *end = cut;
+        end = cut ? strchrnul(end + 1, '/') : end;
+    } while (!r && cut);
     if (!r)
         *ret_dir = take_ptr(dir);
     return r;
@@ -163,8 +164,8 @@ static void give_up(struct cgroup_layout *layout, const char *what, int r)
         int error;
         const char *text;
     } mends[] = {
-        {-EACCES, "; start the manager as root"},
-        {-EPERM, "; start the manager as root"},
+        {-EACCES, "; only root may"},
+        {-EPERM, "; only root may"},
         {-EROFS, "; mount the cgroup file system writable"},
         {-EBUSY, "; move the processes of that group into a child group"},
     };
@@ -174,8 +175,7 @@ static void give_up(struct cgroup_layout *layout, const char *what, int r)
     for (size_t i = 0; i < ARRAY_LEN(mends); i++)
         if (mends[i].error == r)
             mend = mends[i].text;
-    if (asprintf(&reason, "can't make this node's cgroup in %s: %s%s", what, strerror(-r), mend) <
-        0)
+    if (asprintf(&reason, "can't make a cgroup in %s: %s%s", what, strerror(-r), mend) < 0)
         abort();
     cgroup_layout_deinit(layout);
     layout->reason = reason;
@@ -215,8 +215,8 @@ static int fill_cpusets(const char *mount, const char *dir)
     return r;
 }
 
-static int init_v1(struct cgroup_layout *layout, const struct mounts *found, const char *parent,
-                   const char *node_id, const char **ret_mount)
+static int init_v1(struct cgroup_layout *layout, const struct mounts *found, const char *below,
+                   const char **ret_mount)
 {
     for (size_t i = 0; i < N_TREES; i++) {
         const char *mount = found->v1[i], *controller = trees[i].controller;
@@ -227,7 +227,7 @@ static int init_v1(struct cgroup_layout *layout, const struct mounts *found, con
                                                    strcmp(controller, "freezer") == 0)))
             continue;
         *ret_mount = mount;
-        r = make_node_dir(mount, parent, node_id, false, slot_of(layout, i));
+        r = make_node_dir(mount, below, false, slot_of(layout, i));
         if (!r && strcmp(controller, "cpuset") == 0) {
             r = fill_cpusets(mount, layout->dirs.cpuset);
             layout->cpuset_root = strdup(mount);
@@ -245,12 +245,11 @@ static int init_v1(struct cgroup_layout *layout, const struct mounts *found, con
     return 0;
 }
 
-static int init_unified(struct cgroup_layout *layout, const char *mount, const char *parent,
-                        const char *node_id)
+static int init_unified(struct cgroup_layout *layout, const char *mount, const char *below)
 {
     bool v2 = file_has_word(mount, "cgroup.controllers", "memory") &&
               file_has_word(mount, "cgroup.controllers", "cpu");
-    int r = make_node_dir(mount, parent, node_id, v2, &layout->dirs.unified);
+    int r = make_node_dir(mount, below, v2, &layout->dirs.unified);
 
     if (r || !v2)
         return r;
@@ -321,7 +320,7 @@ static bool any_mounted(const struct mounts *found)
     return any;
 }
 
-void cgroup_layout_init(struct cgroup_layout *layout, const char *parent, const char *node_id)
+static void init_dirs(struct cgroup_layout *layout, const char *below)
 {
     autofree struct mounts *found = calloc(1, sizeof(*found));
     const char *mount;
@@ -336,15 +335,29 @@ void cgroup_layout_init(struct cgroup_layout *layout, const char *parent, const 
     }
     mount = found->unified;
     if (*mount)
-        r = init_unified(layout, mount, parent, node_id);
+        r = init_unified(layout, mount, below);
     if (!r && !layout->dirs.v2_controllers)
-        r = init_v1(layout, found, parent, node_id, &mount);
-    if (r) {
+        r = init_v1(layout, found, below, &mount);
+    if (r)
         give_up(layout, mount, r);
-        return;
-    }
-    try_shared(layout);
-    layout->version = layout->dirs.v2_controllers ? "v2" : (*found->unified ? "hybrid" : "v1");
+    else
+        layout->version = layout->dirs.v2_controllers ? "v2" : (*found->unified ? "hybrid" : "v1");
+}
+
+void cgroup_layout_init(struct cgroup_layout *layout, const char *parent, const char *node_id)
+{
+    autofree char *below = NULL;
+
+    if (asprintf(&below, "/%s/%s", parent, node_id) < 0)
+        abort();
+    init_dirs(layout, below);
+    if (!layout->reason)
+        try_shared(layout);
+}
+
+void cgroup_layout_init_roots(struct cgroup_layout *layout)
+{
+    init_dirs(layout, "");
 }
 
 void cgroup_layout_deinit(struct cgroup_layout *layout)
