@@ -167,11 +167,12 @@ struct next {
     int64_t after, lowest; /* lowest: -1 while none is found */
 };
 
-static int find_lowest(void *arg, int64_t number)
+static int find_lowest(void *arg, int64_t number, enum segment_form form)
 {
     struct next *next = arg;
 
-    if (number > next->after && (next->lowest < 0 || number < next->lowest))
+    if (form != SEGMENT_PARTIAL && number > next->after &&
+        (next->lowest < 0 || number < next->lowest))
         next->lowest = number;
     return 0;
 }

@@ -41,12 +41,20 @@ uint64_t writer_line_window(const struct log_writer *w)
     return min_u64(LINE_WINDOW_MAX, w->max_size / 4);
 }
 
-static void unlink_segment(const struct log_writer *w, int64_t number)
+/* What cannot be removed now is tried again by the next writer_open(). */
+static int unlink_segment(const struct log_writer *w, int64_t number, enum segment_form form)
 {
     char file[SEGMENT_NAME_MAX + 1];
 
-    segment_file(file, w->name, number);
-    (void)unlinkat(w->dirfd, file, 0); /* gone already, or tried again by the next writer_open() */
+    segment_file_as(file, w->name, number, form);
+    return unlinkat(w->dirfd, file, 0) < 0 ? -errno : 0;
+}
+
+/* Removes the segment that a rotation pushed out. */
+static void drop_out(const struct log_writer *w, int64_t number)
+{
+    if (number >= 0 && unlink_segment(w, number, SEGMENT_PLAIN) == -ENOENT)
+        (void)unlink_segment(w, number, SEGMENT_GZIP);
 }
 
 static int create_next(struct log_writer *w)
@@ -63,8 +71,7 @@ static int create_next(struct log_writer *w)
         return -errno;
     close_fd(&w->fd);
     for (int64_t old = w->number; old < number; old++)
-        if (old >= w->max_files - 1)
-            unlink_segment(w, old - (w->max_files - 1));
+        drop_out(w, old + 1 - (int64_t)w->max_files);
     w->fd = fd;
     w->number = number;
     w->size = 0;
@@ -99,21 +106,21 @@ static int open_live(struct log_writer *w)
     return r == -ENOENT ? create_next(w) : r;
 }
 
-static int find_newest(void *arg, int64_t number)
+static int find_newest(void *arg, int64_t number, enum segment_form form)
 {
     struct log_writer *w = arg;
 
-    if (number > w->number)
+    if (form != SEGMENT_PARTIAL && number > w->number)
         w->number = number;
     return 0;
 }
 
-static int trim_old(void *arg, int64_t number)
+static int trim_old(void *arg, int64_t number, enum segment_form form)
 {
     const struct log_writer *w = arg;
 
     if (number <= w->number - (int64_t)w->max_files)
-        unlink_segment(w, number);
+        (void)unlink_segment(w, number, form);
     return 0;
 }
 

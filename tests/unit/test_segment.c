@@ -59,6 +59,43 @@ static void test_file_is_number_backwards(void **state)
     assert_string_equal(file, "web.stderr.10");
 }
 
+static void test_forms(void **state)
+{
+    static const struct {
+        const char *file, *name;
+        int64_t number;
+        enum segment_form form;
+    } cases[] = {
+        {"a.stdout.3", "a.stdout", 3, SEGMENT_PLAIN},
+        {"a.stdout.3.gz", "a.stdout", 3, SEGMENT_GZIP},
+        {".a.stdout.3.tmp", "a.stdout", 3, SEGMENT_PARTIAL},
+        {".a.stdout.3", ".a.stdout", 3, SEGMENT_PLAIN},
+        {"..a.stdout.3.tmp", ".a.stdout", 3, SEGMENT_PARTIAL},
+    };
+    static const char *const none[] = {
+        "a.stdout.3.tmp",   ".a.stdout.3",      ".a.stdout.3.gz", "a.stdout.3.gz.gz", "a.stdout.gz",
+        ".a.stdout.3.tmp2", "..a.stdout.3.tmp", "a.stdout.03.gz", ".a.stdout..tmp",   ".",
+    };
+    char file[SEGMENT_NAME_MAX + 1], longest[SEGMENT_STREAM_MAX];
+    enum segment_form form;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        if (segment_parse(cases[i].file, cases[i].name, &form) != cases[i].number ||
+            form != cases[i].form)
+            fail_msg("%s of %s", cases[i].file, cases[i].name);
+        segment_file_as(file, cases[i].name, cases[i].number, form);
+        assert_string_equal(file, cases[i].file);
+    }
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+        if (segment_parse(none[i], "a.stdout", &form) != -1)
+            fail_msg("%s", none[i]);
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    segment_file_as(file, longest, SEGMENT_NUMBER_MAX, SEGMENT_PARTIAL);
+    assert_true(strlen(file) <= SEGMENT_NAME_MAX);
+}
+
 static void test_check_name(void **state)
 {
     char longest[SEGMENT_STREAM_MAX + 1];
@@ -95,6 +132,10 @@ static void test_list(void **state)
         segment_file(file, "t.stderr", i);
         logdir_put(&d, file, "", 0);
     }
+    logdir_put(&d, "t.stdout.7.gz", "", 0); /* about to replace t.stdout.7 */
+    logdir_put(&d, ".t.stdout.200.tmp", "", 0);
+    assert_int_equal(unlinkat(d.fd, "t.stdout.3", 0), 0);
+    logdir_put(&d, "t.stdout.3.gz", "", 0);
     assert_int_equal(mkdirat(d.fd, "t.stdout.101", 0700), 0);
     assert_int_equal(symlinkat("t.stdout.0", d.fd, "t.stdout.102"), 0);
     assert_int_equal(mkfifoat(d.fd, "t.stdout.103", 0600), 0);
@@ -112,9 +153,8 @@ static void test_list(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_number),
-        cmocka_unit_test(test_file_is_number_backwards),
-        cmocka_unit_test(test_check_name),
+        cmocka_unit_test(test_number), cmocka_unit_test(test_file_is_number_backwards),
+        cmocka_unit_test(test_forms),  cmocka_unit_test(test_check_name),
         cmocka_unit_test(test_list),
     };
 

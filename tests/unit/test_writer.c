@@ -183,6 +183,26 @@ static void test_trims(void **state)
     writer_close(&w);
 }
 
+/* Compressed segments count like plain ones, and go like them. */
+static void test_trims_compressed(void **state)
+{
+    struct log_writer w;
+
+    (void)state;
+    logdir_put(&d, NAME ".0.gz", "x", 1);
+    logdir_put(&d, NAME ".7.gz", "x", 1);
+    logdir_put(&d, NAME ".8.gz", "x", 1);
+    logdir_put(&d, "." NAME ".99.tmp", "x", 1);
+    w = open_writer(5, 3);
+    assert_int_equal(w.number, 9);
+    assert_false(logdir_has(&d, NAME ".0.gz"));
+    put(&w, "1234567890");
+    assert_int_equal(w.number, 10);
+    assert_false(logdir_has(&d, NAME ".7.gz"));
+    assert_true(logdir_has(&d, NAME ".8.gz"));
+    writer_close(&w);
+}
+
 /* A task that may write to the directory puts things in the way. */
 static void test_odd_entries(void **state)
 {
@@ -359,6 +379,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_full_or_larger_than_now_allowed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_window, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trims, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_trims_compressed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_odd_entries, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refuses, setup, teardown),
         cmocka_unit_test(test_directory_gone),
