@@ -125,8 +125,8 @@ static int next_part(const char **data, size_t *left, const char **ret_part, siz
     return 0;
 }
 
-static int read_parts(const char *data, size_t size, struct handover *h, struct exec_spec **spec,
-                      struct task_status *status, struct err *e)
+int handover_decode(const char *data, size_t size, struct handover *h, struct exec_spec **spec,
+                    struct task_status *status, struct err *e)
 {
     size_t part_size = 0;
     const char *part = NULL;
@@ -167,7 +167,7 @@ int handover_read(int fd, struct handover *ret_handover, struct exec_spec **ret_
     map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (map == MAP_FAILED)
         return err_sys(e, -errno, "read the handed-over state");
-    r = read_parts(map, (size_t)st.st_size, ret_handover, ret_spec, ret_status, e);
+    r = handover_decode(map, (size_t)st.st_size, ret_handover, ret_spec, ret_status, e);
     (void)munmap(map, (size_t)st.st_size);
     return r;
 }

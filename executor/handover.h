@@ -48,6 +48,10 @@ int handover_write(const struct handover *h, const struct exec_spec *spec,
 int handover_read(int fd, struct handover *ret_handover, struct exec_spec **ret_spec,
                   struct task_status *ret_status, struct err *e);
 
+/* The same from memory. */
+int handover_decode(const char *data, size_t size, struct handover *ret_handover,
+                    struct exec_spec **ret_spec, struct task_status *ret_status, struct err *e);
+
 /* Starts `path` as a child that checks whether it can take over what is in `memfd`; it exits with 0
  * if so. Returns a pidfd (CLOEXEC) of the child, or a negative errno. */
 int handover_check(const char *path, int memfd, pid_t *ret_pid, struct err *e);

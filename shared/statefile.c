@@ -106,8 +106,7 @@ static int read_all(int fd, char *buf, size_t size)
     return 0;
 }
 
-/* Checks the envelope in `text` and tells where the payload starts. */
-static int check_envelope(const char *text, size_t size, uint32_t *ret_version, size_t *ret_start)
+int statefile_decode(const char *text, size_t size, uint32_t *ret_version, size_t *ret_start)
 {
     const char *eol = memchr(text, '\n', size < HEADER_MAX ? size : HEADER_MAX);
     unsigned long crc;
@@ -150,7 +149,7 @@ int statefile_read(int dirfd, const char *name, size_t max, uint32_t *ret_versio
     if (r < 0)
         return err_sys(e, r, "read state file \"%s\"", name);
     text[size] = '\0';
-    r = check_envelope(text, size, ret_version, &start);
+    r = statefile_decode(text, size, ret_version, &start);
     if (r < 0)
         return err_set(e, r, "state file \"%s\" is damaged (its header or checksum is wrong)",
                        name);

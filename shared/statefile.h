@@ -29,3 +29,7 @@ int statefile_read(int dirfd, const char *name, size_t max, uint32_t *ret_versio
 
 /* Renames a damaged file to `<name>.damaged` so that it stops nothing and is kept for a person. */
 int statefile_set_aside(int dirfd, const char *name, struct err *e);
+
+/* Checks the envelope of a file's content `text`, which is NUL-terminated behind its `size` bytes.
+ * 0, and the payload is from *ret_start to the end; or -EBADMSG. */
+int statefile_decode(const char *text, size_t size, uint32_t *ret_version, size_t *ret_start);
