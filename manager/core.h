@@ -40,6 +40,7 @@ struct manager {
 
     size_t n_tidy; /* allocations that are finished and tidied up */
     size_t gc_at;  /* with so many, the oldest are removed */
+    bool gc_all;   /* asked to remove every one of them */
     ev_io gc_done; /* pidfd of the child that removes directories; active while there is one */
 
     void (*on_change)(void *arg, struct alloc *alloc);

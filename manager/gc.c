@@ -125,7 +125,8 @@ void gc_consider(struct manager *m)
     size_t n = 4;
     int r;
 
-    if (ev_is_active(&m->gc_done) || m->n_tidy < m->gc_at)
+    m->gc_all &= m->n_tidy > 0;
+    if (ev_is_active(&m->gc_done) || (!m->gc_all && m->n_tidy < m->gc_at))
         return;
     for (struct alloc *a = m->allocs; a && n < GC_BATCH + 4; a = a->next) {
         if (!a->tidy || a->dirty || a->queued)
@@ -133,11 +134,19 @@ void gc_consider(struct manager *m)
         a->doomed = true;
         argv[n++] = a->dir;
     }
+    if (n == 4)
+        return;
     r = start_removal(m, argv);
     m->gc_at = r ? m->n_tidy + GC_BATCH : GC_KEEP + GC_BATCH; /* not at every turn again */
     if (!r)
         return;
     log_error("remove old allocations: %s", strerror(-r));
+    m->gc_all = false;
     for (struct alloc *a = m->allocs; a; a = a->next)
         a->doomed = false;
+}
+
+void manager_gc(struct manager *m)
+{
+    m->gc_all = true; /* the turn of the loop goes on from here */
 }

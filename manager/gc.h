@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Finished allocations are kept for people to look at: the newest GC_KEEP of them. Older ones go,
- * with their directories; a job that is done with goes with its last allocation.
+ * with their directories; a job that is done with goes with its last allocation. manager_gc()
+ * (manager/manager.h) removes all of them.
  */
 #pragma once
 

@@ -35,6 +35,9 @@ int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)
 /* Stops every job and, when the last task is dead, calls `done` once. */
 void manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg);
 
+/* Begins to remove every allocation that is finished, and every job that is done with. */
+void manager_gc(struct manager *m);
+
 /* Has every executor become the configured executor binary, one after another, under its running
  * task; `done` is called once with what became of each: [{"AllocID", "Task", "Before", "After",
  * "Error"}] (borrowed), releases and a text that is "" where all went well. -EBUSY: under way. */

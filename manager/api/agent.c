@@ -43,6 +43,13 @@ void agent_self(struct request *r)
                   manager_node_id(r->api->manager)));
 }
 
+/* As Nomad's, answered before it is done. */
+void system_gc(struct request *r)
+{
+    manager_gc(r->api->manager);
+    request_reply_json(r, 200, json_object());
+}
+
 static void on_all_stopped(void *arg)
 {
     struct api *api = arg;

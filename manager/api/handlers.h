@@ -10,6 +10,7 @@
 /* agent.c */
 void agent_health(struct request *r);
 void agent_self(struct request *r);
+void system_gc(struct request *r);
 void system_stop_all(struct request *r);
 void system_upgrade_executors(struct request *r);
 

@@ -31,7 +31,7 @@ job "{name}" {{
 
 COMMANDS = [
     "job run", "job status", "job stop", "job validate", "alloc status", "alloc logs", "alloc fs",
-    "node status", "system stop-all", "system upgrade-executors", "version", "run", "status", "logs", "stop",
+    "node status", "system gc", "system stop-all", "system upgrade-executors", "version", "run", "status", "logs", "stop",
 ]  # fmt: skip
 
 
@@ -281,6 +281,20 @@ def test_node_status(manager):
     assert "exec" in text and "ready" in text
     node = json.loads(manager.cli("node", "status", "-json").stdout)
     assert node["Status"] == "ready" and node["Attributes"]["driver.exec"] == "1"
+
+
+def test_gc(manager, web):
+    done = manager.run_one(simple("print:done", driver="raw_exec"))
+    manager.wait_client(done, "complete")
+    manager.cli("system", "gc")
+    wait_for(lambda: not manager.alloc_dir(done).exists(), "the finished one's directory to go")
+    wait_for(lambda: [j["ID"] for j in manager.get("/v1/jobs")] == ["web"], "its job to go")
+    assert manager.wait_running(web)
+    assert manager.alloc_dir(web).exists()
+    state = manager.data_dir / "state"
+    for kind in ("allocs", "tasks"):
+        assert done not in [p.name for p in (state / kind).iterdir()]
+    assert [p.name for p in (state / "jobs").iterdir()] == ["web"]
 
 
 def test_stop_all(manager, web):

@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * cleat system stop-all, system upgrade-executors, version.
+ * cleat system gc, system stop-all, system upgrade-executors, version.
  */
 #include <stdio.h>
 
 #include "tools/cleat/cli.h"
 #include "tools/cleat/http.h"
 #include "tools/cleat/output.h"
+
+static int system_gc(struct cli *cli)
+{
+    json_t *reply = NULL;
+    int r = http_send(cli, "PUT", NULL, &reply, "/v1/system/gc");
+
+    if (!r && cli->json)
+        print_json(reply);
+    else if (!r)
+        (void)puts("Finished allocations are being removed");
+    json_decref(reply);
+    return r;
+}
 
 static int system_stop_all(struct cli *cli)
 {
@@ -53,6 +66,10 @@ static int version(struct cli *cli)
 }
 
 const struct command system_commands[] = {
+    {"system gc", NULL, "", 0, 0, "", "Remove finished allocations and jobs",
+     "\nWith their directories: logs and data are gone then. By itself the manager keeps the 500 "
+     "newest.\n",
+     "", system_gc},
     {"system stop-all", NULL, "", 0, 0, "", "Stop every job, and wait until all tasks are dead",
      "\nThe manager goes on. (Stopping the manager alone leaves tasks running.)\n", "",
      system_stop_all},
