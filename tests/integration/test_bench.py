@@ -14,18 +14,23 @@ from harness import BUILD, TOP
     "program, rows",
     [
         (
-            "start --samples 2 --tasks 3 --rounds 1",
+            "start --samples 2 --tasks 3 --rounds 1 --only cleat --only floor",
             ["cleat API, raw_exec", "cleat API, exec"],
         ),
         (
-            "memory --tasks 2 --many 3",
+            "memory --tasks 2 --many 3 --only cleat --only floor",
             ["cleat, raw_exec", "cleat, exec", "cleat-manager, 3 tasks"],
+        ),
+        (
+            "logs --mib 8 --tasks 2 --many 3 --seconds 1 --idle 1 --settle 1 --rounds 1 --markdown"
+            " --only raw_exec --only splice --only fast --only counted",
+            ["cleat, raw_exec", "floor: splice, 64 KiB", "cleat, fast writer, per MiB"],
         ),
     ],
 )
 def test_bench(box, program, rows):
     result = box.dir / "result.json"
-    command = f"{TOP}/tools/bench/{program} --only cleat --only floor --build {BUILD}".split()
+    command = f"{TOP}/tools/bench/{program} --build {BUILD}".split()
     command += ["--dir", box.dir, "--json", result]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=100, env=box.env)
     assert done.returncode == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What tools/bench/start and tools/bench/memory share: a session that cleans up after itself, the
+"""What the programs in tools/bench share: a session that cleans up after itself, the
 supervisors to compare, cleat's own programs, and the printing of results.
 
 A session makes this process the subreaper of all it starts, so whatever daemonizes stays below it
@@ -36,7 +36,7 @@ class Failed(Exception):
 
 
 def arguments(description, **defaults):
-    """The options of both programs: --NAME for each default, --build, --dir, --only and --json."""
+    """The options of all programs: --NAME for each default, --build, --dir, --only and --json."""
     parser = argparse.ArgumentParser(description=description)
     for name, (value, text) in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=value, help=f"{text} ({value})")
@@ -46,6 +46,7 @@ def arguments(description, **defaults):
     parser.add_argument("--build", type=Path, default=build, help="build directory (build)")
     parser.add_argument("--dir", default="/var/tmp", help="where to put the data (/var/tmp)")
     parser.add_argument("--json", metavar="FILE", help="write the figures to FILE too")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("namespaces and cgroups need root: try sudo")
@@ -361,12 +362,12 @@ class Manager:
             raise Failed(f"{method} {path}: {response.status} {text.strip()[:200]}")
         return json.loads(text)
 
-    def register(self, name, driver, count, *args):
+    def register(self, name, driver, count, *args, cpu=20):
         """Registers `count` bench-tasks. Returns the time just before, as CLOCK_MONOTONIC ns."""
         command = "/bench/bench-task" if driver == "exec" else self.session.program("bench-task")
         task = {
             "Name": "t", "Driver": driver, "Config": {"command": command, "args": list(args)},
-            "Resources": {"CPU": 20, "MemoryMB": 16},
+            "Resources": {"CPU": cpu, "MemoryMB": 16},
         }  # fmt: skip
         group = {"Name": "g", "Count": count, "Tasks": [task]}
         job = {"ID": name, "Name": name, "Type": "batch", "TaskGroups": [group]}
@@ -444,12 +445,25 @@ class Table:
             return row[self.ratio_of] / ours[self.ratio_of]
         return None
 
-    def text(self):
+    def cells(self):
+        """The header and a line for each row that could be measured."""
         lines = [["", *self.columns, "× ours"]]
         for row in self.rows:
             if "missing" not in row:
                 cells = [*(row.get(column) for column in self.columns), self.ratio(row)]
                 lines.append([row["name"], *(show(cell) for cell in cells)])
+        return lines
+
+    def markdown(self):
+        head, *lines = self.cells()
+        head[0] = self.title
+        lines = [head, ["---"] * len(head)] + [
+            [f"**{name}**" if name == self.ours else name, *cells] for name, *cells in lines
+        ]
+        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+    def text(self):
+        lines = self.cells()
         widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
         result = [self.title]
         for line in lines:
@@ -475,7 +489,8 @@ def show(value):
 
 def publish(options, tables, **more):
     """Prints the tables and writes the JSON file."""
-    print("\n".join(table.text() for table in tables), end="")
+    form = Table.markdown if options.markdown else Table.text
+    print("\n".join(form(table) for table in tables), end="\n" if options.markdown else "")
     for name, value in more.items():
         print(f"{name}: {show(value)}")
     if options.json:
