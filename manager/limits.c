@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "manager/core.h"
 #include "manager/fingerprint.h"
 
 enum {
@@ -90,4 +91,38 @@ void limits_plan(const struct task *task, const struct driver_config *options,
         spec->limits.pids = pids_of(task, config);
     spec->limits.io_weight = (uint32_t)options->io_weight;
     spec->limits.oom_group = options->oom_group;
+}
+
+/* What the tasks of an allocation claim, added to what those in the shared group and beside it do.
+ * False: none of them ever claims anything. */
+static bool add_claims(const struct manager *m, const struct alloc *alloc, uint64_t *shared,
+                       uint64_t *own)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < alloc->group->n_tasks; i++) {
+        const struct task *task = &alloc->tasks[i];
+        const struct job_resources *res = &task->def->resources;
+
+        any |= res->memory_max_mb != 0;
+        if (res->memory_max_mb && task->phase != TASK_PHASE_DONE)
+            *(m->cgroup.shared && !task->cpus ? shared : own) += (uint64_t)res->memory_mb << 20;
+    }
+    return any;
+}
+
+void limits_protect(struct manager *m, const struct alloc *changed)
+{
+    uint64_t shared = 0, own = 0;
+
+    if (!m->cgroup.dirs.v2_controllers || !add_claims(m, changed, &shared, &own))
+        return;
+    shared = own = 0;
+    for (const struct alloc *alloc = m->allocs; alloc; alloc = alloc->next)
+        (void)add_claims(m, alloc, &shared, &own);
+    if (shared == m->kept_shared && own == m->kept_own)
+        return;
+    m->kept_shared = shared;
+    m->kept_own = own;
+    cgroup_layout_protect(&m->cgroup, shared, own);
 }

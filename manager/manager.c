@@ -19,6 +19,7 @@
 #include "manager/fingerprint.h"
 #include "manager/gc.h"
 #include "manager/jobs.h"
+#include "manager/limits.h"
 #include "manager/reap.h"
 #include "manager/spawn.h"
 #include "manager/task.h"
@@ -56,6 +57,7 @@ static void flush_all(struct manager *m)
         m->dirty = alloc->next_dirty;
         alloc->dirty = false;
         alloc_flush(alloc);
+        limits_protect(m, alloc);
     }
 }
 
@@ -129,6 +131,7 @@ static int open_state(struct manager *m, struct err *e)
     r = store_open(&m->store, m->config->data_dir, e);
     if (r)
         return r;
+    m->kept_own = UINT64_MAX; /* not known: an earlier manager set it */
     cgroup_layout_init(&m->cgroup, m->config->cgroup_parent, m->store.node_id);
     if (m->cgroup.reason)
         log_warn("tasks run without cgroups: %s", m->cgroup.reason);

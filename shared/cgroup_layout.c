@@ -253,6 +253,7 @@ static int init_unified(struct cgroup_layout *layout, const char *mount, const c
 
     if (r || !v2)
         return r;
+    layout->base_len = strlen(mount);
     layout->dirs.v2_controllers = layout->memory = layout->cpu = true;
     layout->pids = file_has_word(layout->dirs.unified, "cgroup.subtree_control", "pids");
     layout->cpuset = file_has_word(layout->dirs.unified, "cgroup.subtree_control", "cpuset");
@@ -299,6 +300,52 @@ static void try_shared(struct cgroup_layout *layout)
     layout->cpuset = false;
     free(take_ptr(layout->shared));
     free(take_ptr(layout->cpus));
+}
+
+static void protect(const char *path, uint64_t bytes)
+{
+    autofd int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int r = fd < 0 ? -errno : cgroupfs_write_number(fd, "memory.low", bytes);
+
+    if (r < 0)
+        log_warn("tasks with memory_max may not keep their memory when it runs short: cannot write "
+                 "%llu to %s/memory.low: %s",
+                 (unsigned long long)bytes, path, strerror(-r));
+}
+
+/* What the groups directly below keep. */
+static uint64_t kept_below(const char *path)
+{
+    autodir DIR *dir = opendir(path);
+    uint64_t total = 0, bytes;
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        char file[NAME_MAX + sizeof("/memory.low")];
+
+        (void)snprintf(file, sizeof(file), "%s/memory.low", entry->d_name);
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
+            cgroupfs_read_number(dirfd(dir), file, &bytes) == 0)
+            total = bytes > UINT64_MAX - total ? UINT64_MAX : total + bytes;
+    }
+    return total;
+}
+
+void cgroup_layout_protect(const struct cgroup_layout *layout, uint64_t shared, uint64_t own)
+{
+    autofree char *dir = layout->dirs.v2_controllers ? strdup(layout->dirs.unified) : NULL;
+    char *slash;
+
+    if (!dir)
+        return;
+    if (layout->shared)
+        protect(layout->shared, shared);
+    protect(dir, shared + own);
+    /* The groups above may be those of other nodes, too. */
+    while ((slash = strrchr(dir, '/')) && slash > dir + layout->base_len) {
+        *slash = '\0';
+        protect(dir, kept_below(dir));
+    }
 }
 
 void cgroup_layout_share(const struct cgroup_layout *layout, const char *cpus)

@@ -7,6 +7,8 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "shared/err.h"
 #include "shared/proto/spec.h"
@@ -16,10 +18,11 @@ struct cgroup_layout {
     const char *version;                /* "v2", "v1", "hybrid" or "" */
     char *reason;                       /* NULL where cgroups work */
     bool memory, cpu, pids, cpuset, io; /* limits that can be kept here */
-    char *cpus;   /* all CPUs there are, "0-3"; NULL without a cpuset controller */
-    char *shared; /* the cpuset of all that has no CPUs of its own: on v2 a group that takes the
-                     place of dirs.unified for such tasks; on v1 the manager sits in it, and its
-                     executors and their tasks by birth. NULL as `cpus` */
+    char *cpus;      /* all CPUs there are, "0-3"; NULL without a cpuset controller */
+    char *shared;    /* the cpuset of all that has no CPUs of its own: on v2 a group that takes the
+                        place of dirs.unified for such tasks; on v1 the manager sits in it, and its
+                        executors and their tasks by birth. NULL as `cpus` */
+    size_t base_len; /* v2: of dirs.unified, up to which it is not ours */
     char *cpuset_root; /* v1: where the manager goes when it leaves `shared` */
 };
 
@@ -32,6 +35,13 @@ void cgroup_layout_init(struct cgroup_layout *layout, const char *parent, const 
 void cgroup_layout_init_roots(struct cgroup_layout *layout);
 
 void cgroup_layout_deinit(struct cgroup_layout *layout);
+
+/* v2: what a leaf's memory.low keeps, it keeps only as far as the groups above it keep as much
+ * (admin-guide/cgroup-v2.rst, "memory.low"). Sets that for our own groups: `shared` and, in
+ * addition to it, `own` bytes are what the leaves in `shared` and beside it claim. No more than
+ * they claim: the rest would go to all of them, whether they claim anything or not
+ * (memory_recursiveprot). */
+void cgroup_layout_protect(const struct cgroup_layout *layout, uint64_t shared, uint64_t own);
 
 /* Says which CPUs the shared cpuset has. */
 void cgroup_layout_share(const struct cgroup_layout *layout, const char *cpus);

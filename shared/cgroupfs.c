@@ -66,7 +66,7 @@ int cgroupfs_read_number(int dir, const char *file, uint64_t *ret_number)
         return 0;
     }
     number = strtoull(text, &end, 10);
-    if (end == text || *end != '\n')
+    if (end == text || (*end && *end != '\n'))
         return -EINVAL;
     *ret_number = number;
     return 0;

@@ -56,12 +56,27 @@ def test_pids_default_of_the_driver(box):
     assert setting(box, "pids", "pids.max", "pids.max") == "77"
 
 
+def kept_above(leaf):
+    """memory.low of the groups above, up to the root, which has none; none has any in v1."""
+    return [int(f.read_text()) for p in leaf.parents if (f := p / "memory.low").exists()]
+
+
 def test_memory_max(box, manager):
-    """memory is what the task keeps, memory_max what it may have."""
+    """memory is what the task keeps, memory_max what it may have; in v2 the groups above must keep it, too."""
     alloc = manager.run_one(jobs.simple("hog:40", "pause", Resources=resources(MemoryMB=16, MemoryMaxMB=64)))
     manager.wait_running(alloc)
     assert setting(box, "memory", "memory.low", "memory.soft_limit_in_bytes") == str(16 << 20)
     assert setting(box, "memory", "memory.max", "memory.limit_in_bytes") == str(64 << 20)
+    leaf = leaves(box)["memory"]
+    if (leaf / "memory.low").exists():
+        wait_for(lambda: kept_above(leaf) == [16 << 20] * 3, "the groups above to keep it")
+        other = jobs.simple("pause", id="other", Resources=resources(MemoryMB=16, MemoryMaxMB=-1))
+        manager.wait_running(manager.run_one(other))
+        wait_for(lambda: kept_above(leaf) == [32 << 20] * 3, "the groups above to keep both")
+        manager.stop("other")
+        manager.kill9()
+        manager.start()
+        wait_for(lambda: kept_above(leaf) == [16 << 20] * 3, "the groups above to keep less")
 
 
 def test_memory_max_unlimited(box, manager):
