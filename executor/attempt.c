@@ -50,8 +50,9 @@ static bool logs_ended(const struct attempt *a)
 /* `fds` are those of stdout and stderr. */
 static int open_streams(struct attempt *a, int fds[STREAM_N], struct err *e)
 {
-    uid_t uid = a->spec->set_user ? spec_host_id(a->spec, a->spec->uid) : (uid_t)-1;
-    gid_t gid = a->spec->set_user ? spec_host_id(a->spec, a->spec->gid) : (gid_t)-1;
+    bool give = a->spec->set_user && !a->spec->rootless; /* else stage "user" does it */
+    uid_t uid = give ? spec_host_id(a->spec, a->spec->uid) : (uid_t)-1;
+    gid_t gid = give ? spec_host_id(a->spec, a->spec->gid) : (gid_t)-1;
     int r = 0;
 
     if (a->spec->logs.disabled) {
@@ -95,6 +96,12 @@ static void watch_child(struct attempt *a, pid_t pid, int pidfd, int report_fd)
     }
 }
 
+static void hold_together(struct attempt *a)
+{
+    if (!cgroup_usable(&a->cgroup) && !a->spec->private_pid)
+        orphans_start(&a->orphans, a->loop, &a->child_pid, a->other_child);
+}
+
 void attempt_start(struct attempt *a, uint32_t number)
 {
     int fds[3] = {a->own_streams ? STDIN_FILENO : -1, -1, -1};
@@ -109,6 +116,8 @@ void attempt_start(struct attempt *a, uint32_t number)
         stage = "stdio";
         r = open_streams(a, fds + 1, &e);
     }
+    if (!r)
+        hold_together(a);
     if (!r)
         r = launch(a->spec, &a->cgroup, a->tmpfs_root, fds, &l, &stage, &e);
     close_streams(a, fds + 1);
@@ -144,6 +153,8 @@ static void take_reports(struct attempt *a)
         if (report.kind == REPORT_FAILED) {
             if (!a->failed_stage)
                 take_failure(a, &report);
+        } else if (report.kind == REPORT_NOTE) {
+            a->ops->say(a->arg, report.arg);
         } else if (report.kind == REPORT_EXITED) {
             a->have_exit = true;
             a->wait_status = report.value;
@@ -184,8 +195,9 @@ void attempt_signal(struct attempt *a, int signo)
         say(a, signal_name(signo), -errno);
 }
 
-/* Without a cgroup the session's process group is the best there is. Only while the child is not
- * reaped: then its pid, and so the group's, cannot be another's. */
+/* Without a cgroup the session's process group comes first, what is left of it when it is cleared
+ * away. Only while the child is not reaped: then its pid, and so the group's, cannot be another's.
+ */
 void attempt_kill(struct attempt *a)
 {
     if (cgroup_usable(&a->cgroup)) {
@@ -207,6 +219,7 @@ static void let_go_of_processes(struct attempt *a)
     ev_io_stop(a->loop, &a->child_dead);
     ev_io_stop(a->loop, &a->reported);
     oom_watch_stop(&a->oom);
+    a->child_pid = 0;
     close_fd(&a->report_fd);
     close_fd(&a->child_fd);
     close_fd(&a->task_fd);
@@ -240,7 +253,7 @@ static void on_child_dead(struct ev_loop *loop, struct ev_io *w, int revents)
 /* One look whether anything of the attempt is left. */
 static void try_clear(struct attempt *a)
 {
-    bool gone = cgroup_remove(&a->cgroup) == 0;
+    bool gone = cgroup_remove(&a->cgroup) == 0 && !orphans_kill(&a->orphans);
 
     drain_logs(a);
     if (!gone) { /* children the main process left behind */
@@ -316,6 +329,7 @@ void attempt_resume(struct attempt *a, const struct handover *h, uint32_t number
     watch_child(a, (pid_t)h->child_pid, h->child_fd, h->report_fd);
     if (a->child_fd >= 0)
         oom_watch_start(&a->oom, a->loop, &a->cgroup, h->oom_told, a->ops->oom, a->arg);
+    hold_together(a);
     if (h->clearing)
         attempt_clear(a);
 }
@@ -342,5 +356,6 @@ void attempt_init(struct attempt *a, struct ev_loop *loop, const struct exec_spe
 void attempt_deinit(struct attempt *a)
 {
     ev_timer_stop(a->loop, &a->clear_timer);
+    orphans_stop(&a->orphans);
     let_go_of_processes(a);
 }

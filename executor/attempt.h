@@ -18,6 +18,7 @@
 
 #include "executor/cgroup.h"
 #include "executor/oom.h"
+#include "executor/orphans.h"
 #include "executor/pump.h"
 #include "shared/err.h"
 #include "shared/proto/spec.h"
@@ -48,12 +49,14 @@ struct attempt {
     const struct exec_spec *spec;
     const struct attempt_ops *ops;
     void *arg;
-    struct pump *pumps; /* STREAM_N of them, the owner's */
-    bool own_streams;   /* the task has this process's stdin; logs disabled: its output too */
-    bool tmpfs_root;    /* the root is a fresh tmpfs */
+    struct pump *pumps;       /* STREAM_N of them, the owner's */
+    bool own_streams;         /* the task has this process's stdin; logs disabled: its output too */
+    bool tmpfs_root;          /* the root is a fresh tmpfs */
+    const pid_t *other_child; /* a child of this process that is not the attempt's; 0: none */
 
     struct cgroup cgroup;
     struct oom_watch oom;
+    struct orphans orphans;
     struct ev_io reported;   /* report socket */
     struct ev_io child_dead; /* pidfd of the first child */
     struct ev_timer clear_timer;

@@ -17,6 +17,7 @@
 
 #include "executor/memory.h"
 #include "executor/report.h"
+#include "executor/rootless.h"
 #include "shared/cleanup.h"
 #include "shared/sys.h"
 
@@ -133,6 +134,8 @@ static int launch_plan(struct plan *plan, const struct cgroup *cgroup,
         *ret_stage = "clone";
         r = clone_child(plan, cgroup_clone_fd(cgroup), &out, e);
     }
+    if (!r && plan->task_pidfd < 0 && plan->spec->n_subids)
+        rootless_map(plan->spec, out.pid, out.report_fd);
     plan_deinit(plan);
     if (r < 0) {
         close_fd(&out.report_fd);
@@ -164,7 +167,7 @@ int launch_beside(const struct exec_spec *spec, const struct cgroup *cgroup, int
                   struct err *e)
 {
     struct plan plan;
-    int r;
+    int first, r;
 
     *ret_stage = "plan";
     r = plan_init(&plan, spec, e);
@@ -175,9 +178,10 @@ int launch_beside(const struct exec_spec *spec, const struct cgroup *cgroup, int
     plan.stdout_fd = fds[1];
     plan.stderr_fd = fds[2];
     plan.tty = tty;
-    if (spec->private_pid && setns(task_pidfd, CLONE_NEWPID) < 0) {
+    first = (spec->private_pid ? CLONE_NEWPID : 0) | (spec->rootless ? CLONE_NEWUSER : 0);
+    if (first && setns(task_pidfd, first) < 0) {
         *ret_stage = "namespaces";
-        r = err_sys(e, -errno, "join the task's pid namespace");
+        r = err_sys(e, -errno, "join the task's pid or user namespace");
         plan_deinit(&plan);
         return r;
     }

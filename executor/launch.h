@@ -26,9 +26,9 @@ int launch(const struct exec_spec *spec, const struct cgroup *cgroup, bool tmpfs
            const int fds[3], struct launched *ret_launched, const char **ret_stage, struct err *e);
 
 /* Starts `spec`'s command beside a running task: in the leaves of `cgroup` and in the namespaces of
- * the process `task_pidfd` is of. Joining the pid namespace is for good, so the caller's further
- * children are in it too. `fds` are borrowed; with `tty`, they are one terminal. No stub: the child
- * is the command. */
+ * the process `task_pidfd` is of. Joining the pid namespace, and a rootless task's user namespace,
+ * is for good, so the caller's further children are in it too. `fds` are borrowed; with `tty`, they
+ * are one terminal. No stub: the child is the command. */
 int launch_beside(const struct exec_spec *spec, const struct cgroup *cgroup, int task_pidfd,
                   const int fds[3], bool tty, struct launched *ret_launched, const char **ret_stage,
                   struct err *e);

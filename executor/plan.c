@@ -22,6 +22,7 @@
 
 #include "executor/privileges.h"
 #include "executor/root.h"
+#include "executor/rootless.h"
 #include "executor/surroundings.h"
 #include "executor/sysfilter.h"
 #include "executor/userns.h"
@@ -35,6 +36,11 @@ static bool has_joins(const struct plan *plan)
 static bool is_chroot(const struct plan *plan)
 {
     return plan->spec->isolation == SPEC_ISOLATION_CHROOT;
+}
+
+static bool is_rootless(const struct plan *plan)
+{
+    return plan->spec->rootless;
 }
 
 static bool is_chroot_with_shared(const struct plan *plan)
@@ -145,10 +151,11 @@ static int stage_no_new_privs(struct plan *plan, const char **ret_arg)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-/* The pid namespace is joined before the clone: that takes hold of children only. */
+/* The pid namespace is joined before the clone: that takes hold of children only; and without root
+ * the user namespace that owns it. */
 static int stage_namespaces(struct plan *plan, const char **ret_arg)
 {
-    int flags = (int)plan_namespaces(plan->spec) & ~CLONE_NEWPID;
+    int flags = (int)plan_namespaces(plan->spec) & ~(CLONE_NEWPID | CLONE_NEWUSER);
 
     (void)ret_arg;
     if (plan->spec->private_cgroup)
@@ -246,6 +253,7 @@ static int stage_exec(struct plan *plan, const char **ret_arg)
  * TASK side, right before the exec. The parent-death signal is set there again because a change of
  * ids clears it (prctl(2)). */
 const struct stage stages[] = {
+    {"user-ids", STAGE_ROOT, is_rootless, rootless_stage_ids},
     {"cgroup", STAGE_ROOT | STAGE_JOIN, has_joins, stage_cgroup},
     {"parent-death", STAGE_ROOT | STAGE_JOIN, NULL, stage_parent_death},
     {"oom-score", STAGE_ROOT | STAGE_JOIN, NULL, surroundings_stage_oom_score},
@@ -306,6 +314,8 @@ int plan_init(struct plan *plan, const struct exec_spec *spec, struct err *e)
     int r;
 
     *plan = (struct plan){.spec = spec,
+                          .own_uid = geteuid(),
+                          .own_gid = getegid(),
                           .null_fd = -1,
                           .stdin_fd = -1,
                           .stdout_fd = -1,
@@ -335,6 +345,8 @@ unsigned int plan_namespaces(const struct exec_spec *spec)
 
     if (spec->isolation == SPEC_ISOLATION_CHROOT)
         flags |= CLONE_NEWNS;
+    if (spec->rootless)
+        flags |= CLONE_NEWUSER;
     if (spec->private_pid)
         flags |= CLONE_NEWPID;
     if (spec->private_ipc)
@@ -361,6 +373,11 @@ struct hint {
     const char *text;
 };
 
+/* AppArmor lets a namespace be made, and then allows nothing in it. */
+#define POLICY                                                                                     \
+    "a policy of this host forbids it: see kernel.apparmor_restrict_unprivileged_userns in "       \
+    "sysctl, or give cleat-executor a profile with \"userns,\""
+
 static const struct hint hints[] = {
     {"exec", -ENOENT,
      "no such file where the task looks: arguments go into args, and under chroot isolation the "
@@ -384,9 +401,19 @@ static const struct hint hints[] = {
     {"stdin", -ENOENT, "the file of stdin must be there when the task starts"},
     {"user-namespace", -ENOSPC, "too many user namespaces: see user.max_user_namespaces in sysctl"},
     {"user-namespace", -EPERM, "this kernel, or the policy of this host, allows none"},
+    {"user-ids", -ENOENT, "install newuidmap and newgidmap (package uidmap)"},
+    {"user-ids", -ERANGE,
+     "the ranges of /etc/subuid and /etc/subgid are not what they were when the manager started"},
+    {"user-ids", -EPERM, POLICY},
+    {"user-ids", -EACCES, POLICY},
     {"user", -EPERM, "only root can run a task as another user"},
-    {"clone", -EPERM, "namespaces need root; use the raw_exec driver, or run the manager as root"},
-    {"clone", -ENOSPC, "too many namespaces: see user.max_pid_namespaces and its like in sysctl"},
+    {"clone", -EPERM,
+     "this host gives its users no user namespaces: see kernel.unprivileged_userns_clone in "
+     "sysctl; "
+     "or use the raw_exec driver, or run the manager as root"},
+    {"clone", -ENOSPC,
+     "no more namespaces: see user.max_user_namespaces, user.max_pid_namespaces and their like in "
+     "sysctl"},
     {"clone", -EAGAIN, "too many processes: see pids.max of the manager's cgroup and RLIMIT_NPROC"},
     {"seccomp", -EINVAL, "this kernel is built without CONFIG_SECCOMP_FILTER"},
     {NULL, -ELOOP,

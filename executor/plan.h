@@ -29,6 +29,8 @@ struct plan {
     const struct exec_spec *spec; /* borrowed */
     bool tmpfs_root; /* the root is a fresh tmpfs mounted on task_dir (standalone runs) */
     uint64_t caps;   /* bit N: capability N is kept */
+    uid_t own_uid;   /* the executor's */
+    gid_t own_gid;
     int null_fd;
     int stdin_fd, stdout_fd, stderr_fd; /* borrowed; stdin_fd is null_fd unless set */
     bool tty;                           /* stdin_fd is a terminal, to control the new session */

@@ -50,11 +50,32 @@ int privileges_stage_caps_bound(struct plan *plan, const char **ret_arg)
     return 0;
 }
 
+/* The executor is not allowed to, outside of the task's user namespace. */
+static int give_streams(const struct plan *plan)
+{
+    const struct exec_spec *spec = plan->spec;
+
+    if (plan->tty)
+        return fchown(STDIN_FILENO, spec->uid, (gid_t)-1) < 0 ? -errno : 0;
+    if (plan->task_pidfd >= 0 || spec->logs.disabled)
+        return 0;
+    return fchown(STDOUT_FILENO, spec->uid, spec->gid) < 0 ||
+                   fchown(STDERR_FILENO, spec->uid, spec->gid) < 0
+               ? -errno
+               : 0;
+}
+
 int privileges_stage_user(struct plan *plan, const char **ret_arg)
 {
     const struct exec_spec *spec = plan->spec;
 
     *ret_arg = spec->user;
+    if (spec->rootless) {
+        int r = give_streams(plan);
+
+        if (r)
+            return r;
+    }
     if (plan->spec->caps && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
         return -errno;
     /* The raw calls: one thread, so glibc's all-threads dance is not needed here. */

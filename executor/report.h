@@ -13,13 +13,14 @@ enum report_kind {
     REPORT_FAILED,  /* a stage failed; the sender is about to exit */
     REPORT_STARTED, /* exec succeeded; carries a pidfd and the pid (stub init only) */
     REPORT_EXITED,  /* the task is dead; `value` is its wait status (stub init only) */
+    REPORT_NOTE,    /* `arg`, for people: the setup goes on, but not as usual */
 };
 
 struct report {
     enum report_kind kind;
     unsigned int stage; /* FAILED: index into the stage table */
     int value;          /* FAILED: negative errno; EXITED: wait status */
-    char arg[180];      /* FAILED: what the stage was working on */
+    char arg[180];      /* FAILED: what the stage was working on; NOTE: the text */
 };
 
 /* Makes the pair; both ends are CLOEXEC, the executor's end is non-blocking and told pids. */

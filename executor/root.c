@@ -15,7 +15,10 @@
 #include <unistd.h>
 
 #include "executor/mount.h"
+#include "executor/report.h"
+#include "executor/rootless.h"
 #include "shared/cleanup.h"
+#include "shared/proto/wire.h"
 #include "shared/sys.h"
 
 int root_stage_private(struct plan *plan, const char **ret_arg)
@@ -114,13 +117,24 @@ static const char *const device_links[][2] = {
     {"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"},
 };
 
-static int fill_dev(int dev_fd, const char **ret_arg)
+static int make_usual_device(const struct plan *plan, int dev_fd, const struct device *device)
+{
+    if (plan->spec->rootless)
+        return rootless_show_device(plan->root_fd, device->name);
+    return mknodat(dev_fd, device->name, S_IFCHR | 0666, makedev(device->major, device->minor)) < 0
+               ? -errno
+               : 0;
+}
+
+static int fill_dev(const struct plan *plan, int dev_fd, const char **ret_arg)
 {
     for (size_t i = 0; i < ARRAY_LEN(devices); i++) {
+        int r;
+
         *ret_arg = devices[i].name;
-        if (mknodat(dev_fd, devices[i].name, S_IFCHR | 0666,
-                    makedev(devices[i].major, devices[i].minor)) < 0)
-            return -errno;
+        r = make_usual_device(plan, dev_fd, &devices[i]);
+        if (r)
+            return r;
     }
     for (size_t i = 0; i < ARRAY_LEN(device_links); i++) {
         *ret_arg = device_links[i][1];
@@ -177,7 +191,7 @@ int root_stage_dev(struct plan *plan, const char **ret_arg)
                   "mode=755,size=64k");
     if (!r) {
         dev_fd = openat(plan->root_fd, "dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        r = dev_fd < 0 ? -errno : fill_dev(dev_fd, ret_arg);
+        r = dev_fd < 0 ? -errno : fill_dev(plan, dev_fd, ret_arg);
         if (!r)
             r = make_devices(plan, ret_arg);
     }
@@ -185,8 +199,10 @@ int root_stage_dev(struct plan *plan, const char **ret_arg)
     if (r)
         return r;
     *ret_arg = "/dev/pts";
+    /* Group tty is not in a rootless task's user namespace. */
     r = mount_new(plan->root_fd, "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
-                  "newinstance,ptmxmode=0666,mode=0620,gid=5");
+                  plan->spec->rootless ? "newinstance,ptmxmode=0666,mode=0620"
+                                       : "newinstance,ptmxmode=0666,mode=0620,gid=5");
     if (r)
         return r;
     *ret_arg = "/dev/shm";
@@ -213,6 +229,7 @@ static const char *const masked_in_proc[] = {
     "scsi", "sched_debug", "timer_list", "timer_stats", NULL,
 };
 static const char *const masked_in_sys[] = {"firmware", "devices/virtual/powercap", NULL};
+static const char *const masked_in_hosts_sys[] = {"fs/cgroup", NULL};
 static const char *const read_only_in_proc[] = {"bus", "fs", "irq", "sys", "sysrq-trigger", NULL};
 
 /* Puts nothing over what is at `point`: an empty directory or the null device. */
@@ -257,12 +274,28 @@ static int cover(const struct plan *plan, const char *fs, const char *const *nam
     return r;
 }
 
+/* Where parts of the host's /proc are covered, as in most containers, no new one may be mounted
+ * that would show them; nor one of a pid namespace that is not the user namespace's. */
+static int show_hosts_proc(const struct plan *plan, const char **ret_arg)
+{
+    struct report note = {.kind = REPORT_NOTE};
+    int r = rootless_show_kernel(plan, "/proc");
+
+    if (!r && plan->spec->private_pid) {
+        (void)strncpy(note.arg, WIRE_NOTE_PROC, sizeof(note.arg) - 1);
+        report_send(plan->report_fd, &note);
+    }
+    return r ? r : cover(plan, "proc", masked_in_proc, true, ret_arg);
+}
+
 int root_stage_proc(struct plan *plan, const char **ret_arg)
 {
     int r;
 
     *ret_arg = "/proc";
     r = mount_new(plan->root_fd, "/proc", "proc", MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL);
+    if (r == -EPERM && plan->spec->rootless)
+        return show_hosts_proc(plan, ret_arg);
     if (!r)
         r = cover(plan, "proc", masked_in_proc, true, ret_arg);
     return r ? r : cover(plan, "proc", read_only_in_proc, false, ret_arg);
@@ -275,6 +308,11 @@ int root_stage_sys(struct plan *plan, const char **ret_arg)
     *ret_arg = "/sys";
     r = mount_new(plan->root_fd, "/sys", "sysfs", MS_RDONLY | MS_NOSUID | MS_NOEXEC | MS_NODEV,
                   NULL);
+    if (r == -EPERM && plan->spec->rootless) { /* without a network namespace of its own */
+        r = rootless_show_kernel(plan, "/sys");
+        if (!r)
+            r = cover(plan, "sys", masked_in_hosts_sys, true, ret_arg);
+    }
     return r ? r : cover(plan, "sys", masked_in_sys, true, ret_arg);
 }
 

@@ -55,7 +55,7 @@ static const char help[] =
     "  -cpus LIST             run on these CPUs only, such as 0-3,5, likewise\n"
     "  -cgroup V2DIR          make that cgroup in this directory of cgroup v2; default, for root:\n"
     "                         at the root of the hierarchies, v1 or v2\n"
-    "  -user USER             run as USER (default with exec: nobody; with none: the caller)\n"
+    "  -user USER             run as USER (default with exec as root: nobody; else the caller)\n"
     "  -env K=V               add a variable; nothing but PATH is set otherwise\n"
     "  -work-dir DIR          directory to start in\n"
     "  -mount FROM:TO[:OPTIONS]   with exec: show a file or directory of the host; options: ro,\n"
@@ -222,6 +222,18 @@ static const struct option long_options[] = {
     {0},
 };
 
+/* Who is not root runs a task as itself, or as root of the task's user namespace. */
+static int check_own_user(struct exec_spec *spec, struct err *e)
+{
+    if (spec->uid != geteuid() && !(spec->rootless && spec->uid == 0))
+        return err_set(e, -EPERM,
+                       "-user: only root can run a task as %s; leave it out%s, or run this as root",
+                       spec->user, spec->rootless ? ", say root (of the task alone)" : "");
+    if (spec->uid)
+        spec->gid = getegid();
+    return 0;
+}
+
 /* Looks `user` up in /etc/passwd and /etc/group. Not getpwnam(3): statically linked, it would want
  * the dynamic loader for NSS, and a task's ids should not hang on a directory server. */
 static int resolve_user(struct options *o, struct err *e)
@@ -240,6 +252,8 @@ static int resolve_user(struct options *o, struct err *e)
     spec->uid = pw->pw_uid;
     spec->gid = pw->pw_gid;
     spec->groups = o->groups;
+    if (geteuid() != 0)
+        return check_own_user(spec, e);
     spec->set_user = true;
     while (group && spec->n_groups < GROUPS_MAX && (gr = fgetgrent(group)))
         for (char **member = gr->gr_mem; *member; member++)
@@ -256,8 +270,13 @@ static int isolate(struct options *o, struct err *e)
     spec->private_pid = spec->private_ipc = spec->no_new_privs = true;
     spec->seccomp = !o->unconfined;
     spec->caps = default_caps;
-    if (!o->user)
+    spec->rootless = geteuid() != 0;
+    if (spec->rootless) {
+        spec->uid = geteuid();
+        spec->gid = getegid();
+    } else if (!o->user) {
         o->user = "nobody";
+    }
     if (!o->root) {
         spec->binds = default_binds;
         spec->n_binds = ARRAY_LEN(default_binds);

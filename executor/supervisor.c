@@ -384,6 +384,7 @@ static struct supervisor *supervisor_alloc(struct ev_loop *loop, struct exec_spe
     ev_init(&s->life_timer, on_life_timer);
     life_init(&s->life);
     attempt_init(&s->attempt, loop, spec, s->pumps, &attempt_ops, s);
+    s->attempt.other_child = &s->upgrade.check_pid;
     upgrade_init(&s->upgrade, loop, on_hand_over, on_upgrade_failed, s);
     return s;
 }

@@ -22,7 +22,7 @@
 /* Always set: a task must not inherit the protection an init system gives the manager. */
 int surroundings_stage_oom_score(struct plan *plan, const char **ret_arg)
 {
-    autofd int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    autofd int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
     char now[8] = "", want[8];
 
     *ret_arg = "/proc/self/oom_score_adj";
@@ -31,7 +31,14 @@ int surroundings_stage_oom_score(struct plan *plan, const char **ret_arg)
     (void)snprintf(want, sizeof(want), "%d\n", plan->spec->oom_score_adj);
     if (strcmp(now, want) == 0)
         return 0;
-    return write(fd, want, strlen(want)) < 0 ? -errno : 0;
+    close_fd(&fd);
+    fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0 && write(fd, want, strlen(want)) > 0)
+        return 0;
+    /* Only root may lower it below what an init system gave the manager, and only a process that
+     * others may look into may raise its own: the task is killed the sooner then, and a command
+     * beside it as the manager would be. */
+    return errno == EACCES && plan->own_uid != 0 ? 0 : -errno;
 }
 
 int surroundings_stage_cgroup_namespace(struct plan *plan, const char **ret_arg)

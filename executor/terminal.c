@@ -56,7 +56,8 @@ int terminal_open(struct terminal *t, const struct exec_spec *spec, int root_fd,
     t->slave = ioctl(t->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (t->slave < 0)
         return err_sys(e, -errno, "open a terminal");
-    if (spec->set_user && fchown(t->slave, spec_host_id(spec, spec->uid), (gid_t)-1) < 0)
+    if (spec->set_user && !spec->rootless &&
+        fchown(t->slave, spec_host_id(spec, spec->uid), (gid_t)-1) < 0)
         return err_sys(e, -errno, "give the terminal to %s", spec->user ? spec->user : "the user");
     return 0;
 }

@@ -52,6 +52,7 @@ static void on_checked(struct ev_loop *loop, struct ev_io *w, int revents)
     (void)loop;
     (void)revents;
     (void)waitpid(u->check_pid, &status, 0);
+    u->check_pid = 0;
     if (status == 0) {
         become(u);
         return;

@@ -104,6 +104,10 @@ static const struct field spec_fields[] = {
      .sub = bind_fields},
     FIELD(struct exec_spec, userns_base, UINT, .sparse = true),
     FIELD(struct exec_spec, userns_size, UINT, .sparse = true),
+    FIELD(struct exec_spec, rootless, BOOL, .sparse = true),
+    FIELD(struct exec_spec, subuid, UINT, .sparse = true),
+    FIELD(struct exec_spec, subgid, UINT, .sparse = true),
+    FIELD(struct exec_spec, n_subids, UINT, .sparse = true),
     {.key = "mounts",
      .kind = FIELD_LIST,
      .sparse = true,
@@ -184,6 +188,16 @@ static bool users_fit(const struct exec_spec *spec)
     return fit;
 }
 
+static bool subids_fit(const struct exec_spec *spec)
+{
+    bool fit =
+        spec->uid <= spec->n_subids && spec->gid <= spec->n_subids && spec->subuid && spec->subgid;
+
+    for (size_t i = 0; fit && i < spec->n_groups; i++)
+        fit = spec->groups[i] <= spec->n_subids;
+    return fit;
+}
+
 /* Rules that go beyond a field's own range. */
 static int check(const struct exec_spec *spec, struct err *e)
 {
@@ -206,6 +220,12 @@ static int check(const struct exec_spec *spec, struct err *e)
                            spec->devices[i].target);
     if (spec->userns_size && !users_fit(spec))
         return err_set(e, -EBADMSG, "spec: \"userns_size\" has no room for the task's ids");
+    if (spec->rootless && (spec->isolation != SPEC_ISOLATION_CHROOT || spec->userns_size))
+        return err_set(e, -EBADMSG, "spec: \"rootless\" is for chroot isolation, and once only");
+    if (spec->rootless && spec->set_user != (spec->n_subids > 0))
+        return err_set(e, -EBADMSG, "spec: \"rootless\" has other ids only with \"n_subids\"");
+    if (spec->n_subids && (!spec->rootless || !subids_fit(spec)))
+        return err_set(e, -EBADMSG, "spec: \"n_subids\" has no room for the task's ids");
     if (spec->hostname && !spec->private_uts)
         return err_set(e, -EBADMSG, "spec: \"hostname\" without \"private_uts\"");
     if (spec->stdin_path && spec->stdin_path[0] != '/')

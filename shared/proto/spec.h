@@ -132,6 +132,13 @@ struct exec_spec {
     uint32_t userns_base;
     uint32_t userns_size;
     bool set_user; /* false: keep the executor's ids (raw_exec without `user`) */
+    /* The executor's user is not root: all namespaces belong to a user namespace made first. In it
+     * `uid` and `gid` are the executor's own, and there are no others; or, with n_subids, 0 is its
+     * own, and ids from 1 on are those from subuid and subgid on. */
+    bool rootless;
+    uint32_t subuid;
+    uint32_t subgid;
+    uint32_t n_subids;
 
     struct spec_bind *binds;
     size_t n_binds;

@@ -41,6 +41,11 @@ enum {
 #define WIRE_CTL "ctl"
 #define WIRE_EVT "evt"
 
+/* Said by an executor in executor.out, or under `run` on stderr. A manager tries it out by that. */
+#define WIRE_NOTE_PROC                                                                             \
+    "a /proc of the task's own cannot be mounted here, where parts of the host's are covered: it " \
+    "sees the host's, read-only"
+
 /* Exit codes of `cleat-executor supervise`; the task's own code is in the record, not here. */
 enum wire_exit {
     WIRE_EXIT_OK = 0,      /* the task is dead and recorded */

@@ -158,7 +158,7 @@ static void test_spec_rules(void **state)
     size_t size;
 
     (void)state;
-    for (int i = 0; i < 16; i++) {
+    for (int i = 0; i < 20; i++) {
         struct exec_spec in = example_spec();
         autofree char *data = NULL;
 
@@ -199,6 +199,25 @@ static void test_spec_rules(void **state)
             break;
         case 14:
             in.userns_size = 65536; /* at the host's own ids */
+            break;
+        case 16:
+            in.rootless = true; /* but another user */
+            in.isolation = SPEC_ISOLATION_CHROOT;
+            break;
+        case 17:
+            in.rootless = true; /* without anything to own */
+            in.isolation = SPEC_ISOLATION_NONE;
+            in.set_user = false;
+            break;
+        case 18:
+            in.n_subids = 65536; /* without a user namespace */
+            in.subuid = in.subgid = 100000;
+            break;
+        case 19:
+            in.rootless = true;
+            in.isolation = SPEC_ISOLATION_CHROOT;
+            in.subuid = in.subgid = 100000;
+            in.n_subids = 65533; /* no room for nobody */
             break;
         case 11:
             in.mounts = &relative;
