@@ -24,7 +24,7 @@
 
 #define BENEATH (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 
-int mount_point(int root_fd, const char *path, bool file)
+static int make_point(int root_fd, const char *path, bool file)
 {
     autofd int dir = openat(root_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     char name[NAME_MAX + 1];
@@ -62,9 +62,19 @@ int mount_point(int root_fd, const char *path, bool file)
     return -errno;
 }
 
-static int move_onto(int tree, int point)
+int mount_point(int root_fd, const char *path, bool file)
 {
-    return sys_move_mount(tree, "", point, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
+    const char *relative = path + strspn(path, "/");
+    int point = sys_openat2(root_fd, *relative ? relative : ".", O_PATH | O_CLOEXEC, 0, BENEATH);
+
+    if (point >= 0)
+        return point;
+    return errno == ENOENT ? make_point(root_fd, path, file) : -errno;
+}
+
+int mount_move(int tree, int dir, const char *name)
+{
+    return sys_move_mount(tree, "", dir, name, MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
                    0
                ? -errno
                : 0;
@@ -96,7 +106,7 @@ static int remount(int fd, uint64_t attrs, unsigned long propagation)
     for (size_t i = 0; i < ARRAY_LEN(flags_of); i++)
         if ((flags_of[i].attr & attrs) || (flags_of[i].kept & now.f_flag))
             flags |= flags_of[i].kept;
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd); /* mount(2) takes no descriptor */
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     if (mount(NULL, path, NULL, flags, NULL) < 0 ||
         (propagation && mount(NULL, path, NULL, propagation, NULL) < 0))
         return -errno;
@@ -187,15 +197,15 @@ static int remount_tree(int tree, uint64_t attrs, unsigned long propagation)
 
 /* ---- */
 
-int mount_attach(int tree, int point, uint64_t attrs, unsigned long propagation)
+int mount_attach(int tree, int dir, const char *name, uint64_t attrs, unsigned long propagation)
 {
     int r;
 
     if (sys_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, attrs, propagation) == 0)
-        return move_onto(tree, point);
+        return mount_move(tree, dir, name);
     if (errno != ENOSYS)
         return -errno;
-    r = move_onto(tree, point);
+    r = mount_move(tree, dir, name);
     return r ? r : remount_tree(tree, attrs, propagation);
 }
 
@@ -211,19 +221,24 @@ int mount_bind(int root_fd, int from_fd, const char *source, const char *target,
     if (fstat(tree, &st) < 0)
         return -errno;
     point = mount_point(root_fd, target, !S_ISDIR(st.st_mode));
-    return point < 0 ? point : mount_attach(tree, point, attrs, 0);
+    return point < 0 ? point : mount_attach(tree, point, "", attrs, 0);
+}
+
+int mount_new_at(int point, const char *type, unsigned long flags, const char *data)
+{
+    char path[32];
+
+    /* mount(2) takes no descriptor. */
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", point);
+    return mount(type, path, type, flags, data) < 0 ? -errno : 0;
 }
 
 int mount_new(int root_fd, const char *target, const char *type, unsigned long flags,
               const char *data)
 {
     autofd int point = mount_point(root_fd, target, false);
-    char path[32];
 
-    if (point < 0)
-        return point;
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", point);
-    return mount(type, path, type, flags, data) < 0 ? -errno : 0;
+    return point < 0 ? point : mount_new_at(point, type, flags, data);
 }
 
 int mount_read_only(int fd)

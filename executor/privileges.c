@@ -7,7 +7,6 @@
  */
 #include "executor/privileges.h"
 
-#include <cap-ng.h>
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -16,13 +15,69 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "shared/cleanup.h"
+
+/* Of capabilities(7). Not libcap-ng's: that brings name services and the dynamic loader along. */
+static const char *const names[] = {
+    [CAP_CHOWN] = "chown",
+    [CAP_DAC_OVERRIDE] = "dac_override",
+    [CAP_DAC_READ_SEARCH] = "dac_read_search",
+    [CAP_FOWNER] = "fowner",
+    [CAP_FSETID] = "fsetid",
+    [CAP_KILL] = "kill",
+    [CAP_SETGID] = "setgid",
+    [CAP_SETUID] = "setuid",
+    [CAP_SETPCAP] = "setpcap",
+    [CAP_LINUX_IMMUTABLE] = "linux_immutable",
+    [CAP_NET_BIND_SERVICE] = "net_bind_service",
+    [CAP_NET_BROADCAST] = "net_broadcast",
+    [CAP_NET_ADMIN] = "net_admin",
+    [CAP_NET_RAW] = "net_raw",
+    [CAP_IPC_LOCK] = "ipc_lock",
+    [CAP_IPC_OWNER] = "ipc_owner",
+    [CAP_SYS_MODULE] = "sys_module",
+    [CAP_SYS_RAWIO] = "sys_rawio",
+    [CAP_SYS_CHROOT] = "sys_chroot",
+    [CAP_SYS_PTRACE] = "sys_ptrace",
+    [CAP_SYS_PACCT] = "sys_pacct",
+    [CAP_SYS_ADMIN] = "sys_admin",
+    [CAP_SYS_BOOT] = "sys_boot",
+    [CAP_SYS_NICE] = "sys_nice",
+    [CAP_SYS_RESOURCE] = "sys_resource",
+    [CAP_SYS_TIME] = "sys_time",
+    [CAP_SYS_TTY_CONFIG] = "sys_tty_config",
+    [CAP_MKNOD] = "mknod",
+    [CAP_LEASE] = "lease",
+    [CAP_AUDIT_WRITE] = "audit_write",
+    [CAP_AUDIT_CONTROL] = "audit_control",
+    [CAP_SETFCAP] = "setfcap",
+    [CAP_MAC_OVERRIDE] = "mac_override",
+    [CAP_MAC_ADMIN] = "mac_admin",
+    [CAP_SYSLOG] = "syslog",
+    [CAP_WAKE_ALARM] = "wake_alarm",
+    [CAP_BLOCK_SUSPEND] = "block_suspend",
+    [CAP_AUDIT_READ] = "audit_read",
+    [CAP_PERFMON] = "perfmon",
+    [CAP_BPF] = "bpf",
+    [CAP_CHECKPOINT_RESTORE] = "checkpoint_restore",
+};
+
+static int capability_of(const char *name)
+{
+    if (strncasecmp(name, "cap_", 4) == 0)
+        name += 4;
+    for (size_t cap = 0; cap < ARRAY_LEN(names); cap++)
+        if (strcasecmp(names[cap], name) == 0)
+            return (int)cap;
+    return -1;
+}
+
 int privileges_resolve(struct plan *plan, struct err *e)
 {
     if (!plan->spec->caps)
         return 0;
     for (char **name = plan->spec->caps; *name; name++) {
-        const char *bare = strncasecmp(*name, "cap_", 4) == 0 ? *name + 4 : *name;
-        int cap = capng_name_to_capability(bare);
+        int cap = capability_of(*name);
 
         if (cap < 0)
             return err_set(e, -EINVAL,

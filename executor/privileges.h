@@ -7,7 +7,7 @@
 
 #include "executor/plan.h"
 
-/* Turns the spec's capability names into plan->caps (libcap-ng). -EINVAL with
+/* Turns the spec's capability names into plan->caps. -EINVAL with
  * the unknown name in `e`. */
 int privileges_resolve(struct plan *plan, struct err *e);
 

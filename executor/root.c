@@ -30,33 +30,35 @@ int root_stage_private(struct plan *plan, const char **ret_arg)
     return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -errno : 0;
 }
 
+static int mount_task_dir(const char *dir, int *ret_root_fd)
+{
+    autofd int tree =
+        sys_open_tree(AT_FDCWD, dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    int r = tree < 0 ? -errno : mount_attach(tree, AT_FDCWD, dir, MOUNT_ATTR_TASK, 0);
+
+    if (!r)
+        *ret_root_fd = take_fd(&tree);
+    return r;
+}
+
+static int mount_tmpfs(const char *dir, int *ret_root_fd)
+{
+    autofd int root = -1;
+
+    if (mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") < 0)
+        return -errno;
+    root = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0 || mkdirat(root, "tmp", 0) < 0 || fchmodat(root, "tmp", 01777, 0) < 0)
+        return -errno;
+    *ret_root_fd = take_fd(&root);
+    return 0;
+}
+
 int root_stage_base(struct plan *plan, const char **ret_arg)
 {
-    const char *dir = plan->spec->task_dir;
-    autofd int tree = -1, point = -1;
-
-    *ret_arg = dir;
-    if (plan->tmpfs_root) {
-        if (mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") < 0)
-            return -errno;
-    } else {
-        int r;
-
-        tree = sys_open_tree(AT_FDCWD, dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-        point = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (tree < 0 || point < 0)
-            return -errno;
-        r = mount_attach(tree, point, MOUNT_ATTR_TASK, 0);
-        if (r)
-            return r;
-    }
-    plan->root_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (plan->root_fd < 0)
-        return -errno;
-    if (plan->tmpfs_root &&
-        (mkdirat(plan->root_fd, "tmp", 0) < 0 || fchmodat(plan->root_fd, "tmp", 01777, 0) < 0))
-        return -errno;
-    return 0;
+    *ret_arg = plan->spec->task_dir;
+    return plan->tmpfs_root ? mount_tmpfs(*ret_arg, &plan->root_fd)
+                            : mount_task_dir(*ret_arg, &plan->root_fd);
 }
 
 /* A host path that is itself a link (on merged-/usr systems /bin is "usr/bin") becomes the same
@@ -81,6 +83,8 @@ int root_stage_binds(struct plan *plan, const char **ret_arg)
         int r = -ENOTSUP;
 
         *ret_arg = b->source;
+        if (n < 0 && errno == ENOENT)
+            continue;
         if (n > 0) {
             content[n] = '\0';
             r = copy_link(plan->root_fd, b, content);
@@ -112,6 +116,8 @@ static const struct device devices[] = {
     {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
 };
 
+static const char *const device_dirs[] = {"pts", "shm"};
+
 static const char *const device_links[][2] = {
     {"/proc/self/fd", "fd"},       {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
     {"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"},
@@ -135,6 +141,11 @@ static int fill_dev(const struct plan *plan, int dev_fd, const char **ret_arg)
         r = make_usual_device(plan, dev_fd, &devices[i]);
         if (r)
             return r;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(device_dirs); i++) {
+        *ret_arg = device_dirs[i];
+        if (mkdirat(dev_fd, device_dirs[i], 0755) < 0)
+            return -errno;
     }
     for (size_t i = 0; i < ARRAY_LEN(device_links); i++) {
         *ret_arg = device_links[i][1];
@@ -200,20 +211,19 @@ int root_stage_dev(struct plan *plan, const char **ret_arg)
         return r;
     *ret_arg = "/dev/pts";
     /* Group tty is not in a rootless task's user namespace. */
-    r = mount_new(plan->root_fd, "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+    r = mount_new(dev_fd, "pts", "devpts", MS_NOSUID | MS_NOEXEC,
                   plan->spec->rootless ? "newinstance,ptmxmode=0666,mode=0620"
                                        : "newinstance,ptmxmode=0666,mode=0620,gid=5");
     if (r)
         return r;
     *ret_arg = "/dev/shm";
-    r = mount_new(plan->root_fd, "/dev/shm", "tmpfs", MS_NOSUID | MS_NOEXEC | MS_NODEV,
+    r = mount_new(dev_fd, "shm", "tmpfs", MS_NOSUID | MS_NOEXEC | MS_NODEV,
                   "mode=1777,size=65536k");
     if (r)
         return r;
     if (plan->spec->private_ipc) { /* an mqueue mount shows the queues of its ipc namespace */
         *ret_arg = "/dev/mqueue";
-        r = mount_new(plan->root_fd, "/dev/mqueue", "mqueue", MS_NOSUID | MS_NOEXEC | MS_NODEV,
-                      NULL);
+        r = mount_new(dev_fd, "mqueue", "mqueue", MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL);
         if (r)
             return r;
     }
@@ -224,54 +234,91 @@ int root_stage_dev(struct plan *plan, const char **ret_arg)
 /* Kernel interfaces that would reach beyond the task or tell of others: hidden, or shown read-only.
  * The lists are the container runtimes' usual ones, but for the thermal_throttle directory of each
  * CPU, which would cost a mount for every CPU of the host. */
-static const char *const masked_in_proc[] = {
-    "acpi", "asound",      "interrupts", "kcore",       "keys", "latency_stats",
-    "scsi", "sched_debug", "timer_list", "timer_stats", NULL,
+static const char *const masked_files[] = {
+    "interrupts",  "kcore",      "keys",        "latency_stats",
+    "sched_debug", "timer_list", "timer_stats", NULL,
 };
+static const char *const masked_dirs[] = {"acpi", "asound", "scsi", NULL};
 static const char *const masked_in_sys[] = {"firmware", "devices/virtual/powercap", NULL};
 static const char *const masked_in_hosts_sys[] = {"fs/cgroup", NULL};
-static const char *const read_only_in_proc[] = {"bus", "fs", "irq", "sys", "sysrq-trigger", NULL};
+static const char *const read_only[] = {"bus", "fs", "irq", "sys", "sysrq-trigger", NULL};
 
-/* Puts nothing over what is at `point`: an empty directory or the null device. */
-static int mask(const struct plan *plan, int point)
+/* These three skip what this kernel lacks. */
+
+/* Puts the null device over the files `names` in `fs`. It has the attributes of the task's /dev. */
+static int mask_files(const struct plan *plan, int fs, const char *const *names,
+                      const char **ret_arg)
 {
     autofd int null = -1;
-    struct stat st;
 
-    if (fstat(point, &st) < 0)
-        return -errno;
-    if (S_ISDIR(st.st_mode))
-        return mount_new(point, ".", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NOEXEC | MS_NODEV,
-                         "size=0,mode=555");
-    null = sys_open_tree(plan->root_fd, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    return null < 0 ? -errno : mount_attach(null, point, MOUNT_ATTR_NOSUID, 0);
+    for (; *names; names++) {
+        int r;
+
+        *ret_arg = *names;
+        if (null < 0)
+            null = sys_open_tree(plan->root_fd, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        if (null < 0)
+            return -errno;
+        r = mount_move(null, fs, *names);
+        if (!r)
+            close_fd(&null);
+        else if (r != -ENOENT)
+            return r;
+    }
+    return 0;
 }
 
-static int freeze(int fs_fd, const char *name, int point)
+static int mask_dirs(int fs, const char *const *names, const char **ret_arg)
 {
-    autofd int tree =
-        sys_open_tree(fs_fd, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-
-    return tree < 0 ? -errno
-                    : mount_attach(tree, point,
-                                   MOUNT_ATTR_TASK | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC, 0);
-}
-
-/* Covers the `names` of the kernel's file system at `fs`; those this kernel lacks are skipped. */
-static int cover(const struct plan *plan, const char *fs, const char *const *names, bool hide,
-                 const char **ret_arg)
-{
-    autofd int fs_fd = openat(plan->root_fd, fs, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int r = fs_fd < 0 ? -errno : 0;
+    int r = 0;
 
     for (; !r && *names; names++) {
-        autofd int point = openat(fs_fd, *names, O_PATH | O_CLOEXEC);
+        autofd int point = openat(fs, *names, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
         *ret_arg = *names;
         if (point >= 0)
-            r = hide ? mask(plan, point) : freeze(fs_fd, *names, point);
+            r = mount_new_at(point, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NOEXEC | MS_NODEV,
+                             "size=0,mode=555");
+        else if (errno != ENOENT)
+            r = -errno;
     }
     return r;
+}
+
+static int freeze(int fs, const char *const *names, const char **ret_arg)
+{
+    int r = 0;
+
+    for (; !r && *names; names++) {
+        autofd int tree =
+            sys_open_tree(fs, *names, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+
+        *ret_arg = *names;
+        if (tree >= 0)
+            r = mount_attach(tree, fs, *names,
+                             MOUNT_ATTR_TASK | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC, 0);
+        else if (errno != ENOENT)
+            r = -errno;
+    }
+    return r;
+}
+
+static int cover_proc(const struct plan *plan, bool hosts, const char **ret_arg)
+{
+    autofd int proc = openat(plan->root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int r = proc < 0 ? -errno : mask_files(plan, proc, masked_files, ret_arg);
+
+    if (!r)
+        r = mask_dirs(proc, masked_dirs, ret_arg);
+    return r || hosts ? r
+                      : freeze(proc, read_only, ret_arg); /* the host's is read-only as a whole */
+}
+
+static int mask_sys(const struct plan *plan, const char *const *names, const char **ret_arg)
+{
+    autofd int sys = openat(plan->root_fd, "sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    return sys < 0 ? -errno : mask_dirs(sys, names, ret_arg);
 }
 
 /* Where parts of the host's /proc are covered, as in most containers, no new one may be mounted
@@ -285,7 +332,7 @@ static int show_hosts_proc(const struct plan *plan, const char **ret_arg)
         (void)strncpy(note.arg, WIRE_NOTE_PROC, sizeof(note.arg) - 1);
         report_send(plan->report_fd, &note);
     }
-    return r ? r : cover(plan, "proc", masked_in_proc, true, ret_arg);
+    return r ? r : cover_proc(plan, true, ret_arg);
 }
 
 int root_stage_proc(struct plan *plan, const char **ret_arg)
@@ -296,9 +343,7 @@ int root_stage_proc(struct plan *plan, const char **ret_arg)
     r = mount_new(plan->root_fd, "/proc", "proc", MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL);
     if (r == -EPERM && plan->spec->rootless)
         return show_hosts_proc(plan, ret_arg);
-    if (!r)
-        r = cover(plan, "proc", masked_in_proc, true, ret_arg);
-    return r ? r : cover(plan, "proc", read_only_in_proc, false, ret_arg);
+    return r ? r : cover_proc(plan, false, ret_arg);
 }
 
 int root_stage_sys(struct plan *plan, const char **ret_arg)
@@ -311,9 +356,9 @@ int root_stage_sys(struct plan *plan, const char **ret_arg)
     if (r == -EPERM && plan->spec->rootless) { /* without a network namespace of its own */
         r = rootless_show_kernel(plan, "/sys");
         if (!r)
-            r = cover(plan, "sys", masked_in_hosts_sys, true, ret_arg);
+            r = mask_sys(plan, masked_in_hosts_sys, ret_arg);
     }
-    return r ? r : cover(plan, "sys", masked_in_sys, true, ret_arg);
+    return r ? r : mask_sys(plan, masked_in_sys, ret_arg);
 }
 
 /* The sources are taken before the mounts become private: only then are they peers of the host's.
@@ -351,7 +396,7 @@ int root_stage_volumes(struct plan *plan, const char **ret_arg)
         point = mount_point(plan->root_fd, m->target, !S_ISDIR(st.st_mode));
         if (point < 0)
             return point;
-        r = mount_attach(plan->volume_fds[i], point, attrs, propagations[m->propagation]);
+        r = mount_attach(plan->volume_fds[i], point, "", attrs, propagations[m->propagation]);
         if (r)
             return r;
     }

@@ -9,9 +9,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <getopt.h>
-#include <grp.h>
 #include <limits.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,32 +232,65 @@ static int check_own_user(struct exec_spec *spec, struct err *e)
     return 0;
 }
 
+/* Reads the next line of a file like /etc/passwd and cuts it at its colons; false at the end. */
+static bool next_entry(FILE *f, char **line, size_t *size, char *fields[4])
+{
+    char *rest;
+
+    if (!f || getline(line, size, f) < 0)
+        return false;
+    rest = *line;
+    rest[strcspn(rest, "\n")] = '\0';
+    for (int i = 0; i < 4; i++)
+        fields[i] = rest ? strsep(&rest, ":") : (char *)"";
+    return true;
+}
+
+static bool has_word(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (; *list; list += strcspn(list, ","), list += *list == ',')
+        if (strncmp(list, word, n) == 0 && (list[n] == ',' || !list[n]))
+            return true;
+    return false;
+}
+
 /* Looks `user` up in /etc/passwd and /etc/group. Not getpwnam(3): statically linked, it would want
- * the dynamic loader for NSS, and a task's ids should not hang on a directory server. */
+ * the dynamic loader for NSS, and a task's ids should not hang on a directory server. Nor
+ * fgetpwent(3), which makes two system calls for each line. */
 static int resolve_user(struct options *o, struct err *e)
 {
     autoclose FILE *passwd = fopen("/etc/passwd", "re");
     autoclose FILE *group = fopen("/etc/group", "re");
     struct exec_spec *spec = &o->spec;
-    struct passwd *pw = NULL;
-    struct group *gr;
+    autofree char *line = NULL;
+    uint64_t uid, gid;
+    bool found = false;
+    size_t size = 0;
+    char *fields[4];
+    int r = 0;
 
-    while (passwd && (pw = fgetpwent(passwd)) && strcmp(pw->pw_name, o->user) != 0)
-        ;
-    if (!pw)
+    while (!found && next_entry(passwd, &line, &size, fields))
+        found = strcmp(fields[0], o->user) == 0;
+    if (!found)
         return err_set(e, -ENOENT, "-user: \"%s\" is not in /etc/passwd", o->user);
+    if (parse_count(fields[2], UINT32_MAX - 1, &uid, "user: uid", e) < 0 ||
+        parse_count(fields[3], UINT32_MAX - 1, &gid, "user: gid", e) < 0)
+        return e->code;
     spec->user = (char *)o->user;
-    spec->uid = pw->pw_uid;
-    spec->gid = pw->pw_gid;
+    spec->uid = (uid_t)uid;
+    spec->gid = (gid_t)gid;
     spec->groups = o->groups;
     if (geteuid() != 0)
         return check_own_user(spec, e);
     spec->set_user = true;
-    while (group && spec->n_groups < GROUPS_MAX && (gr = fgetgrent(group)))
-        for (char **member = gr->gr_mem; *member; member++)
-            if (strcmp(*member, o->user) == 0 && spec->n_groups < GROUPS_MAX)
-                o->groups[spec->n_groups++] = gr->gr_gid;
-    return 0;
+    while (!r && spec->n_groups < GROUPS_MAX && next_entry(group, &line, &size, fields))
+        if (has_word(fields[3], o->user)) {
+            r = parse_count(fields[2], UINT32_MAX - 1, &gid, "user: gid of a group", e);
+            o->groups[spec->n_groups++] = (gid_t)gid;
+        }
+    return r;
 }
 
 static int isolate(struct options *o, struct err *e)

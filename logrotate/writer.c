@@ -149,7 +149,7 @@ int writer_open(struct log_writer *w, int dirfd, const char *name, uint64_t max_
     r = segment_scan(dirfd, name, find_newest, w);
     if (r == 0)
         r = open_live(w);
-    if (r == 0)
+    if (r == 0 && w->number >= max_files) /* else none can be too old */
         r = segment_scan(dirfd, name, trim_old, w);
     if (r < 0) {
         writer_close(w);
