@@ -20,6 +20,7 @@ PAYLOAD = BUILD / "payload/cleat-payload"  # as the host and raw_exec see it
 PAYLOAD_IN_ROOT = "/payload/cleat-payload"  # as exec tasks see it
 SANITIZED = "asan" in BUILD.name
 SLOW = int(os.environ.get("CLEAT_SLOW", 4 if SANITIZED else 1))  # factor for every limit of time
+SOAK = "CLEAT_SOAK" in os.environ  # tools/bench/soak: the full size of tests that have a small one
 SANITIZER_OPTIONS = ("ASAN_OPTIONS", "UBSAN_OPTIONS")
 DEFAULT_CHROOT = (
     "/bin /etc /lib /lib32 /lib64 /run/resolvconf /run/systemd/resolve /sbin /usr".split()
