@@ -312,6 +312,13 @@ int cgroup_kill(const struct cgroup *cg)
     return dir < 0 ? -ENOENT : cgroupfs_kill(dir);
 }
 
+int cgroup_freeze(const struct cgroup *cg, bool frozen)
+{
+    int dir = process_dir(cg);
+
+    return dir < 0 ? -ENOENT : cgroupfs_freeze(dir, frozen);
+}
+
 int cgroup_memory_fd(const struct cgroup *cg, bool *ret_v2)
 {
     *ret_v2 = cg->parents && cg->parents->v2_controllers;

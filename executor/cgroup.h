@@ -58,6 +58,10 @@ bool cgroup_usable(const struct cgroup *cg);
  * errno. */
 int cgroup_kill(const struct cgroup *cg);
 
+/* Stops or continues every process in the leaf. -ENOENT: the host has no freezer; other negative
+ * errno. */
+int cgroup_freeze(const struct cgroup *cg, bool frozen);
+
 /* The leaf that memory is accounted in, or -1. Borrowed. *ret_v2: which version it is. */
 int cgroup_memory_fd(const struct cgroup *cg, bool *ret_v2);
 

@@ -113,6 +113,7 @@ static void go_on(struct record *rec)
     s->finished_ns = 0;
     s->pid = 0;
     s->pid_start = 0;
+    s->paused = false;
 }
 
 static int open_out(const char *dir, struct err *e)

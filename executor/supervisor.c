@@ -143,6 +143,7 @@ static void on_exited(void *arg, int wait_status, bool oom_killed)
     st->finished_ns = clock_now_ns(CLOCK_REALTIME);
     st->pid = 0;
     st->pid_start = 0;
+    st->paused = false; /* whoever is left is killed, frozen or not */
     record_commit(&s->record, &event, false);
     feed(s, (struct life_input){.event = LIFE_EV_EXITED, .exit_ok = wait_status == 0});
 }
@@ -168,6 +169,30 @@ static const struct attempt_ops attempt_ops = {
     .oom = on_oom,
     .say = on_say,
 };
+
+/* Pausing */
+
+/* All of the task, its stub init included, so that nothing of it uses any CPU time. */
+static void set_paused(struct supervisor *s, bool paused, const char *message)
+{
+    struct task_status *st = &s->record.status;
+    int r;
+
+    if (st->paused == paused)
+        return;
+    r = paused && s->life.state != LIFE_RUNNING ? -ESRCH
+                                                : cgroup_freeze(&s->attempt.cgroup, paused);
+    if (r < 0) {
+        commit(s, TASK_EVENT_PAUSE_FAILED, 0, 0, "cannot %s the task: %s",
+               paused ? "pause" : "continue",
+               r == -ESRCH    ? "it is not running"
+               : r == -ENOENT ? "this host has no cgroup freezer for it"
+                              : strerrordesc_np(-r));
+        return;
+    }
+    st->paused = paused;
+    commit(s, paused ? TASK_EVENT_PAUSING : TASK_EVENT_RUNNING, 0, 0, "%s", message);
+}
 
 /* Acting on what the life cycle says */
 
@@ -313,11 +338,19 @@ static void on_command(void *arg, const struct ctl_msg *msg)
         commit(s, TASK_EVENT_SIGNALING, 0, msg->signal, "%s", msg->reason);
         attempt_signal(&s->attempt, msg->signal);
         break;
+    case CTL_PAUSE:
+        set_paused(s, true, "Paused on request");
+        break;
+    case CTL_RESUME:
+        set_paused(s, false, "Continued on request");
+        break;
     case CTL_STOP:
+        set_paused(s, false, "Continued in order to stop");
         memcpy(s->stop_reason, msg->reason, sizeof(s->stop_reason));
         feed(s, (struct life_input){.event = LIFE_EV_STOP, .fail = msg->fail});
         break;
     case CTL_RESTART:
+        set_paused(s, false, "Continued in order to stop");
         memcpy(s->stop_reason, msg->reason, sizeof(s->stop_reason));
         feed(s, (struct life_input){.event = LIFE_EV_RESTART});
         break;

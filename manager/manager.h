@@ -44,6 +44,10 @@ void manager_gc(struct manager *m);
 int manager_upgrade_executors(struct manager *m, void (*done)(void *arg, json_t *results),
                               void *arg);
 
+/* Freezes all of a task, or lets it go on; its events tell when that is done. -ESRCH: it does not
+ * run; -EOPNOTSUPP: no freezer; -EAGAIN: its executor has not answered yet. */
+int manager_pause(const struct manager *m, const struct task *task, bool paused, struct err *e);
+
 /* A command inside a running task: a `cleat-executor exec` (shared/proto/exec.h), our child. */
 struct task_exec {
     int pidfd;

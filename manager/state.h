@@ -62,6 +62,7 @@ struct task_summary {
     int exit_code;
     int exit_signal;
     bool oom_killed;
+    bool paused;
     uint64_t log_lost_bytes;
 };
 

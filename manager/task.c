@@ -106,6 +106,7 @@ void task_finish(struct task *task, bool failed)
     task->status.state = TASK_STATE_DEAD;
     task->status.failed = failed;
     task->status.pid = 0;
+    task->status.paused = false;
     task->status.finished_ns = manager_now_ns();
     drop_secrets(task);
     alloc_changed(task->alloc, true);
@@ -223,6 +224,19 @@ void task_stop(struct task *task, const struct task *failed)
     }
 }
 
+int manager_pause(const struct manager *m, const struct task *task, bool paused, struct err *e)
+{
+    int r;
+
+    if (task->status.state != TASK_STATE_RUNNING || !task->handle)
+        return err_set(e, -ESRCH, "task \"%s\" is not running", task->def->name);
+    if (!m->cgroup.dirs.unified && !m->cgroup.dirs.freezer)
+        return err_set(e, -EOPNOTSUPP, "this host has no cgroup freezer: %s",
+                       m->cgroup.reason ? m->cgroup.reason : "mount the v1 controller \"freezer\"");
+    r = task_handle_pause(task->handle, paused);
+    return r ? err_sys(e, r, "tell the executor of task \"%s\"", task->def->name) : 0;
+}
+
 /* Takes over what is new in the executor's record. */
 static void merge(struct task *task, const struct task_status *record)
 {
@@ -247,6 +261,7 @@ static void merge(struct task *task, const struct task_status *record)
         .exit_code = record->exit_code,
         .exit_signal = record->exit_signal,
         .oom_killed = record->oom_killed,
+        .paused = record->paused,
         .log_lost_bytes = record->log_lost_bytes,
     };
     if (s->state == TASK_STATE_DEAD)

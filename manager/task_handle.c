@@ -158,6 +158,13 @@ int task_handle_upgrade(struct task_handle *handle, const char *path)
     return send_command(handle, &msg);
 }
 
+int task_handle_pause(struct task_handle *handle, bool paused)
+{
+    const struct ctl_msg msg = {.type = paused ? CTL_PAUSE : CTL_RESUME};
+
+    return handle->ready ? send_command(handle, &msg) : -EAGAIN;
+}
+
 const char *task_handle_release(const struct task_handle *handle)
 {
     return handle->release;

@@ -28,6 +28,9 @@ void task_handle_stop(struct task_handle *handle, bool fail, const char *reason)
 /* Tells the executor to become the binary at `path`. -EAGAIN: it has not answered yet. */
 int task_handle_upgrade(struct task_handle *handle, const char *path);
 
+/* Tells the executor to freeze the task, or to let it go on. -EAGAIN as above. */
+int task_handle_pause(struct task_handle *handle, bool paused);
+
 /* The release the executor said it is, "" before it answered. */
 const char *task_handle_release(const struct task_handle *handle);
 

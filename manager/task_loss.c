@@ -129,6 +129,7 @@ static struct task_retry *wait_until_gone(struct task *task, uint64_t delay_ns)
     task->phase = TASK_PHASE_WAITING;
     task->status.state = TASK_STATE_PENDING;
     task->status.pid = 0;
+    task->status.paused = false;
     (void)kill_leftovers(retry);
     ev_timer_init(&retry->timer, on_retry_due, (double)delay_ns / 1e9, 0);
     ev_now_update(loop);

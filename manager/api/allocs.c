@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * /v1/allocations, /v1/allocation/:id, /v1/client/allocation/:id/stats.
+ * /v1/allocations, /v1/allocation/:id, /v1/client/allocation/:id/stats and /pause.
  */
 #include <string.h>
 
@@ -20,18 +20,24 @@ struct alloc *find_alloc(struct request *r)
     return alloc;
 }
 
-const struct task *find_task(struct request *r, const struct alloc *alloc)
+/* NULL after a 400. */
+static const struct task *task_by_name(struct request *r, const struct alloc *alloc,
+                                       const char *name)
 {
-    const char *name = request_param(r, "task");
-
-    if (!name || !*name) {
-        request_reply_text(r, 400, "parameter \"task\" is missing: the name of a task");
-        return NULL;
-    }
     for (size_t i = 0; i < alloc->group->n_tasks; i++)
         if (!strcmp(alloc->tasks[i].def->name, name))
             return &alloc->tasks[i];
     request_reply_text(r, 400, "unknown task name \"%s\"", name);
+    return NULL;
+}
+
+const struct task *find_task(struct request *r, const struct alloc *alloc)
+{
+    const char *name = request_param(r, "task");
+
+    if (name && *name)
+        return task_by_name(r, alloc, name);
+    request_reply_text(r, 400, "parameter \"task\" is missing: the name of a task");
     return NULL;
 }
 
@@ -67,4 +73,38 @@ void alloc_stats(struct request *r)
 
     if (alloc)
         request_reply_json(r, 200, stats_alloc(alloc));
+}
+
+void alloc_pause_state(struct request *r)
+{
+    struct alloc *alloc = find_alloc(r);
+    const struct task *task = alloc ? find_task(r, alloc) : NULL;
+
+    if (task)
+        request_reply_json(r, 200, json_pack("{s:s}", "ScheduleState", encode_pause(task)));
+}
+
+/* {"Task": …, "ScheduleState": "pause" or "run"}. In Nomad a pause overrides the task's schedule,
+ * and "scheduled" ends that; tasks have no schedules here. */
+void alloc_pause(struct request *r)
+{
+    struct alloc *alloc = find_alloc(r);
+    json_t *body = alloc ? request_json(r) : NULL;
+    const char *name = json_string_value(json_object_get(body, "Task"));
+    const char *state = json_string_value(json_object_get(body, "ScheduleState"));
+    const struct task *task = NULL;
+    struct err e = ERR_INIT;
+
+    if (!body)
+        return;
+    if (!state || (strcmp(state, "pause") != 0 && strcmp(state, "run") != 0))
+        request_reply_text(r, 400, "\"ScheduleState\" must be \"pause\" or \"run\"");
+    else if (!name || !*name)
+        request_reply_text(r, 400, "\"Task\" is missing: the name of a task");
+    else if ((task = task_by_name(r, alloc, name)) &&
+             manager_pause(r->api->manager, task, strcmp(state, "pause") == 0, &e))
+        request_reply_err(r, &e);
+    else if (task)
+        request_reply_json(r, 200, json_object());
+    json_decref(body);
 }

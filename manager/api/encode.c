@@ -209,6 +209,11 @@ json_t *encode_event(const struct task_event *event)
     return json;
 }
 
+const char *encode_pause(const struct task *task)
+{
+    return task->status.paused ? "force_pause" : "";
+}
+
 static json_t *encode_task_state(const struct task *task)
 {
     const struct task_summary *status = &task->status;
@@ -225,6 +230,7 @@ static json_t *encode_task_state(const struct task *task)
     set(json, "Pid", json_integer(status->state == TASK_STATE_RUNNING ? status->pid : 0));
     set(json, "ExitCode", json_integer(status->exit_code));
     set(json, "Signal", json_integer(status->exit_signal));
+    set_text(json, "Paused", encode_pause(task));
     set(json, "OOMKilled", json_boolean(status->oom_killed));
     set_int(json, "LogLostBytes", status->log_lost_bytes);
     set(json, "Events", events);

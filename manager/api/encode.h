@@ -24,6 +24,9 @@ enum {
 /* Go's os.FileMode text: "drwxr-xr-x", "dtrwxrwxrwx", "Lrwxrwxrwx". Returns buf. */
 const char *encode_go_mode(mode_t mode, char buf[GO_MODE_BYTES]);
 
+/* Nomad's name for it: "force_pause", or "" for a task that is not paused. */
+const char *encode_pause(const struct task *task);
+
 json_t *encode_event(const struct task_event *event);
 json_t *encode_task_states(const struct alloc *alloc);
 

@@ -312,6 +312,9 @@ static void start(struct request *r, const struct task *task, char **argv, bool 
         request_reply_text(r, 429, "%d commands are running already", EXECS_MAX);
     else if (task->status.state != TASK_STATE_RUNNING)
         request_reply_text(r, 409, "task \"%s\" is not running", task->def->name);
+    else if (task->status.paused)
+        request_reply_text(r, 409, "task \"%s\" is paused, and so the command would be",
+                           task->def->name);
     else if (r->method != HTTP_WEBSOCKET)
         request_reply_text(r, 400, "this path speaks WebSocket: ask for an upgrade");
     else if (manager_exec(r->api->manager, task, argv, tty, &child, &e))

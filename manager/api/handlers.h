@@ -32,6 +32,8 @@ void job_not_served(struct request *r); /* what Nomad has below a job, and this 
 void alloc_list(struct request *r);
 void alloc_read(struct request *r);
 void alloc_stats(struct request *r);
+void alloc_pause(struct request *r);
+void alloc_pause_state(struct request *r);
 struct alloc *find_alloc(struct request *r); /* the path's; NULL after a 404 */
 
 /* The task ?task= names; NULL after a 400. */

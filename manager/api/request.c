@@ -194,6 +194,7 @@ static int status_of(int code)
         return 403;
     case -ENOENT:
         return 404;
+    case -EAGAIN:
     case -EBUSY:
     case -ESRCH:
         return 409;

@@ -36,6 +36,8 @@ const struct route api_routes[] = {
     {HTTP_GET, "/v1/allocation/", "", false, alloc_read},
     {HTTP_WEBSOCKET, "/v1/client/allocation/", "/exec", false, alloc_exec},
     {HTTP_GET, "/v1/client/allocation/", "/exec", false, alloc_exec},
+    {HTTP_GET, "/v1/client/allocation/", "/pause", false, alloc_pause_state},
+    {HTTP_PUT, "/v1/client/allocation/", "/pause", false, alloc_pause},
     {HTTP_GET, "/v1/client/allocation/", "/stats", false, alloc_stats},
     {HTTP_GET, "/v1/client/fs/ls/", "", false, fs_ls},
     {HTTP_GET, "/v1/client/fs/stat/", "", false, fs_stat},

@@ -55,6 +55,7 @@ static const struct field status_fields[] = {
     FIELD(struct task_status, exit_signal, INT),
     FIELD(struct task_status, oom_killed, BOOL),
     FIELD(struct task_status, log_lost_bytes, UINT),
+    FIELD_SPARSE(struct task_status, paused, BOOL),
     {.key = "events",
      .kind = FIELD_LIST,
      .offset = offsetof(struct task_status, events),
@@ -93,6 +94,9 @@ const char *task_event_type_name(enum task_event_type type)
         "Executor Upgraded",
         "Executor Upgrade Failed",
         "Child OOM Killed",
+        "Pausing",
+        "Running",
+        "Pause Failed",
     };
     _Static_assert(sizeof(names) / sizeof(names[0]) == TASK_EVENT_TYPE_N, "a name per event type");
 

@@ -57,6 +57,9 @@ enum task_event_type {
     TASK_EVENT_UPGRADED,       /* the executor became another release */
     TASK_EVENT_UPGRADE_FAILED, /* … or could not, and went on as it was */
     TASK_EVENT_OOM_KILL,       /* ours: a child was killed for want of memory, the task lives on */
+    TASK_EVENT_PAUSING,        /* all of the task is frozen */
+    TASK_EVENT_RUNNING,        /* … and goes on */
+    TASK_EVENT_PAUSE_FAILED,   /* ours */
     TASK_EVENT_TYPE_N,         /* a newer executor may send larger numbers: "Unknown" */
 };
 
@@ -88,6 +91,7 @@ struct task_status {
     int exit_code;
     int exit_signal;
     bool oom_killed;
+    bool paused; /* RUNNING, but frozen */
     uint64_t log_lost_bytes;
     size_t n_events;
     struct task_event events[STATUS_EVENTS]; /* oldest first */

@@ -61,6 +61,8 @@ enum ctl_type {
     CTL_RESTART, /* stop and start again without counting against the policy */
     CTL_PING,    /* answer with hello, nothing else */
     CTL_UPGRADE, /* check the executor binary at `path`, then become it, under the running task */
+    CTL_PAUSE,   /* freeze every process of the task */
+    CTL_RESUME,  /* … and let them go on; STOP and RESTART do so first */
     CTL_TYPE_N,
 };
 

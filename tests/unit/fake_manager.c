@@ -50,6 +50,13 @@ int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)
     return 0;
 }
 
+int manager_pause(const struct manager *m, const struct task *task, bool paused, struct err *e)
+{
+    (void)m;
+    return err_set(e, -ESRCH, "the fake cannot %s %s", paused ? "pause" : "continue",
+                   task->def->name);
+}
+
 void manager_gc(struct manager *m)
 {
     (void)m;

@@ -132,7 +132,8 @@ static void test_a_record_says_all_there_was(void **state)
                                                .failed = true,
                                                .restarts = 3,
                                                .exit_code = -1,
-                                               .oom_killed = true};
+                                               .oom_killed = true,
+                                               .paused = true};
     a->tasks[0].lost = true;
     a->tasks[1].phase = TASK_PHASE_WAITING;
     json = alloc_to_json(a);

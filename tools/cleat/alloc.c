@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * cleat alloc status, logs, fs; exec is in exec.c.
+ * cleat alloc status, logs, pause, fs; exec is in exec.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "shared/cleanup.h"
+#include "shared/clock.h"
 #include "tools/cleat/cli.h"
 #include "tools/cleat/exec.h"
 #include "tools/cleat/http.h"
 #include "tools/cleat/ids.h"
 #include "tools/cleat/output.h"
+
+enum {
+    PAUSE_ROUNDS = 10 /* changes to the allocation, or seconds, until a pause has come about */
+};
 
 static int status_list(const struct cli *cli)
 {
@@ -67,7 +72,8 @@ static void print_task(const char *name, const json_t *task)
     (void)snprintf(pid, sizeof(pid), "%lld", (long long)get_int(task, "Pid"));
     (void)snprintf(restarts, sizeof(restarts), "%lld", (long long)get_int(task, "Restarts"));
     (void)snprintf(lost, sizeof(lost), "%lld bytes", (long long)lost_bytes);
-    (void)printf("\nTask \"%s\" is %s%s\n", name, get_text(task, "State"),
+    (void)printf("\nTask \"%s\" is %s%s%s\n", name, get_text(task, "State"),
+                 *get_text(task, "Paused") ? " (paused)" : "",
                  json_is_true(json_object_get(task, "Failed")) ? " (failed)" : "");
     print_pairs(
         (const char *const[]){"Pid", get_int(task, "Pid") ? pid : "-", "Restarts", restarts,
@@ -198,6 +204,89 @@ static int alloc_logs(struct cli *cli)
                      cli->follow ? "true" : "false", start);
 }
 
+/* Whether the executor has said since that it cannot. */
+static bool pause_failed(const json_t *task, json_int_t since_ns)
+{
+    const json_t *event;
+    bool failed = false;
+    size_t i;
+
+    json_array_foreach(json_object_get(task, "Events"), i, event)
+    {
+        if (strcmp(get_text(event, "Type"), "Pause Failed") != 0 ||
+            get_int(event, "Time") < since_ns)
+            continue;
+        (void)cli_fail(CLI_FAILED, "%s", get_text(event, "DisplayMessage"));
+        failed = true;
+    }
+    return failed;
+}
+
+/* Waits until the executor has done it. */
+static int follow_pause(const struct cli *cli, const char *id, const char *name, bool paused,
+                        json_int_t since_ns)
+{
+    unsigned long long index = 0;
+
+    for (int rounds = 0; rounds < PAUSE_ROUNDS; rounds++) {
+        json_t *alloc = NULL;
+        const json_t *task;
+        bool done, failed;
+        int r =
+            http_get_index(cli, &alloc, &index, "/v1/allocation/%s?index=%llu&wait=1s", id, index);
+
+        if (r)
+            return r;
+        task = json_object_get(json_object_get(alloc, "TaskStates"), name);
+        done = (*get_text(task, "Paused") != '\0') == paused;
+        failed = !done && pause_failed(task, since_ns);
+        json_decref(alloc);
+        if (done || failed)
+            return failed ? CLI_FAILED : CLI_OK;
+    }
+    return cli_fail(CLI_FAILED, "its executor does not answer; one that is older than this command "
+                                "does not know it: cleat system upgrade-executors");
+}
+
+static int show_pause(const struct cli *cli, const char *id, const char *name)
+{
+    autofree char *escaped = http_escape(name);
+    json_t *state = NULL;
+    int r =
+        http_get(cli, &state, "/v1/client/allocation/%s/pause?task=%s", id, escaped ? escaped : "");
+
+    if (!r && cli->json)
+        print_json(state);
+    else if (!r)
+        (void)printf("Task \"%s\" of %.8s %s\n", name, id,
+                     *get_text(state, "ScheduleState") ? "is paused" : "is not paused");
+    json_decref(state);
+    return r;
+}
+
+static int alloc_pause(struct cli *cli)
+{
+    const char *state = cli->state ? cli->state : "pause";
+    autofree char *id = NULL, *name = NULL;
+    json_int_t since_ns = (json_int_t)clock_now_ns(CLOCK_REALTIME);
+    json_t *body;
+    int r;
+
+    if (strcmp(state, "pause") != 0 && strcmp(state, "run") != 0)
+        return cli_usage(cli, "-state is pause or run, not \"%s\"", state);
+    r = find_alloc_id(cli, cli->args[0], &id);
+    if (!r)
+        r = find_task_name(cli, id, cli->n_args > 1 ? cli->args[1] : cli->task, &name);
+    if (r || cli->status)
+        return r ? r : show_pause(cli, id, name);
+    body = json_pack("{s:s, s:s}", "Task", name, "ScheduleState", state);
+    r = http_send(cli, "PUT", body, NULL, "/v1/client/allocation/%s/pause", id);
+    json_decref(body);
+    if (!r)
+        r = follow_pause(cli, id, name, strcmp(state, "pause") == 0, since_ns);
+    return r ? r : show_pause(cli, id, name);
+}
+
 static void add_file(struct table *t, const json_t *file)
 {
     bool dir = json_is_true(json_object_get(file, "IsDir"));
@@ -269,6 +358,14 @@ const struct command alloc_commands[] = {
      "signal N ended it, 127 when it was not found. With -json, prints the manager's messages "
      "instead.\n",
      "3f2a /bin/sh\n-task web 3f2a cat /local/app.conf\n-i=false 3f2a sh -c 'ps; df'", alloc_exec},
+    {"alloc pause", NULL, "ID [TASK]", 1, 2, " state status task ",
+     "Pause a running task, or let it go on",
+     "\nEvery process of the task is frozen where it is: it keeps its memory, files and "
+     "connections, "
+     "and\nuses no processor time. Stopping a paused task lets it go on first. TASK may be left "
+     "out "
+     "where\nthere is only one.\n",
+     "3f2a\n-state=run 3f2a web\n-status 3f2a", alloc_pause},
     {"alloc fs", NULL, "ID [PATH]", 1, 2, " stat ",
      "List an allocation's directory, or show a file",
      "\nPATH begins at the allocation's directory: alloc/ is shared by the tasks, each task has "

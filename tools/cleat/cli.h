@@ -35,6 +35,8 @@ struct cli {
     bool stdin_, tty; /* -i, -t */
     bool set_tty;     /* -t was given */
     bool stats;
+    const char *state; /* -state */
+    bool status;
     const char *lines; /* -n */
     const char *bytes; /* -c */
     char **args;

@@ -97,7 +97,7 @@ int find_alloc_id(const struct cli *cli, const char *prefix, char **ret_id)
     return r;
 }
 
-int find_task(const struct cli *cli, const char *id, const char *wanted, char **ret_task)
+int find_task_name(const struct cli *cli, const char *id, const char *wanted, char **ret_task)
 {
     const char *name, *chosen = NULL;
     json_t *alloc = NULL, *tasks, *task;
@@ -109,7 +109,7 @@ int find_task(const struct cli *cli, const char *id, const char *wanted, char **
     json_object_foreach(tasks, name, task) if (wanted ? !strcmp(name, wanted)
                                                       : json_object_size(tasks) == 1) chosen = name;
     if (chosen) {
-        *ret_task = http_escape(chosen);
+        *ret_task = strdup(chosen);
         r = *ret_task ? CLI_OK : cli_fail(CLI_FAILED, "out of memory");
     } else {
         r = wanted
@@ -119,4 +119,15 @@ int find_task(const struct cli *cli, const char *id, const char *wanted, char **
     }
     json_decref(alloc);
     return r;
+}
+
+int find_task(const struct cli *cli, const char *id, const char *wanted, char **ret_task)
+{
+    autofree char *name = NULL;
+    int r = find_task_name(cli, id, wanted, &name);
+
+    if (r)
+        return r;
+    *ret_task = http_escape(name);
+    return *ret_task ? CLI_OK : cli_fail(CLI_FAILED, "out of memory");
 }

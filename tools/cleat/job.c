@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "shared/cleanup.h"
+#include "shared/clock.h"
 #include "shared/hcl/hcl.h"
 #include "shared/job/job.h"
 #include "tools/cleat/cli.h"
@@ -73,14 +73,6 @@ static void print_registered_json(const char *job_id, json_int_t version, bool u
     json_decref(shown);
 }
 
-static json_int_t now_ns(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_REALTIME, &ts);
-    return ts.tv_sec * 1000000000LL + ts.tv_nsec;
-}
-
 static int run_registered(const struct cli *cli, const char *job_id, json_int_t version,
                           json_int_t called_ns)
 {
@@ -115,7 +107,7 @@ static int job_run(struct cli *cli)
     if (r)
         return r;
     body = json_pack("{s:o}", "Job", job_to_json(job));
-    called_ns = now_ns();
+    called_ns = (json_int_t)clock_now_ns(CLOCK_REALTIME);
     r = http_send(cli, "PUT", body, &reply, "/v1/jobs");
     json_decref(body);
     if (!r)

@@ -34,6 +34,8 @@ static const struct option_help {
     {"i", 'i', "=BOOL", false, "pass standard input on (default true)"},
     {"t", 'T', "=BOOL", false, "give it a terminal (default: if stdin and stdout are one)"},
     {"stat", 's', NULL, false, "show what a path is, not what is in it"},
+    {"state", 'S', "STATE", false, "pause (the default) or run"},
+    {"status", 'p', NULL, false, "only show how it is"},
     {"stats", 'u', NULL, false, "show what the tasks use"},
     {"json", 'j', NULL, true, "print JSON"},
     {"address", 'a', "ADDR", true,
@@ -159,6 +161,12 @@ static void set_option(struct cli *cli, int letter, const char *value)
     case 'T':
         cli->tty = is_true(value);
         cli->set_tty = true;
+        break;
+    case 'S':
+        cli->state = value;
+        break;
+    case 'p':
+        cli->status = true;
         break;
     case 'u':
         cli->stats = true;
