@@ -396,7 +396,9 @@ static void test_clients_of_pending_replies_are_watched(void **state)
         let_it_work(w);
         assert_int_equal(shutdown(half, SHUT_WR), 0);
         expect_end(w, half);
-        assert_int_equal(write(eager, "G", 1), 1);
+        assert_int_equal(write(eager, "G", 1), 1); /* of a request that has to wait */
+        let_it_work(w);
+        assert_int_equal(shutdown(eager, SHUT_WR), 0);
         expect_end(w, eager);
     }
 }
