@@ -44,19 +44,35 @@ __attribute__((noreturn)) static void become_task(struct plan *plan)
     child_fail(plan, stage, r, arg); /* the last stage is the exec, so this is a failure */
 }
 
+enum {
+    STUB_REPORT_FD = 3
+};
+
+/* What the stub init is there for, until its own end. */
+__attribute__((noreturn)) static void reap(int task)
+{
+    struct report report = {.kind = REPORT_EXITED};
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &report.value, 0)) != task)
+        if (pid < 0 && errno != EINTR)
+            _exit(CHILD_FAILED);
+    report_send(STUB_REPORT_FD, &report);
+    _exit(0);
+}
+
 /* The stub init. Its memory is a copy of the executor's, shared until written: it touches little.
  */
 __attribute__((noreturn)) static void stub_init(struct plan *plan)
 {
-    struct report report = {.kind = REPORT_EXITED};
     int report_fd = plan->report_fd;
     pid_t task = vfork();
-    pid_t pid;
 
     if (task == 0)
         become_task(plan);
     if (task < 0) {
-        report = (struct report){.kind = REPORT_FAILED, .stage = n_stages, .value = -errno};
+        struct report report = {.kind = REPORT_FAILED, .stage = n_stages, .value = -errno};
+
         report_send(report_fd, &report);
         _exit(CHILD_FAILED);
     }
@@ -64,16 +80,11 @@ __attribute__((noreturn)) static void stub_init(struct plan *plan)
      * yet, so its pid cannot be another's. */
     report_send_started(report_fd, sys_pidfd_open(task, 0), task);
     (void)prctl(PR_SET_NAME, "cleat-init");
-    /* Keep the report socket at 3 and nothing else: not the log pipes, whose end the pump waits
-     * for. */
-    if (dup2(report_fd, 3) < 0 || sys_close_range(4, ~0U, 0) < 0 || sys_close_range(0, 2, 0) < 0)
+    /* Keep the report socket and nothing else: not the log pipes, whose end the pump waits for. */
+    if (dup2(report_fd, STUB_REPORT_FD) < 0 || sys_close_range(STUB_REPORT_FD + 1, ~0U, 0) < 0 ||
+        sys_close_range(0, STUB_REPORT_FD - 1, 0) < 0)
         _exit(CHILD_FAILED);
-    memory_shed();
-    while ((pid = waitpid(-1, &report.value, 0)) != task)
-        if (pid < 0 && errno != EINTR)
-            _exit(CHILD_FAILED);
-    report_send(3, &report);
-    _exit(0);
+    memory_shed(reap, task);
 }
 
 __attribute__((noreturn)) static void first_child(struct plan *plan)

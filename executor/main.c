@@ -76,11 +76,9 @@ static int fail(const struct err *e, enum wire_exit code)
     return (int)code;
 }
 
-/* Runs the loop until the task is dead for good. */
 static int keep(struct ev_loop *loop, struct supervisor *s)
 {
-    while (supervisor_status(s)->state != TASK_STATE_DEAD)
-        ev_run(loop, EVRUN_ONCE);
+    supervisor_run(s);
     (void)supervisor_free(s);
     ev_loop_destroy(loop);
     return WIRE_EXIT_OK;

@@ -9,19 +9,29 @@
  */
 #include "executor/memory.h"
 
+#include <assert.h>
+#include <link.h>
 #include <malloc.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 enum {
     PAGE = 4096,
     STACK_REACH = 256 * 1024,
-    CALLEES = 512, /* more than the frames below ours need */
+    CALLEES = 1024, /* more than the frames below ours need */
 };
 
-/* Of the linker, see ld(1). Linked with -z now, so that the GOT lies outside of the data range. */
-extern char __executable_start, etext, __data_start, _end;
+/* Of the linker, see ld(1). */
+extern const ElfW(Ehdr) __ehdr_start;
+extern char _end;
+
+/* What was relocated at start-up and is read-only since (ld -z relro -z now): it cannot be given
+ * back. The code and constants lie before it, the data behind. */
+struct fixed {
+    uintptr_t from, to;
+};
 
 static uintptr_t page_down(uintptr_t at)
 {
@@ -34,42 +44,70 @@ static void drop(uintptr_t from, uintptr_t to)
         (void)madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
-/* Code is clean: it only leaves the page table, and what idling needs comes back with a few soft
- * faults. That is a tenth of what starting touched. */
-static void drop_code(void)
+static struct fixed find_fixed(void)
 {
-    drop((uintptr_t)&__executable_start, page_down((uintptr_t)&etext));
+    const char *program = (const char *)&__ehdr_start;
+    const ElfW(Phdr) *part = (const ElfW(Phdr) *)(program + __ehdr_start.e_phoff);
+    uintptr_t base = __ehdr_start.e_type == ET_DYN ? (uintptr_t)program : 0;
+    int n = __ehdr_start.e_phnum;
+
+    while (n-- > 0 && part->p_type != PT_GNU_RELRO)
+        part++;
+    assert(n >= 0);
+    return (struct fixed){page_down(base + part->p_vaddr),
+                          page_down(base + part->p_vaddr + part->p_memsz + PAGE - 1)};
+}
+
+/* Code and constants are clean: they only leave the page table, and what idling needs comes back
+ * with a few soft faults. That is a tenth of what starting touched. */
+static void drop_code(struct fixed fixed)
+{
+    drop((uintptr_t)&__ehdr_start, fixed.from);
 }
 
 void memory_trim(void)
 {
-    uintptr_t frame = page_down((uintptr_t)__builtin_frame_address(0));
+    uintptr_t frame = page_down((uintptr_t)__builtin_frame_address(0) - CALLEES);
 
     (void)malloc_trim(0);
-    drop(frame - STACK_REACH, frame - PAGE); /* the page below may hold the frames of madvise(2) */
-    drop_code();
+    drop(frame - STACK_REACH, frame);
+    drop_code(find_fixed());
 }
 
 #ifdef __SANITIZE_ADDRESS__
-void memory_shed(void)
+void memory_shed(void (*go_on)(int), int arg)
 {
     /* The sanitizer keeps its own state in that memory and wants it in every function. */
+    go_on(arg);
+    abort();
 }
 #else
-__attribute__((no_stack_protector)) void memory_shed(void)
+/* Of the stack only the page that this frame ends in stays. */
+__attribute__((noinline, noreturn)) static void shed(void (*go_on)(int), int arg)
 {
-    uintptr_t frame = page_down((uintptr_t)__builtin_frame_address(0));
-    uintptr_t data = page_down((uintptr_t)&__data_start + PAGE - 1);
-    uintptr_t data_end = page_down((uintptr_t)&_end + PAGE - 1);
+    struct fixed fixed = find_fixed();
+    uintptr_t frame = page_down((uintptr_t)__builtin_frame_address(0) - CALLEES);
+    /* sbrk(3) has its state in the data. */
+    uintptr_t heap_end = (uintptr_t)sbrk(0);
 
-    drop(data, data_end);
-    /* Where our frame lies at the start of its page, those of drop() and madvise(2) lie below it.
-     */
-    drop(frame - STACK_REACH, page_down((uintptr_t)__builtin_frame_address(0) - CALLEES));
-    drop(frame + 2 * PAGE, frame + STACK_REACH);
-    drop_code();
+    drop(fixed.to, page_down((uintptr_t)&_end + PAGE - 1));
+    drop(frame - STACK_REACH, frame);
+    drop(frame + PAGE, frame + STACK_REACH);
+    drop_code(fixed);
     /* The heap begins with the thread control block, which errno hangs on: that page stays. The
      * range is exact, so that no failing call writes to another. */
-    drop(page_down((uintptr_t)__builtin_thread_pointer()) + PAGE, (uintptr_t)sbrk(0));
+    drop(page_down((uintptr_t)__builtin_thread_pointer()) + PAGE, heap_end);
+    go_on(arg);
+    abort();
+}
+
+void memory_shed(void (*go_on)(int), int arg)
+{
+    uintptr_t in_page = (uintptr_t)__builtin_alloca(16) % PAGE;
+
+    /* To the end of the page below, where this one has no room for the frames to come. */
+    if (in_page < 2 * CALLEES)
+        *(volatile char *)__builtin_alloca(in_page + 16) = 0;
+    shed(go_on, arg);
 }
 #endif

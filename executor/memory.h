@@ -5,10 +5,11 @@
  */
 #pragma once
 
-/* Returns the free heap and the unused stack. Contents in use are kept. */
+/* Returns the free heap, the unused stack, code and constants. To be called with little on the
+ * stack. Contents in use are kept. */
 void memory_trim(void);
 
-/* For the stub init only, which never returns from its function: lets go of heap, data and all of
- * the stack but the caller's page and the one above. Plain system calls and errno work afterwards;
- * anything else of libc must not be called. */
-void memory_shed(void);
+/* For the stub init only: lets go of heap, data and all of the stack but one page, on which it
+ * calls `go_on`, which never returns. Plain system calls and errno work there; anything else of
+ * libc must not be called. */
+void memory_shed(void (*go_on)(int), int arg) __attribute__((noreturn));

@@ -459,8 +459,7 @@ static int run_spec(const struct exec_spec *wanted, struct err *e)
     ev_signal_init(&on_term, on_stop_signal, SIGTERM);
     ev_signal_start(loop, &on_int);
     ev_signal_start(loop, &on_term);
-    while (supervisor_status(s)->state != TASK_STATE_DEAD)
-        ev_run(loop, EVRUN_ONCE);
+    supervisor_run(s);
     r = exit_code(s);
     (void)supervisor_free(s);
     return r;

@@ -47,6 +47,7 @@ struct supervisor {
     struct ev_timer life_timer; /* LIFE_ARM */
     uint64_t timer_ns;          /* when it is due, CLOCK_MONOTONIC; 0: not armed */
     char stop_reason[STATUS_TEXT_BYTES];
+    bool idles; /* from now on, it is to be expected: memory can be given back */
 };
 
 static void feed(struct supervisor *s, struct life_input in);
@@ -109,7 +110,7 @@ static void on_started(void *arg, pid_t pid)
     (void)procid_start_time(pid, &st->pid_start); /* -ESRCH: dead again already */
     st->started_ns = clock_now_ns(CLOCK_REALTIME);
     feed(s, (struct life_input){.event = LIFE_EV_STARTED});
-    memory_trim();
+    s->idles = true;
 }
 
 /* The end of the task tells by itself what struck it: here it lives on. */
@@ -478,9 +479,19 @@ int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exe
     arm_life_timer(s, h->timer_ns);
     commit(s, TASK_EVENT_UPGRADED, 0, 0, "from %s to %s", h->release, CLEAT_VERSION);
     attempt_resume(&s->attempt, h, status->attempt);
-    memory_trim();
+    s->idles = true;
     *ret_supervisor = s;
     return 0;
+}
+
+void supervisor_run(struct supervisor *s)
+{
+    while (s->record.status.state != TASK_STATE_DEAD) {
+        if (s->idles)
+            memory_trim();
+        s->idles = false;
+        ev_run(s->loop, EVRUN_ONCE);
+    }
 }
 
 void supervisor_stop(struct supervisor *s)

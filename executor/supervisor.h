@@ -18,8 +18,7 @@ struct supervisor;
  * directory and `status_fd` its locked record (record_lock(); taken over in any case), or both are
  * -1 for a run without a manager: then the task has this process's stdout and stderr if the spec's
  * logs are disabled, and under chroot isolation with binds its root is a fresh tmpfs mounted on
- * task_dir. The task may be dead already on return; the caller runs the loop until
- * supervisor_status() says so. */
+ * task_dir. The task may be dead already on return. */
 int supervisor_new(struct ev_loop *loop, struct exec_spec *spec, int state_dir, int status_fd,
                    struct supervisor **ret_supervisor, struct err *e);
 
@@ -28,6 +27,9 @@ int supervisor_new(struct ev_loop *loop, struct exec_spec *spec, int state_dir, 
 int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exec_spec *spec,
                       const struct task_status *status, struct supervisor **ret_supervisor,
                       struct err *e);
+
+/* Runs the loop until the task is dead for good. */
+void supervisor_run(struct supervisor *s);
 
 /* As the commands of the same name (proto/wire.h). */
 void supervisor_stop(struct supervisor *s);

@@ -259,7 +259,9 @@ int spec_decode(const char *data, size_t size, struct exec_spec **ret_spec, stru
     if (size > SPEC_MAX_BYTES)
         return err_set(e, -EBADMSG, "spec: larger than %d bytes", SPEC_MAX_BYTES);
     box = calloc(1, sizeof(*box));
-    if (!box || !msgpack_zone_init(&box->zone, 2048)) {
+    /* As large as nearly every spec turns out, pointers included: in one piece, before what
+     * decoding needs for a moment, it leaves no hole in the heap of an executor. */
+    if (!box || !msgpack_zone_init(&box->zone, size + size / 4)) {
         free(box);
         return err_sys(e, -ENOMEM, "spec");
     }
