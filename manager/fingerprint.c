@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "manager/driver.h"
+#include "manager/features.h"
 #include "shared/cleanup.h"
 
 static void set(json_t *attributes, const char *name, const char *value)
@@ -125,6 +126,7 @@ json_t *fingerprint_attributes(const struct config *config, const struct cgroup_
     if (*cgroup->version)
         set(attributes, "unique.cgroup.version", cgroup->version);
     take_controllers(attributes, cgroup);
+    features_probe(attributes, cgroup);
     for (size_t i = 0; drivers[i]; i++) {
         char name[64];
         bool detected;

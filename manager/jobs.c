@@ -15,6 +15,7 @@
 #include "manager/alloc.h"
 #include "manager/cores.h"
 #include "manager/driver.h"
+#include "manager/features.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
 
@@ -248,6 +249,11 @@ int manager_job_register(struct manager *m, struct job *job, struct job_record *
     job_record_unref(old);
     *ret_record = record;
     return 0;
+}
+
+char *manager_job_warnings(const struct manager *m, const struct job *job)
+{
+    return features_warnings(job, m->config, m->attributes);
 }
 
 int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)

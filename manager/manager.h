@@ -29,6 +29,9 @@ struct manager *manager_free(struct manager *m);
 int manager_job_register(struct manager *m, struct job *job, struct job_record **ret_record,
                          struct err *e);
 
+/* What of a job this node falls short of, for people; "" when nothing. The caller frees. */
+char *manager_job_warnings(const struct manager *m, const struct job *job);
+
 /* Stops a job: its allocations run their stop sequences. -ENOENT. */
 int manager_job_deregister(struct manager *m, const char *job_id, struct err *e);
 

@@ -11,6 +11,7 @@
 #include "manager/api/encode.h"
 #include "manager/api/handlers.h"
 #include "manager/api/router.h"
+#include "shared/cleanup.h"
 #include "shared/hcl/hcl.h"
 
 /* The newest change to a job: its own, or one of its allocations (its status follows from them). */
@@ -108,14 +109,15 @@ static bool index_is_enforced(struct request *r, const json_t *body, const struc
     return false;
 }
 
-static void reply_changed(struct request *r, const struct job_record *record)
+/* `warnings` may be NULL. */
+static void reply_changed(struct request *r, const struct job_record *record, const char *warnings)
 {
     r->index = record->modify_index;
-    request_reply_json(r, 200,
-                       json_pack("{s:s,s:i,s:I,s:I,s:I,s:s}", "EvalID", "", "EvalCreateIndex", 0,
-                                 "JobModifyIndex", (json_int_t)record->modify_index, "JobVersion",
-                                 (json_int_t)record->version, "Index",
-                                 (json_int_t)record->modify_index, "Warnings", ""));
+    request_reply_json(
+        r, 200,
+        json_pack("{s:s,s:i,s:I,s:I,s:I,s:s}", "EvalID", "", "EvalCreateIndex", 0, "JobModifyIndex",
+                  (json_int_t)record->modify_index, "JobVersion", (json_int_t)record->version,
+                  "Index", (json_int_t)record->modify_index, "Warnings", warnings ? warnings : ""));
 }
 
 /* A job "a/plan" could be neither read nor stopped: its path means something else. */
@@ -154,8 +156,10 @@ void job_register(struct request *r)
     else if (manager_job_register(r->api->manager, job, &record, &e))
         request_reply_err(r, &e);
     else {
+        autofree char *warnings = manager_job_warnings(r->api->manager, record->job);
+
         job = NULL; /* taken over */
-        reply_changed(r, record);
+        reply_changed(r, record, warnings);
         api_changed(r->api);
     }
     job_free(job);
@@ -176,7 +180,7 @@ void job_deregister(struct request *r)
     else if (manager_job_deregister(r->api->manager, r->arg, &e))
         request_reply_err(r, &e);
     else {
-        reply_changed(r, record);
+        reply_changed(r, record, NULL);
         api_changed(r->api);
     }
 }
@@ -216,13 +220,16 @@ void job_validate(struct request *r)
         request_reply_text(r, 400, "the body must be {\"Job\": {…}}");
     else {
         json_t *errors = json_array();
+        autofree char *warnings = NULL;
 
         if (job_from_json(json, &job, &e))
             (void)json_array_append_new(errors, encode_text(e.text));
+        else
+            warnings = manager_job_warnings(r->api->manager, job);
         request_reply_json(r, 200,
                            json_pack("{s:b,s:o,s:o,s:s}", "DriverConfigValidated", job != NULL,
                                      "ValidationErrors", errors, "Error", encode_text(e.text),
-                                     "Warnings", ""));
+                                     "Warnings", warnings ? warnings : ""));
     }
     job_free(job);
     json_decref(body);

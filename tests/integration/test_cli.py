@@ -320,3 +320,12 @@ def test_commands_while_the_manager_is_away(manager, web):
     assert done.returncode != 0 and str(manager.socket) in done.stderr
     manager.start()
     wait_for(lambda: manager.cli("alloc", "status", web).returncode == 0, "the answer")
+
+
+def test_warnings_are_shown(manager):
+    """More memory than the node has: it runs, and what is wrong is said."""
+    text = hcl(script="exit 0", type="batch").replace('driver = "raw_exec"', 'driver = "raw_exec"\n resources { memory = 99999999 }')
+    done = manager.cli("job", "run", "-", stdin=text)
+    assert done.stderr.startswith("1 warning:\n\n* The job asks for 99999999 MiB of memory")
+    done = manager.cli("job", "run", "-json", "-", stdin=text)
+    assert "99999999 MiB" in json.loads(done.stdout)["Warnings"] and not done.stderr

@@ -172,3 +172,19 @@ def test_groups_made_by_the_task_go_too(box, manager):
     manager.stop("job")
     manager.wait_dead(alloc)
     assert not leaves(box)
+
+
+def test_what_this_host_cannot_do(box, manager):
+    """The node says it, and a job that asks for it is warned; a plain one is not."""
+    features = {"io_weight": ("io.weight", "io.bfq.weight", "blkio.bfq.weight"), "oom_group": ("memory.oom.group",),
+                "memory_soft_limit": ("memory.low", "memory.soft_limit_in_bytes"), "pids_limit": ("pids.max",)}  # fmt: skip
+    job = jobs.simple("exit:0", Config=config(io_weight=50, oom_group=True))
+    warnings = manager.call("PUT", "/v1/jobs", {"Job": job})["Warnings"]
+    assert warnings == manager.call("PUT", "/v1/validate/job", {"Job": job})["Warnings"]
+    groups = [g for root in leftovers.cgroup_roots() for g in root.glob(f"{box.token}/*")]
+    attributes = manager.get("/v1/node/" + manager.get("/v1/nodes")[0]["ID"])["Attributes"]
+    for name, files in features.items():
+        there = any((group / file).exists() for group in groups for file in files)
+        assert attributes[f"cgroup.{name}"] == str(there).lower(), name
+        assert (f'"{name}"' in warnings) == (not there and name in ("io_weight", "oom_group")), warnings
+    assert manager.call("PUT", "/v1/jobs", {"Job": jobs.simple("exit:0", id="plain")})["Warnings"] == ""

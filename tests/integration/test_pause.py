@@ -44,6 +44,7 @@ def is_frozen(box, alloc_id):
 
 def started(manager, *steps, **fields):
     alloc_id = manager.run_one(simple(*steps, **fields))
+    manager.wait_running(alloc_id)
     wait_for(lambda: manager.output(alloc_id), "the task to write")
     return alloc_id
 
@@ -52,7 +53,7 @@ def started(manager, *steps, **fields):
 def test_it_stands_still_and_goes_on(box, manager, wrapper, driver):
     """… whatever becomes of the manager and of the executor's binary meanwhile."""
     alloc_id = started(manager, "lines:0:1", driver=driver)
-    pid = manager.wait_running(alloc_id)
+    pid = manager.task(alloc_id)["Pid"]
     done = manager.cli("alloc", "pause", alloc_id[:8])
     assert done.stdout == f'Task "t" of {alloc_id[:8]} is paused\n'
     wait_for(lambda: is_frozen(box, alloc_id), "the task to be frozen")

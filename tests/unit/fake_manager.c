@@ -40,6 +40,13 @@ int manager_job_register(struct manager *m, struct job *job, struct job_record *
     return 0;
 }
 
+char *manager_job_warnings(const struct manager *m, const struct job *job)
+{
+    (void)m;
+    (void)job;
+    return strdup("");
+}
+
 int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)
 {
     struct job_record *record = manager_find_job(m, job_id);

@@ -64,24 +64,28 @@ static void print_registered(const char *job_id, json_int_t version, bool unchan
 }
 
 static void print_registered_json(const char *job_id, json_int_t version, bool unchanged,
-                                  json_t *allocs)
+                                  const char *warnings, json_t *allocs)
 {
-    json_t *shown = json_pack("{s:s,s:I,s:b,s:O}", "JobID", job_id, "JobVersion", version,
-                              "Unchanged", unchanged, "Allocations", allocs);
+    json_t *shown = json_pack("{s:s,s:I,s:b,s:s,s:O}", "JobID", job_id, "JobVersion", version,
+                              "Unchanged", unchanged, "Warnings", warnings, "Allocations", allocs);
 
     print_json(shown);
     json_decref(shown);
 }
 
-static int run_registered(const struct cli *cli, const char *job_id, json_int_t version,
+static int run_registered(const struct cli *cli, const char *job_id, const json_t *reply,
                           json_int_t called_ns)
 {
+    json_int_t version = get_int(reply, "JobVersion");
+    const char *warnings = get_text(reply, "Warnings");
     json_t *allocs = NULL;
     int r = get_allocs(cli, job_id, version, &allocs), followed = CLI_OK;
     /* The manager says the same of a job it has already; but that one's allocations are older. */
     const json_t *first = json_array_get(allocs, 0);
     bool unchanged = first && get_int(first, "CreateTime") < called_ns;
 
+    if (*warnings && !cli->json)
+        (void)fprintf(stderr, "%s\n\n", warnings);
     if (!r && !cli->json)
         print_registered(job_id, version, unchanged, allocs);
     if (!r && !cli->detach) {
@@ -92,7 +96,7 @@ static int run_registered(const struct cli *cli, const char *job_id, json_int_t 
             r = get_allocs(cli, job_id, version, &allocs);
     }
     if (!r && cli->json)
-        print_registered_json(job_id, version, unchanged, allocs);
+        print_registered_json(job_id, version, unchanged, warnings, allocs);
     json_decref(allocs);
     return followed ? followed : r;
 }
@@ -111,7 +115,7 @@ static int job_run(struct cli *cli)
     r = http_send(cli, "PUT", body, &reply, "/v1/jobs");
     json_decref(body);
     if (!r)
-        r = run_registered(cli, job->id, get_int(reply, "JobVersion"), called_ns);
+        r = run_registered(cli, job->id, reply, called_ns);
     json_decref(reply);
     job_free(job);
     return r;

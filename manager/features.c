@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One table for both: a feature is there where one of its files is, in this node's group.
+ */
+#include "manager/features.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shared/cleanup.h"
+#include "shared/job/driver_config.h"
+
+/* A task and the node it is to run on. */
+struct demand {
+    const struct job_task *def;
+    const struct driver_config *options;
+    const struct config *config;
+};
+
+static bool asks_always(const struct demand *d)
+{
+    (void)d;
+    return true;
+}
+
+static bool asks_for_swap_limit(const struct demand *d)
+{
+    autoclose FILE *swaps = fopen("/proc/swaps", "re");
+    char line[256];
+
+    (void)d;
+    /* Without swap there is nothing to limit; the first line is the heading. */
+    return swaps && fgets(line, sizeof(line), swaps) && fgets(line, sizeof(line), swaps);
+}
+
+static bool asks_to_keep_memory(const struct demand *d)
+{
+    return d->def->resources.memory_max_mb != 0;
+}
+
+static bool asks_for_io_weight(const struct demand *d)
+{
+    return d->options->io_weight != 0;
+}
+
+static bool asks_for_oom_group(const struct demand *d)
+{
+    return d->options->oom_group;
+}
+
+static bool has_pids_by_default(const struct demand *d)
+{
+    return strcmp(d->def->driver, "raw_exec") == 0 ? d->config->raw_exec_pids_limit
+                                                   : d->config->exec_pids_limit;
+}
+
+#define V1(member) offsetof(struct spec_cgroup, member)
+
+static const struct feature {
+    const char *name;
+    const char *v2, *v2_or; /* files, in dirs.unified */
+    const char *v1;         /* file, in the directory at … */
+    size_t v1_dir;          /* … this offset in struct spec_cgroup */
+    bool (*asks)(const struct demand *d);
+    const char *lack; /* what becomes of a task that asks for it */
+} features[] = {
+    {"cpu_weight", "cpu.weight", NULL, "cpu.shares", V1(cpu), asks_always,
+     "\"cpu\" has no effect: this host has no cgroup controller \"cpu\" for it"},
+    {"memory_limit", "memory.max", NULL, "memory.limit_in_bytes", V1(memory), asks_always,
+     "\"memory\" has no effect: this host has no cgroup controller \"memory\" for it"},
+    {"memory_soft_limit", "memory.low", NULL, "memory.soft_limit_in_bytes", V1(memory),
+     asks_to_keep_memory,
+     "\"memory\" is not kept for it when memory runs short: this kernel cannot"},
+    {"swap_limit", "memory.swap.max", NULL, "memory.memsw.limit_in_bytes", V1(memory),
+     asks_for_swap_limit,
+     "it may use swap beyond \"memory\": this kernel does not account for swap (see swapaccount=1 "
+     "of its command line)"},
+    {"oom_group", "memory.oom.group", NULL, NULL, 0, asks_for_oom_group,
+     "\"oom_group\" is not this kernel's work (cgroup v1): the executor ends the task as soon as "
+     "it "
+     "learns that one of its processes was killed"},
+    {"io_weight", "io.weight", "io.bfq.weight", "blkio.bfq.weight", V1(io), asks_for_io_weight,
+     "\"io_weight\" has no effect: no I/O scheduler of this host takes weights (bfq does)"},
+    {"pids_limit", "pids.max", NULL, "pids.max", V1(pids), has_pids_by_default,
+     "it may have any number of processes: this host has no cgroup controller \"pids\" for the "
+     "agent's pids_limit"},
+};
+
+static bool is_file(const char *dir, const char *name)
+{
+    char path[PATH_MAX];
+
+    return dir && name && snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path) &&
+           access(path, F_OK) == 0;
+}
+
+static bool is_there(const struct feature *f, const struct spec_cgroup *dirs)
+{
+    if (dirs->v2_controllers)
+        return is_file(dirs->unified, f->v2) || is_file(dirs->unified, f->v2_or);
+    return is_file(*(char *const *)((const char *)dirs + f->v1_dir), f->v1);
+}
+
+static void attribute_name(const struct feature *f, char buf[64])
+{
+    (void)snprintf(buf, 64, "cgroup.%s", f->name);
+}
+
+void features_probe(json_t *attributes, const struct cgroup_layout *cgroup)
+{
+    char name[64];
+
+    for (size_t i = 0; i < ARRAY_LEN(features); i++) {
+        attribute_name(&features[i], name);
+        (void)json_object_set_new(
+            attributes, name,
+            json_string(is_there(&features[i], &cgroup->dirs) ? "true" : "false"));
+    }
+}
+
+struct warnings {
+    char *text; /* a line each */
+    unsigned int n;
+};
+
+static void warn(struct warnings *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void warn(struct warnings *w, const char *fmt, ...)
+{
+    char *before = w->text, line[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    if (asprintf(&w->text, "%s\n* %s", before ? before : "", line) < 0)
+        abort();
+    free(before);
+    w->n++;
+}
+
+static const char *attribute(const json_t *attributes, const char *name)
+{
+    const char *text = json_string_value(json_object_get(attributes, name));
+
+    return text ? text : "";
+}
+
+static void warn_of_task(struct warnings *w, const struct job_task *def,
+                         const struct config *config, const json_t *attributes)
+{
+    struct driver_config options;
+    struct demand d = {def, &options, config};
+    struct err e = ERR_INIT;
+    char name[64];
+
+    if (driver_config_read(def, &options, &e) < 0)
+        return; /* it was refused for that */
+    for (size_t i = 0; i < ARRAY_LEN(features); i++) {
+        attribute_name(&features[i], name);
+        if (strcmp(attribute(attributes, name), "false") == 0 && features[i].asks(&d))
+            warn(w, "Task \"%s\": %s", def->name, features[i].lack);
+    }
+    driver_config_deinit(&options);
+}
+
+/* All that the job may use at one time, against what the node has. */
+static void warn_of_size(struct warnings *w, const struct job *job, const json_t *attributes)
+{
+    double mhz = 0, memory_mb = 0; /* no count overflows them */
+    double has_mhz = strtod(attribute(attributes, "cpu.totalcompute"), NULL);
+    double has_mb = strtod(attribute(attributes, "memory.totalbytes"), NULL) / (1 << 20);
+
+    for (size_t g = 0; g < job->n_groups; g++)
+        for (size_t t = 0; t < job->groups[g].n_tasks; t++) {
+            const struct job_resources *res = &job->groups[g].tasks[t].resources;
+
+            mhz += (double)res->cpu_mhz * (double)job->groups[g].count;
+            memory_mb += (double)res->memory_mb * (double)job->groups[g].count;
+        }
+    if (has_mhz > 0 && mhz > has_mhz)
+        warn(w, "The job asks for %.0f MHz of CPU, and this node has %.0f: its tasks share them",
+             mhz, has_mhz);
+    if (has_mb > 0 && memory_mb > has_mb)
+        warn(w,
+             "The job asks for %.0f MiB of memory, and this node has %.0f: its tasks may be killed "
+             "when they use it",
+             memory_mb, has_mb);
+}
+
+char *features_warnings(const struct job *job, const struct config *config,
+                        const json_t *attributes)
+{
+    struct warnings w = {0};
+    char *all;
+
+    for (size_t g = 0; g < job->n_groups; g++)
+        for (size_t t = 0; t < job->groups[g].n_tasks; t++)
+            warn_of_task(&w, &job->groups[g].tasks[t], config, attributes);
+    warn_of_size(&w, job, attributes);
+    if (!w.n)
+        all = strdup("");
+    else if (asprintf(&all, "%u warning%s:\n%s", w.n, w.n > 1 ? "s" : "", w.text) < 0)
+        all = NULL;
+    if (!all)
+        abort();
+    free(w.text);
+    return all;
+}
