@@ -245,27 +245,26 @@ static const char *const read_only[] = {"bus", "fs", "irq", "sys", "sysrq-trigge
 
 /* These three skip what this kernel lacks. */
 
-/* Puts the null device over the files `names` in `fs`. It has the attributes of the task's /dev. */
+/* Puts the null device over the files `names` in `fs`. It has the attributes of the task's /dev.
+ * A clone is only made where it will be used: the end of a mount waits for a grace period of RCU.
+ */
 static int mask_files(const struct plan *plan, int fs, const char *const *names,
                       const char **ret_arg)
 {
-    autofd int null = -1;
+    int r = 0;
 
-    for (; *names; names++) {
-        int r;
+    for (; !r && *names; names++) {
+        autofd int null = -1;
 
         *ret_arg = *names;
-        if (null < 0)
-            null = sys_open_tree(plan->root_fd, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-        if (null < 0)
-            return -errno;
-        r = mount_move(null, fs, *names);
-        if (!r)
-            close_fd(&null);
-        else if (r != -ENOENT)
-            return r;
+        if (faccessat(fs, *names, F_OK, 0) < 0) {
+            r = errno == ENOENT ? 0 : -errno;
+            continue;
+        }
+        null = sys_open_tree(plan->root_fd, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        r = null < 0 ? -errno : mount_move(null, fs, *names);
     }
-    return 0;
+    return r;
 }
 
 static int mask_dirs(int fs, const char *const *names, const char **ret_arg)

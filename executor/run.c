@@ -89,10 +89,10 @@ struct options {
     const char *root;
     const char *user;
     bool unconfined;
-    struct spec_mount mounts[MOUNTS_MAX];
-    char *env[ENV_MAX + 2];
     size_t n_env;
+    char *env[ENV_MAX + 2]; /* the large ones last, so that the rest is on one page */
     gid_t groups[GROUPS_MAX];
+    struct spec_mount mounts[MOUNTS_MAX];
 };
 
 static int parse_count(const char *text, uint64_t max, uint64_t *ret, const char *option,
