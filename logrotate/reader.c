@@ -187,7 +187,11 @@ static int open_next(const struct log_reader *r, int64_t *ret_number)
         int rc;
 
         next.lowest = -1;
+        /* The first scan may have missed one made during it and seen a later one. The second sees
+         * all that were made before that. */
         rc = segment_scan(r->dirfd, r->name, find_lowest, &next);
+        if (rc == 0 && next.lowest >= 0)
+            rc = segment_scan(r->dirfd, r->name, find_lowest, &next);
         if (rc < 0)
             return rc;
         if (next.lowest < 0)

@@ -131,15 +131,25 @@ int segment_scan(int dirfd, const char *name, segment_found *found, void *arg)
 }
 
 struct number_list {
+    int64_t highest; /* that is listed */
     int64_t *numbers;
     size_t n, room;
 };
+
+static int find_highest(void *arg, int64_t number, enum segment_form form)
+{
+    struct number_list *list = arg;
+
+    if (form != SEGMENT_PARTIAL && number > list->highest)
+        list->highest = number;
+    return 0;
+}
 
 static int list_append(void *arg, int64_t number, enum segment_form form)
 {
     struct number_list *list = arg;
 
-    if (form == SEGMENT_PARTIAL)
+    if (form == SEGMENT_PARTIAL || number > list->highest)
         return 0;
     if (list->n == list->room) {
         size_t room = list->room ? list->room * 2 : 16;
@@ -176,9 +186,13 @@ static size_t sort_unique(int64_t *numbers, size_t n)
 
 int segment_list(int dirfd, const char *name, int64_t **ret_numbers, size_t *ret_n, struct err *e)
 {
-    struct number_list list = {0};
-    int r = segment_scan(dirfd, name, list_append, &list);
+    struct number_list list = {.highest = -1};
+    int r = segment_scan(dirfd, name, find_highest, &list);
 
+    /* The first scan may have missed entries made during it. Those below the highest it has seen
+     * were there before the second. */
+    if (r == 0)
+        r = segment_scan(dirfd, name, list_append, &list);
     if (r < 0) {
         free(list.numbers);
         return err_sys(e, r, "cannot list the log directory for segments of '%s'", name);

@@ -49,10 +49,12 @@ int segment_check_name(const char *name, struct err *e);
 typedef int segment_found(void *arg, int64_t number, enum segment_form form);
 
 /* Calls `found` for each file of NAME's segments in `dirfd`, in no order. Entries that are not
- * regular files are left out. Allocates nothing. `found` may remove files. A negative return of
- * `found` ends the scan and is returned. Negative errno of the directory. */
+ * regular files are left out, and of those made meanwhile any. Allocates nothing. `found` may
+ * remove files. A negative return of `found` ends the scan and is returned. Negative errno of the
+ * directory. */
 int segment_scan(int dirfd, const char *name, segment_found *found, void *arg);
 
 /* Lists the numbers of NAME's segments in `dirfd`, plain or compressed, ascending, each once, into
- * a malloc'ed array the caller frees (NULL when there is none). Negative errno. */
+ * a malloc'ed array the caller frees (NULL when there is none). Those made meanwhile are left out
+ * from some number up. Negative errno. */
 int segment_list(int dirfd, const char *name, int64_t **ret_numbers, size_t *ret_n, struct err *e);

@@ -3,9 +3,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -220,6 +222,58 @@ static void test_refuses(void **state)
     reader_close(&r);
 }
 
+/* Another process makes a segment of each line, as fast as it can. */
+static pid_t start_writer(uint32_t lines)
+{
+    pid_t pid = fork();
+    struct log_writer w;
+    size_t done;
+
+    assert_true(pid >= 0);
+    if (pid > 0)
+        return pid;
+    if (writer_open(&w, d.fd, NAME, 8, lines, &e) < 0)
+        _exit(1);
+    for (uint32_t i = 0; i < lines; i++) {
+        char line[16];
+
+        (void)snprintf(line, sizeof(line), "%07u\n", i);
+        if (writer_write(&w, line, 8, false, &done) != 8)
+            _exit(1);
+    }
+    _exit(0);
+}
+
+/* Listing a directory while entries come may miss one of them and show a later one. */
+static void test_misses_no_segment_that_comes(void **state)
+{
+    enum {
+        LINES = 2000
+    };
+    struct log_reader r;
+    uint32_t expected = 0;
+    char line[16];
+    int status;
+    pid_t pid;
+
+    (void)state;
+    pid = start_writer(LINES);
+    while (expected < LINES) {
+        /* Opened anew now and then, where it was. */
+        assert_int_equal(reader_open(&r, d.fd, NAME, READER_ORIGIN_START, expected * 8ul, &e), 0);
+        for (uint32_t stop = expected + 500; expected < LINES && expected < stop;) {
+            ssize_t n = reader_read(&r, line, 8, &e);
+
+            assert_true(n == 0 || n == 8);
+            if (n == 8)
+                assert_int_equal(atoi(line), expected++);
+        }
+        reader_close(&r);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +281,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tail, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nothing_yet, setup, teardown),
         cmocka_unit_test_setup_teardown(test_follows_the_writer, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_misses_no_segment_that_comes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_odd_entries, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refuses, setup, teardown),
     };

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""Both streams of a task at full speed while everything around them is taken away: the managers, the
+executor's program. CLEAT_SOAK=1: a million lines of each stream."""
+import contextlib
+import http.client
+import os
+import select
+import struct
+import threading
+
+import msgpack
+import pytest
+
+import records
+from harness import BUILD, SOAK, Manager, wait_for
+from jobs import simple
+
+UPGRADE = 5
+SEGMENT = 8192
+BURST, BURSTS = (100000, 10) if SOAK else (30000, 4)
+STREAMS = ("stdout", "stderr")
+
+
+def lines(count, width=100):
+    """What the payload's lines:COUNT:0:WIDTH prints."""
+    return "".join(f"{i}".ljust(width - 1, ".") + "\n" for i in range(count))
+
+
+class SmallSegments(Manager):
+    """A manager whose tasks rotate every 8 KiB, which no job can ask for."""
+
+    def executor(self):
+        script = self.dir / "small-segments"
+        script.write_text(f"""#!/usr/bin/python3
+import msgpack, os, sys, zlib
+if sys.argv[1] == "supervise":
+    path = sys.argv[2] + "/spec"
+    with open(path, "rb") as file:
+        spec = msgpack.unpackb(file.read().partition(b"\\n")[2])
+    spec["logs"]["max_file_size"] = {SEGMENT}
+    data = msgpack.packb(spec)
+    with open(path, "wb") as file:
+        file.write(b"CLEAT-STATE 1 %d %08x\\n" % (len(data), zlib.crc32(data)) + data)
+os.execv("{super().executor()}", sys.argv)
+""")
+        script.chmod(0o755)
+        return script
+
+
+class Follower(threading.Thread):
+    """Follows a stream over the ends of managers, each time from where it was."""
+
+    def __init__(self, manager, alloc_id, stream, size):
+        super().__init__(daemon=True)
+        self.manager, self.size, self.got = manager, size, bytearray()
+        self.path = f"/v1/client/fs/logs/{alloc_id}?task=t&type={stream}&plain=true&follow=true"
+        self.start()
+
+    def run(self):
+        while len(self.got) < self.size:
+            select.select([], [], [], 0.01)  # a manager that has not come back yet
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                with self.manager.stream(f"{self.path}&offset={len(self.got)}") as reply:
+                    while reply.status == 200 and (piece := reply.read1(1 << 20)):
+                        self.got += piece
+
+    def whole(self):
+        wait_for(lambda: len(self.got) >= self.size, f"a follower at {len(self.got)}", 120)
+        self.join()
+        return self.got.decode()
+
+
+def upgrade(state_dir):
+    """Has the executor become its own program anew; returns once it tells so, or has ended."""
+    before = records.read_status(state_dir / "status")
+    try:
+        control = os.open(state_dir / "ctl", os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:  # it has ended
+        return False
+    command = msgpack.packb({"type": UPGRADE, "path": str(BUILD / "bin/cleat-executor")})
+    os.write(control, struct.pack("<I", len(command)) + command)
+    os.close(control)
+
+    def told():
+        now = records.read_status(state_dir / "status")
+        return now["seq"] > before["seq"] or now["state"] == "dead"
+
+    wait_for(told, "the upgrade or the end")
+    return True
+
+
+def pass_gate(fifo):
+    """Lets the task go on that waits, or is going to wait, to read this FIFO."""
+
+    def reader_is_there():
+        with contextlib.suppress(OSError):
+            return [os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)]
+
+    os.close(wait_for(reader_is_there, "the task to come to its gate", 60)[0])
+
+
+@pytest.mark.timeout(600 if SOAK else 60)
+def test_managers_killed_executor_upgraded_and_followed(box):
+    """A rotation every few KiB, and none of it may be seen in what is written and read."""
+    manager = SmallSegments(box)
+    box.managers.append(manager)
+    manager.start()
+    gate = box.dir / "gate"
+    os.mkfifo(gate)
+    burst = (f"cat:{gate}", f"lines:{BURST}:0:100")
+    logs = {"MaxFiles": 100000, "MaxFileSizeMB": 1}
+    alloc_id = manager.run_one(
+        simple("both", *burst * BURSTS, "exit:7", driver="raw_exec", LogConfig=logs)
+    )
+    manager.wait_event(alloc_id, "Started")
+    state_dir = records.task_dir(manager, alloc_id)
+    size = BURST * BURSTS * 100
+    followers = [Follower(manager, alloc_id, stream, size) for stream in STREAMS]
+
+    def written():
+        return sum(p.stat().st_size for p in manager.segments(alloc_id, stream="stderr"))
+
+    kills = upgrades = 0
+    for number in range(BURSTS):
+        pass_gate(gate)
+        while True:
+            manager.kill9()
+            kills += 1
+            upgrades += upgrade(state_dir)
+            manager.start()
+            upgrades += upgrade(state_dir)
+            if written() == (number + 1) * BURST * 100:
+                break
+    manager.wait_dead(alloc_id)
+    print(f"{kills} managers killed, {upgrades} upgrades")
+    assert upgrades >= BURSTS
+    assert records.read_status(state_dir / "status")["exit_code"] == 7
+    expected = lines(BURST) * BURSTS
+    for stream, follower in zip(STREAMS, followers):
+        segments = manager.segments(alloc_id, stream=stream)
+        assert [p.suffix for p in segments] == [f".{n}" for n in range(len(segments))]
+        contents = [p.read_bytes() for p in segments]
+        assert max(map(len, contents)) <= SEGMENT
+        assert all(content.endswith(b"\n") for content in contents)
+        assert b"".join(contents).decode() == expected
+        assert follower.whole() == expected
