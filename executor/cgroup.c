@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "executor/devices.h"
 #include "shared/cgroupfs.h"
 #include "shared/cleanup.h"
 
@@ -26,7 +27,7 @@ static const char *tree_parent(const struct cgroup *cg, enum cgroup_tree tree)
     const char *const parents[CGROUP_TREE_N] = {
         [CGROUP_UNIFIED] = p->unified, [CGROUP_MEMORY] = p->memory,   [CGROUP_CPU] = p->cpu,
         [CGROUP_PIDS] = p->pids,       [CGROUP_CPUSET] = p->cpuset,   [CGROUP_IO] = p->io,
-        [CGROUP_CPUACCT] = p->cpuacct, [CGROUP_FREEZER] = p->freezer,
+        [CGROUP_CPUACCT] = p->cpuacct, [CGROUP_DEVICES] = p->devices, [CGROUP_FREEZER] = p->freezer,
     };
 
     return parents[tree];
@@ -43,6 +44,8 @@ static bool is_wanted(const struct exec_spec *spec, enum cgroup_tree tree)
         return spec->limits.cpus;
     case CGROUP_IO:
         return spec->limits.io_weight;
+    case CGROUP_DEVICES:
+        return spec->limits.own_devices;
     default:
         return true;
     }
@@ -82,7 +85,8 @@ static int open_leaf(struct cgroup *cg, enum cgroup_tree tree, bool make, struct
     if (make && mkdirat(dir, cg->name, 0755) < 0)
         return err_sys(e, -errno, "make cgroup %s/%s", parent, cg->name);
     cg->made[tree] = make;
-    cg->dir_fd[tree] = openat(dir, cg->name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    /* Not O_PATH, which bpf(2) does not take. */
+    cg->dir_fd[tree] = openat(dir, cg->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (cg->dir_fd[tree] < 0)
         return !make && errno == ENOENT ? 0
                                         : err_sys(e, -errno, "open cgroup %s/%s", parent, cg->name);
@@ -223,6 +227,8 @@ static int apply_limits(const struct cgroup *cg, const struct exec_spec *spec, s
         r = write_number(cg, CGROUP_PIDS, "pids.max", spec->limits.pids, e);
     if (!r)
         r = limit_cpus(cg, spec, e);
+    if (!r)
+        r = devices_restrict(cg, spec, e);
     weigh_io(cg, spec->limits.io_weight);
     return r;
 }

@@ -22,6 +22,7 @@ enum cgroup_tree {
     CGROUP_CPUSET,
     CGROUP_IO,
     CGROUP_CPUACCT,
+    CGROUP_DEVICES,
     CGROUP_FREEZER,
     CGROUP_TREE_N
 };
@@ -30,7 +31,7 @@ struct cgroup {
     const struct spec_cgroup *parents; /* borrowed from the spec */
     char name[384];                    /* of the leaf */
     bool made[CGROUP_TREE_N];
-    int dir_fd[CGROUP_TREE_N]; /* O_PATH handles of the leaves, -1; controllers that are mounted
+    int dir_fd[CGROUP_TREE_N]; /* directories of the leaves, -1; controllers that are mounted
                                   together share the handle of the one that was `made` */
 };
 

@@ -368,6 +368,7 @@ static int find_cgroups(struct options *o, struct err *e)
                        "was left to you",
                        layout.reason);
     spec->cgroup = layout.dirs;
+    spec->limits.own_devices = spec->isolation == SPEC_ISOLATION_CHROOT && layout.devices;
     return 0;
 }
 

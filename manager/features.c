@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One table for both: a feature is there where one of its files is, in this node's group.
+ * One table for both: a feature is there where one of its files is, in this node's group, or where
+ * a probe says so.
  */
 #include "manager/features.h"
 
@@ -14,6 +15,7 @@
 
 #include "shared/cleanup.h"
 #include "shared/job/driver_config.h"
+#include "shared/log.h"
 
 /* A task and the node it is to run on. */
 struct demand {
@@ -59,36 +61,48 @@ static bool has_pids_by_default(const struct demand *d)
                                                    : d->config->exec_pids_limit;
 }
 
+static bool restricts_devices(const struct cgroup_layout *cgroup)
+{
+    return cgroup->devices;
+}
+
 #define V1(member) offsetof(struct spec_cgroup, member)
 
 static const struct feature {
     const char *name;
-    const char *v2, *v2_or; /* files, in dirs.unified */
-    const char *v1;         /* file, in the directory at … */
-    size_t v1_dir;          /* … this offset in struct spec_cgroup */
-    bool (*asks)(const struct demand *d);
-    const char *lack; /* what becomes of a task that asks for it */
+    const char *v2, *v2_or;                            /* files, in dirs.unified */
+    const char *v1;                                    /* file, in the directory at … */
+    size_t v1_dir;                                     /* … this offset in struct spec_cgroup */
+    bool (*asks)(const struct demand *d);              /* NULL: said at fingerprint only */
+    const char *lack;                                  /* what becomes of a task that asks for it */
+    bool (*probe)(const struct cgroup_layout *cgroup); /* in place of the files */
 } features[] = {
     {"cpu_weight", "cpu.weight", NULL, "cpu.shares", V1(cpu), asks_always,
-     "\"cpu\" has no effect: this host has no cgroup controller \"cpu\" for it"},
+     "\"cpu\" has no effect: this host has no cgroup controller \"cpu\" for it", NULL},
     {"memory_limit", "memory.max", NULL, "memory.limit_in_bytes", V1(memory), asks_always,
-     "\"memory\" has no effect: this host has no cgroup controller \"memory\" for it"},
+     "\"memory\" has no effect: this host has no cgroup controller \"memory\" for it", NULL},
     {"memory_soft_limit", "memory.low", NULL, "memory.soft_limit_in_bytes", V1(memory),
      asks_to_keep_memory,
-     "\"memory\" is not kept for it when memory runs short: this kernel cannot"},
+     "\"memory\" is not kept for it when memory runs short: this kernel cannot", NULL},
     {"swap_limit", "memory.swap.max", NULL, "memory.memsw.limit_in_bytes", V1(memory),
      asks_for_swap_limit,
      "it may use swap beyond \"memory\": this kernel does not account for swap (see swapaccount=1 "
-     "of its command line)"},
+     "of its command line)",
+     NULL},
     {"oom_group", "memory.oom.group", NULL, NULL, 0, asks_for_oom_group,
-     "\"oom_group\" is not this kernel's work (cgroup v1): the executor ends the task as soon as "
-     "it "
-     "learns that one of its processes was killed"},
+     "\"oom_group\" is not this kernel's work (cgroup v1): the executor ends the task when "
+     "it learns that one of its processes was killed",
+     NULL},
     {"io_weight", "io.weight", "io.bfq.weight", "blkio.bfq.weight", V1(io), asks_for_io_weight,
-     "\"io_weight\" has no effect: no I/O scheduler of this host takes weights (bfq does)"},
+     "\"io_weight\" has no effect: no I/O scheduler of this host takes weights (bfq does)", NULL},
     {"pids_limit", "pids.max", NULL, "pids.max", V1(pids), has_pids_by_default,
      "it may have any number of processes: this host has no cgroup controller \"pids\" for the "
-     "agent's pids_limit"},
+     "agent's pids_limit",
+     NULL},
+    {"devices", NULL, NULL, NULL, 0, NULL,
+     "only file modes and mount options keep tasks from devices: this host neither permits bpf(2) "
+     "nor has the cgroup v1 controller \"devices\"",
+     restricts_devices},
 };
 
 static bool is_file(const char *dir, const char *name)
@@ -99,8 +113,12 @@ static bool is_file(const char *dir, const char *name)
            access(path, F_OK) == 0;
 }
 
-static bool is_there(const struct feature *f, const struct spec_cgroup *dirs)
+static bool is_there(const struct feature *f, const struct cgroup_layout *cgroup)
 {
+    const struct spec_cgroup *dirs = &cgroup->dirs;
+
+    if (f->probe)
+        return f->probe(cgroup);
     if (dirs->v2_controllers)
         return is_file(dirs->unified, f->v2) || is_file(dirs->unified, f->v2_or);
     return is_file(*(char *const *)((const char *)dirs + f->v1_dir), f->v1);
@@ -113,13 +131,15 @@ static void attribute_name(const struct feature *f, char buf[64])
 
 void features_probe(json_t *attributes, const struct cgroup_layout *cgroup)
 {
-    char name[64];
-
     for (size_t i = 0; i < ARRAY_LEN(features); i++) {
-        attribute_name(&features[i], name);
-        (void)json_object_set_new(
-            attributes, name,
-            json_string(is_there(&features[i], &cgroup->dirs) ? "true" : "false"));
+        const struct feature *f = &features[i];
+        bool there = is_there(f, cgroup);
+        char name[64];
+
+        attribute_name(f, name);
+        (void)json_object_set_new(attributes, name, json_string(there ? "true" : "false"));
+        if (!there && !f->asks && !cgroup->reason)
+            log_warn("%s", f->lack);
     }
 }
 
@@ -163,7 +183,8 @@ static void warn_of_task(struct warnings *w, const struct job_task *def,
         return; /* it was refused for that */
     for (size_t i = 0; i < ARRAY_LEN(features); i++) {
         attribute_name(&features[i], name);
-        if (strcmp(attribute(attributes, name), "false") == 0 && features[i].asks(&d))
+        if (features[i].asks && strcmp(attribute(attributes, name), "false") == 0 &&
+            features[i].asks(&d))
             warn(w, "Task \"%s\": %s", def->name, features[i].lack);
     }
     driver_config_deinit(&options);

@@ -89,6 +89,7 @@ void limits_plan(const struct task *task, const struct driver_config *options,
     plan_memory(&task->def->resources, spec);
     if (cgroup->pids)
         spec->limits.pids = pids_of(task, config);
+    spec->limits.own_devices = spec->isolation == SPEC_ISOLATION_CHROOT && cgroup->devices;
     spec->limits.io_weight = (uint32_t)options->io_weight;
     spec->limits.oom_group = options->oom_group;
 }

@@ -14,10 +14,10 @@
 #include "shared/proto/spec.h"
 
 struct cgroup_layout {
-    struct spec_cgroup dirs;            /* all NULL: no cgroups, `reason` says why */
-    const char *version;                /* "v2", "v1", "hybrid" or "" */
-    char *reason;                       /* NULL where cgroups work */
-    bool memory, cpu, pids, cpuset, io; /* limits that can be kept here */
+    struct spec_cgroup dirs;                     /* all NULL: no cgroups, `reason` says why */
+    const char *version;                         /* "v2", "v1", "hybrid" or "" */
+    char *reason;                                /* NULL where cgroups work */
+    bool memory, cpu, pids, cpuset, io, devices; /* limits that can be kept here */
     char *cpus;      /* all CPUs there are, "0-3"; NULL without a cpuset controller */
     char *shared;    /* the cpuset of all that has no CPUs of its own: on v2 a group that takes the
                         place of dirs.unified for such tasks; on v1 the manager sits in it, and its

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <signal.h>
@@ -35,6 +36,11 @@
 #define MOUNT_ATTR_NODEV 0x00000004
 #define MOUNT_ATTR_NOEXEC 0x00000008
 #endif
+
+static inline int sys_bpf(int command, union bpf_attr *attr, unsigned int size)
+{
+    return (int)syscall(SYS_bpf, command, attr, size);
+}
 
 static inline int sys_pidfd_open(pid_t pid, unsigned int flags)
 {

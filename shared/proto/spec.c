@@ -50,6 +50,7 @@ static const struct field cgroup_fields[] = {
     FIELD_SPARSE(struct spec_cgroup, cpuset, STRING),
     FIELD_SPARSE(struct spec_cgroup, io, STRING),
     FIELD_SPARSE(struct spec_cgroup, cpuacct, STRING),
+    FIELD_SPARSE(struct spec_cgroup, devices, STRING),
     FIELD(struct spec_cgroup, v2_controllers, BOOL),
     {0}};
 
@@ -61,6 +62,7 @@ static const struct field limits_fields[] = {
     FIELD_SPARSE(struct spec_limits, cpus, STRING),
     FIELD_SPARSE(struct spec_limits, io_weight, UINT, .max = 10000),
     FIELD_SPARSE(struct spec_limits, oom_group, BOOL),
+    FIELD_SPARSE(struct spec_limits, own_devices, BOOL),
     {0}};
 
 static const struct field restart_fields[] = {

@@ -52,6 +52,7 @@ struct spec_cgroup {
     char *pids;
     char *cpuset;
     char *io;            /* blkio */
+    char *devices;       /* only where they are not restricted through `unified` */
     char *cpuacct;       /* only where there is no `unified`, which counts CPU time too */
     bool v2_controllers; /* `unified` carries the cpu and memory controllers */
 };
@@ -65,6 +66,7 @@ struct spec_limits {
     char *cpus;         /* the only CPUs it runs on, "2-3,5" */
     uint32_t io_weight; /* 1 … 10000, 100 is what others have; best effort */
     bool oom_group;     /* out of memory kills all of the task, not only one process */
+    bool own_devices;   /* it can open the usual devices and those in `devices`, no others */
 };
 
 enum spec_propagation {

@@ -15,7 +15,7 @@
 #include "shared/cleanup.h"
 
 static const char *const names[] = {"cpu_weight", "memory_limit", "memory_soft_limit", "swap_limit",
-                                    "oom_group",  "io_weight",    "pids_limit"};
+                                    "oom_group",  "io_weight",    "pids_limit",        "devices"};
 
 /* All features are there but `lacking`, and the node has 4000 MHz and 1000 MiB. */
 static char *warnings_of(const char *resources, const char *options, const char *lacking)

@@ -115,7 +115,8 @@ static void test_spec_limits(void **state)
                                      .pids = 5,
                                      .cpus = "2-3",
                                      .io_weight = 200,
-                                     .oom_group = true};
+                                     .oom_group = true,
+                                     .own_devices = true};
     assert_int_equal(spec_encode(&in, &full, &full_size), 0);
     assert_int_equal(spec_decode(full, full_size, &out, &e), 0);
     assert_string_equal(out->cgroup.cpuset, in.cgroup.cpuset);
@@ -124,6 +125,7 @@ static void test_spec_limits(void **state)
     assert_int_equal(out->limits.pids, 5);
     assert_int_equal(out->limits.io_weight, 200);
     assert_true(out->limits.oom_group);
+    assert_true(out->limits.own_devices);
     out = spec_free(out);
 }
 
