@@ -1,132 +1,32 @@
 /* SPDX-License-Identifier: MIT
  *
- * A reader is a place in the stream: a segment's number, its open descriptor and an offset. Opening
- * walks over the segments that exist, forwards or backwards, until a `find` function says that the
- * start lies in one of them. Reading goes on from there; at the end of a segment a later one means
- * that this one is finished, and it is read once more before it is left, because the writer may
- * have written between our read and its rotation.
+ * A reader is a place in the stream: a segment's number, the open file and an offset. First
+ * search.c finds the start. At the end of a segment a later one means that this one is finished,
+ * and it is read once more before it is left, because the writer may have written between our read
+ * and its rotation.
  *
- * Segments may be trimmed at any time: one that is gone when it is to be opened is passed over.
+ * A segment that is trimmed or compressed while it is read is read to its end, since it is open.
+ * Segments may be gone when they are to be opened: then what comes next is announced as a gap.
+ *
+ * The next number is tried by name. The directory is listed only where that cannot tell: once at
+ * the end of each segment, and while the current one has lost its name or something odd has the
+ * next one's. So a follower of a quiet stream costs a read and an open per wake-up, and a task that
+ * fills the directory with files costs its readers little.
  */
 #include "logrotate/reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "logrotate/search.h"
 #include "shared/cleanup.h"
 
-enum {
-    TAIL_BLOCK = 16 * 1024
-};
-
-/* Returns the descriptor. -ENOENT also where something other than a file has the name. */
-static int open_segment(const struct log_reader *r, int64_t number)
+int reader_open(struct log_reader *r, int dirfd, const char *name, const struct reader_start *start,
+                struct err *e)
 {
-    char file[SEGMENT_NAME_MAX + 1];
-    struct stat st;
-    autofd int fd = -1;
-
-    segment_file(file, r->name, number);
-    /* O_NONBLOCK: a FIFO without a writer must not hold us up. */
-    fd = openat(r->dirfd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ELOOP || errno == ENXIO ? -ENOENT : -errno;
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    return S_ISREG(st.st_mode) ? take_fd(&fd) : -ENOENT;
-}
-
-/* What is left to pass on the way to the start: bytes, or newlines. */
-struct search {
-    uint64_t left;
-    bool end_seen; /* the last byte of all has been looked at */
-};
-
-/* Looks for the start in one segment of `size` bytes. 1: it is at *ret_offset. 0: it is in a
- * segment further on in the walk, and *ret_offset is the place if there is none. Negative errno. */
-typedef int find_fn(int fd, uint64_t size, struct search *s, uint64_t *ret_offset);
-
-static int find_bytes_forward(int fd, uint64_t size, struct search *s, uint64_t *ret_offset)
-{
-    (void)fd;
-    *ret_offset = s->left < size ? s->left : size;
-    s->left -= *ret_offset;
-    return *ret_offset < size;
-}
-
-static int find_bytes_backward(int fd, uint64_t size, struct search *s, uint64_t *ret_offset)
-{
-    (void)fd;
-    *ret_offset = s->left < size ? size - s->left : 0;
-    s->left -= size - *ret_offset;
-    return s->left == 0;
-}
-
-/* s->left is the number of lines wanted. The newline that ends the line before them is the one
- * after as many others; the last line may have none of its own. */
-static int find_lines_backward(int fd, uint64_t size, struct search *s, uint64_t *ret_offset)
-{
-    char block[TAIL_BLOCK];
-
-    *ret_offset = 0;
-    for (uint64_t at = size; at > 0;) {
-        size_t len = at < sizeof(block) ? (size_t)at : sizeof(block);
-        const char *newline;
-        ssize_t n = pread(fd, block, len, (off_t)(at - len));
-
-        if (n <= 0)
-            return n < 0 ? -errno : 1; /* somebody truncated it: all of it, then */
-        at -= len;
-        len = (size_t)n;
-        if (!s->end_seen && block[len - 1] != '\n')
-            s->left--;
-        s->end_seen = true;
-        for (; (newline = memrchr(block, '\n', len)); s->left--) {
-            len = (size_t)(newline - block);
-            if (s->left == 0) {
-                *ret_offset = at + len + 1;
-                return 1;
-            }
-        }
-    }
-    return 0;
-}
-
-/* Walks over numbers[0..n), by `step` 1 upwards or -1 downwards, and leaves `r` at the start. */
-static int seek(struct log_reader *r, const int64_t *numbers, size_t n, int step, find_fn *find,
-                uint64_t left)
-{
-    struct search s = {.left = left};
-
-    for (size_t i = step > 0 ? 0 : n - 1; i < n; i += (size_t)step) {
-        struct stat st;
-        int found, fd = open_segment(r, numbers[i]);
-
-        if (fd == -ENOENT)
-            continue;
-        if (fd < 0)
-            return fd;
-        close_fd(&r->fd);
-        r->fd = fd;
-        r->number = numbers[i];
-        if (fstat(fd, &st) < 0)
-            return -errno;
-        found = find(fd, (uint64_t)st.st_size, &s, &r->offset);
-        if (found)
-            return found < 0 ? found : 0;
-    }
-    return 0;
-}
-
-static int open_at(struct log_reader *r, int dirfd, const char *name, int step, find_fn *find,
-                   uint64_t left, struct err *e)
-{
-    autofree int64_t *numbers = NULL;
-    size_t n;
     int rc = segment_check_name(name, e);
 
     if (rc < 0)
@@ -136,31 +36,42 @@ static int open_at(struct log_reader *r, int dirfd, const char *name, int step, 
     r->dirfd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
     if (r->dirfd < 0)
         return err_sys(e, -errno, "cannot keep the log directory of '%s' open", name);
-    rc = segment_list(r->dirfd, name, &numbers, &n, e);
-    if (rc == 0) {
-        rc = seek(r, numbers, n, step, find, left);
-        if (rc < 0)
-            (void)err_sys(e, rc, "cannot read a log segment of '%s'", name);
-    }
+    rc = search_new(r, start, &r->search, e);
     if (rc < 0)
         reader_close(r);
     return rc;
 }
 
-int reader_open(struct log_reader *r, int dirfd, const char *name, enum reader_origin origin,
-                uint64_t offset, struct err *e)
+int reader_stop_at_end(struct log_reader *r, struct err *e)
 {
-    if (origin == READER_ORIGIN_START)
-        return open_at(r, dirfd, name, 1, find_bytes_forward, offset, e);
-    return open_at(r, dirfd, name, -1, find_bytes_backward, offset, e);
+    autofree int64_t *numbers = NULL;
+    char file[SEGMENT_NAME_MAX + 1];
+    struct stat st;
+    size_t n;
+    int rc = segment_list(r->dirfd, r->name, &numbers, &n, e);
+
+    if (rc < 0)
+        return rc;
+    r->end_number = n ? numbers[n - 1] : -1;
+    r->end_offset = UINT64_MAX; /* compressed: it does not grow */
+    segment_file(file, r->name, r->end_number < 0 ? 0 : r->end_number);
+    if (n && !fstatat(r->dirfd, file, &st, AT_SYMLINK_NOFOLLOW))
+        r->end_offset = (uint64_t)st.st_size;
+    return 0;
 }
 
-int reader_open_tail(struct log_reader *r, int dirfd, const char *name, uint64_t lines,
-                     struct err *e)
+static int fail(const struct log_reader *r, int rc, struct err *e)
 {
-    if (lines == 0)
-        return reader_open(r, dirfd, name, READER_ORIGIN_END, 0, e);
-    return open_at(r, dirfd, name, -1, find_lines_backward, lines, e);
+    return err_sys(e, rc, "cannot read log segment %lld of '%s'", (long long)r->number, r->name);
+}
+
+int reader_find_start(struct log_reader *r, struct err *e)
+{
+    int rc = r->search ? search_step(r->search, r) : READER_DATA;
+
+    if (rc != READER_BUSY)
+        r->search = search_free(r->search);
+    return rc < 0 ? fail(r, rc, e) : rc;
 }
 
 struct next {
@@ -177,71 +88,176 @@ static int find_lowest(void *arg, int64_t number, enum segment_form form)
     return 0;
 }
 
-/* Opens the next segment there is. Returns its descriptor, -ENOENT when there is none yet. */
-static int open_next(const struct log_reader *r, int64_t *ret_number)
+static bool has_a_name(const struct log_reader *r)
+{
+    struct stat st;
+
+    return r->in.fd >= 0 && !fstat(r->in.fd, &st) && st.st_nlink > 0;
+}
+
+/* A listing may miss what comes, or changes its form, meanwhile: `in` is open as *number, but those
+ * between it and the current one that are there come first. */
+static int open_lower(const struct log_reader *r, struct segment_input *in, int64_t *number)
+{
+    while (*number - 1 > r->number) {
+        struct segment_input lower = SEGMENT_INPUT_INIT;
+        int rc = input_open(&lower, r->dirfd, r->name, *number - 1);
+
+        if (rc < 0)
+            return rc == -ENOENT || rc == -EINVAL ? 0 : rc;
+        input_close(in);
+        *in = lower;
+        --*number;
+    }
+    return 0;
+}
+
+/* Opens the next segment there is. -ENOENT when there is none yet. */
+static int open_next(struct log_reader *r, struct segment_input *in, int64_t *ret_number)
 {
     struct next next = {.after = r->number, .lowest = r->number + 1};
-    int fd = open_segment(r, next.lowest);
+    int rc = input_open(in, r->dirfd, r->name, next.lowest);
 
-    while (fd == -ENOENT) {
-        int rc;
-
+    if (rc == -ENOENT && r->newest && has_a_name(r))
+        return rc;
+    while (rc == -ENOENT || rc == -EINVAL) {
         next.lowest = -1;
-        /* The first scan may have missed one made during it and seen a later one. The second sees
-         * all that were made before that. */
         rc = segment_scan(r->dirfd, r->name, find_lowest, &next);
-        if (rc == 0 && next.lowest >= 0)
-            rc = segment_scan(r->dirfd, r->name, find_lowest, &next);
-        if (rc < 0)
-            return rc;
-        if (next.lowest < 0)
-            return -ENOENT;
-        fd = open_segment(r, next.lowest);
+        r->newest = next.lowest < 0;
+        if (rc < 0 || r->newest)
+            return rc < 0 ? rc : -ENOENT;
+        rc = input_open(in, r->dirfd, r->name, next.lowest);
         next.after = next.lowest; /* if that is gone or no file, so are all before it */
     }
     *ret_number = next.lowest;
-    return fd;
+    return rc < 0 ? rc : open_lower(r, in, ret_number);
 }
 
-static ssize_t read_here(struct log_reader *r, char *buf, size_t size)
+/* What can still be read of the segment that is open, before reader_stop_at_end()'s end. */
+static size_t limit(const struct log_reader *r, size_t size)
 {
-    ssize_t n = r->fd < 0 ? 0 : pread(r->fd, buf, size, (off_t)r->offset);
+    uint64_t left = r->end_offset > r->in.offset ? r->end_offset - r->in.offset : 0;
 
-    if (n < 0)
-        return -errno;
-    r->offset += (size_t)n;
-    return n;
+    if (r->number > r->end_number)
+        return 0;
+    return r->number == r->end_number && left < size ? (size_t)left : size;
 }
 
-ssize_t reader_read(struct log_reader *r, char *buf, size_t size, struct err *e)
+static int give_up_damaged(struct log_reader *r)
 {
-    for (;;) {
-        autofd int next_fd = -1;
-        int64_t next = -1;
-        ssize_t n = read_here(r, buf, size);
+    r->lost_first = r->number;
+    r->lost_segments = 1;
+    r->damaged = true;
+    input_close(&r->in);
+    return READER_GAP;
+}
 
-        if (n == 0) {
-            next_fd = open_next(r, &next);
-            if (next_fd == -ENOENT)
-                return 0;
-            n = next_fd < 0 ? next_fd : read_here(r, buf, size);
-        }
-        if (n < 0)
-            return err_sys(e, (int)n, "cannot read log segment %lld of '%s'", (long long)r->number,
-                           r->name);
-        if (n > 0)
-            return n;
-        close_fd(&r->fd);
-        r->fd = take_fd(&next_fd);
-        r->skipped += (uint64_t)(next - r->number - 1);
-        r->number = next;
-        r->offset = 0;
+/* Leaves a finished segment for the next. */
+static int move_on(struct log_reader *r, const struct segment_input *in, int64_t number)
+{
+    int64_t lost = r->moved ? 0 : number - r->number - 1;
+
+    input_close(&r->in);
+    r->in = *in;
+    r->lost_first = r->number + 1;
+    r->lost_segments = (uint64_t)lost;
+    r->damaged = false;
+    r->number = number;
+    r->newest = r->moved = false;
+    return lost ? READER_GAP : READER_BUSY;
+}
+
+/* Negative errno, or a positive reader_result where nothing was read. */
+static int read_here(struct log_reader *r, char *buf, size_t size, size_t *ret_n)
+{
+    ssize_t n = r->in.fd < 0 ? 0 : input_read(&r->in, buf, size);
+
+    if (n == -EBADMSG)
+        return give_up_damaged(r);
+    if (n <= 0)
+        return n == -EINPROGRESS ? READER_BUSY : n ? (int)n : READER_IDLE;
+    *ret_n = (size_t)n;
+    return READER_DATA;
+}
+
+static int read_or_move_on(struct log_reader *r, char *buf, size_t size, size_t *ret_n)
+{
+    struct segment_input next = SEGMENT_INPUT_INIT;
+    int64_t number = r->number;
+    int rc = read_here(r, buf, size, ret_n);
+
+    if (rc != READER_IDLE || r->number >= r->end_number)
+        return rc;
+    rc = open_next(r, &next, &number);
+    if (rc < 0) {
+        input_close(&next);
+        return rc == -ENOENT ? READER_IDLE : rc;
     }
+    rc = read_here(r, buf, size, ret_n); /* what was written just before the next one was made */
+    if (rc == READER_IDLE)
+        return move_on(r, &next, number);
+    input_close(&next);
+    return rc;
+}
+
+int reader_read(struct log_reader *r, char *buf, size_t size, size_t *ret_n, struct err *e)
+{
+    int rc = reader_find_start(r, e);
+
+    if (rc != READER_DATA)
+        return rc;
+    if (r->gap_due) {
+        r->gap_due = false;
+        return READER_GAP;
+    }
+    size = limit(r, size);
+    if (!size)
+        return READER_IDLE;
+    rc = read_or_move_on(r, buf, size, ret_n);
+    return rc < 0 ? fail(r, rc, e) : rc;
+}
+
+int reader_change_dir(struct log_reader *r, int dirfd, struct err *e)
+{
+    int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+
+    if (fd < 0)
+        return err_sys(e, -errno, "cannot keep the log directory of '%s' open", r->name);
+    close_fd(&r->dirfd);
+    r->dirfd = fd;
+    input_close(&r->in);
+    r->number = -1;
+    r->newest = false;
+    r->moved = true;
+    return 0;
+}
+
+void reader_unread(struct log_reader *r, size_t n)
+{
+    input_unread(&r->in, n);
+}
+
+uint64_t reader_written_ns(const struct log_reader *r)
+{
+    struct stat st;
+
+    if (r->in.fd < 0 || fstat(r->in.fd, &st) < 0)
+        return 0;
+    return (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec;
+}
+
+void reader_place(const struct log_reader *r, int64_t *ret_number, uint64_t *ret_offset)
+{
+    bool open = r->in.fd >= 0;
+
+    *ret_number = open ? r->number : r->number + 1;
+    *ret_offset = open ? r->in.offset : 0;
 }
 
 void reader_close(struct log_reader *r)
 {
-    close_fd(&r->fd);
+    r->search = search_free(r->search);
+    input_close(&r->in);
     close_fd(&r->dirfd);
     *r = (struct log_reader)LOG_READER_INIT;
 }

@@ -475,6 +475,8 @@ static int write_source(struct session *session)
 
     if (n == -EAGAIN)
         return exchange_wait(x, false);
+    if (n == -EINPROGRESS)
+        return send_more(x);
     if (n < 0)
         return -1;
     if (n == 0) {

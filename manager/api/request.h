@@ -33,7 +33,8 @@ enum http_method {
 /* A reply body that is produced while it is sent. Embedded at the start of its owner. */
 struct source {
     /* Up to `size` (>= SOURCE_MIN) bytes into `buf`. 0: the end. -EAGAIN: nothing now, the source
-     * calls request_wake() when there is. Another negative errno: the reply is cut off visibly. */
+     * calls request_wake() when there is. -EINPROGRESS: it needs another turn of the loop to find
+     * some. Another negative errno: the reply is cut off visibly. */
     ssize_t (*read)(struct source *source, char *buf, size_t size);
     void (*free)(struct source *source);
 };

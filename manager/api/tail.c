@@ -53,9 +53,13 @@ size_t frame_encode(char *buf, size_t size, const char *file, const struct tail_
                     const char *data, size_t n)
 {
     json_t *rest = json_pack("{s:o*,s:s*}", "File", encode_text(file), "FileEvent", piece->event);
-    autofree char *tail = rest ? json_dumps(rest, JSON_COMPACT) : NULL;
+    autofree char *tail = NULL;
     char *out = buf;
 
+    if (rest && piece->lost_segments)
+        (void)json_object_set_new(rest, "LostSegments",
+                                  json_integer((json_int_t)piece->lost_segments));
+    tail = rest ? json_dumps(rest, JSON_COMPACT) : NULL;
     json_decref(rest);
     if (!tail)
         return 0;
@@ -81,7 +85,7 @@ static ssize_t read_framed(struct tail *t, char *buf, size_t size)
     struct tail_piece piece = {0};
     ssize_t n = t->next(t, data, max, &piece);
 
-    if (n < 0 || (!n && !piece.event))
+    if (n < 0 || (!n && !piece.event && !piece.place))
         return n;
     size_t length = frame_encode(buf, size, t->file, &piece, data, (size_t)n);
     return length ? (ssize_t)length : -ENOMEM;
@@ -136,6 +140,12 @@ static void on_heartbeat(struct ev_loop *loop, ev_timer *w, int revents)
     request_wake(t->request);
 }
 
+int tail_rewatch(struct tail *t, int fd, struct err *e)
+{
+    watch_stop(&t->watch);
+    return watch_start(&t->watch, t->request->api->hub, fd, on_file_changed, e);
+}
+
 int tail_start(struct tail *t, struct request *r, int fd, struct err *e)
 {
     int rc = t->follow ? watch_start(&t->watch, r->api->hub, fd, on_file_changed, e) : 0;
@@ -145,7 +155,7 @@ int tail_start(struct tail *t, struct request *r, int fd, struct err *e)
     t->request = r;
     t->source = (struct source){.read = tail_read, .free = tail_free};
     ev_timer_init(&t->heartbeat, on_heartbeat, heartbeat_s, heartbeat_s);
-    if (t->follow && t->framed)
+    if (t->follow && t->framed && !t->quiet)
         ev_timer_start(r->api->loop, &t->heartbeat);
     request_reply_source(r, "text/plain", &t->source); /* frames are no single JSON document */
     return 0;

@@ -19,13 +19,16 @@ enum {
 struct tail_piece {
     uint64_t offset;   /* in its file, of the piece's first byte */
     const char *event; /* "file deleted", "file truncated": something happened; no bytes then */
+    uint64_t lost_segments; /* … to so many, beginning with the file */
+    bool place;             /* only tells where the stream is; no bytes then */
 };
 
 /* Embedded at the start of its owner, which fills in the functions, follow, framed (and file,
  * unless next() does) and calls tail_start(). */
 struct tail {
     struct source source; /* first */
-    /* Up to `size` bytes. 0: nothing now, or an event in `piece`. Negative errno. */
+    /* Up to `size` bytes. 0: nothing now, or an event or a place in `piece`. -EINPROGRESS: ask
+     * again in the next turn of the loop. Another negative errno. */
     ssize_t (*next)(struct tail *t, char *buf, size_t size, struct tail_piece *piece);
     /* Nothing is written any more: what next() has not given by now is all there will be. */
     bool (*over)(struct tail *t);
@@ -33,12 +36,16 @@ struct tail {
 
     struct request *request;
     bool follow, framed;
+    bool quiet;     /* no heartbeat */
     char file[512]; /* for frames; next() may change it */
     bool ended;
     bool beat; /* a heartbeat is due */
     ev_timer heartbeat;
     struct watch watch;
 };
+
+/* Follows another file from now on. */
+int tail_rewatch(struct tail *t, int fd, struct err *e);
 
 /* Makes `t` the reply of `r`. Follows the open `fd` when t->follow. On failure the owner still has
  * it, and nothing was started. */

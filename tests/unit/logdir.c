@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include <cmocka.h>
+#include <zlib.h>
 
 #include "shared/cleanup.h"
 
@@ -40,6 +41,16 @@ void logdir_put(const struct logdir *d, const char *file, const void *data, size
 
     assert_true(fd >= 0);
     assert_int_equal(write(fd, data, size), size);
+}
+
+void logdir_put_gzip(const struct logdir *d, const char *file, const void *data, size_t size)
+{
+    int fd = openat(d->fd, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    gzFile gz = gzdopen(fd, "wb");
+
+    assert_non_null(gz);
+    assert_int_equal(size ? gzwrite(gz, data, (unsigned int)size) : 0, size);
+    assert_int_equal(gzclose(gz), Z_OK);
 }
 
 char *logdir_get(const struct logdir *d, const char *file, size_t *ret_size)

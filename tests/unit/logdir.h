@@ -16,6 +16,7 @@ struct logdir {
 void logdir_make(struct logdir *d);
 void logdir_remove(struct logdir *d);
 void logdir_put(const struct logdir *d, const char *file, const void *data, size_t size);
+void logdir_put_gzip(const struct logdir *d, const char *file, const void *data, size_t size);
 /* The file's bytes, terminated by a zero that *ret_size does not count; the caller frees. */
 char *logdir_get(const struct logdir *d, const char *file, size_t *ret_size);
 int logdir_has(const struct logdir *d, const char *file);
