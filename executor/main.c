@@ -6,6 +6,7 @@
  *   cleat-executor run … -- CMD …    in the foreground, without a manager
  *   cleat-executor exec … DIR -- …   one more command inside a running task, proto/exec.h
  *   cleat-executor check|resume FD   for itself: live upgrade, executor/handover.h
+ *   cleat-executor remove … DIR …    for a manager without root, executor/remove.h
  *
  * Outlives: every manager, the closing of its standard streams, SIGHUP, SIGINT, SIGQUIT, SIGTERM
  * and SIGPIPE (under `run`, SIGINT and SIGTERM stop the task). Dies of: the end of its task,
@@ -23,6 +24,7 @@
 #include "executor/exec.h"
 #include "executor/handover.h"
 #include "executor/record.h"
+#include "executor/remove.h"
 #include "executor/run.h"
 #include "executor/supervisor.h"
 #include "shared/cleanup.h"
@@ -157,6 +159,8 @@ int main(int argc, char **argv)
     }
     if (strcmp(verb, "exec") == 0)
         return exec_main(argc, argv);
+    if (strcmp(verb, "remove") == 0)
+        return remove_main(argc, argv);
     verb += strspn(verb, "-");
     if (strcmp(verb, "version") == 0) {
         (void)printf("cleat-executor %s\n", CLEAT_VERSION);

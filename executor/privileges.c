@@ -8,12 +8,16 @@
 #include "executor/privileges.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "shared/cleanup.h"
 
 #include "shared/cleanup.h"
 
@@ -105,10 +109,17 @@ int privileges_stage_caps_bound(struct plan *plan, const char **ret_arg)
     return 0;
 }
 
-/* The executor is not allowed to, outside of the task's user namespace. */
-static int give_streams(const struct plan *plan)
+/* Outside of the task's user namespace nobody may. The secrets directory stays the manager's
+ * user's, who lets nobody near it otherwise. */
+static int give_what_is_its(const struct plan *plan)
 {
     const struct exec_spec *spec = plan->spec;
+    autofd int secrets = spec->shared_dir && plan->task_pidfd < 0
+                             ? open("/secrets", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                             : -1;
+
+    if (secrets >= 0 && fchmod(secrets, 0777) < 0)
+        return -errno;
 
     if (plan->tty)
         return fchown(STDIN_FILENO, spec->uid, (gid_t)-1) < 0 ? -errno : 0;
@@ -126,7 +137,7 @@ int privileges_stage_user(struct plan *plan, const char **ret_arg)
 
     *ret_arg = spec->user;
     if (spec->rootless) {
-        int r = give_streams(plan);
+        int r = give_what_is_its(plan);
 
         if (r)
             return r;

@@ -130,7 +130,7 @@ int allocdir_build_task(const char *alloc_dir, const char *task, struct err *e)
         return local_fd;
     if ((tmp_fd = make_in(task_fd, "tmp", 01777, NULL, task, e)) < 0)
         return tmp_fd;
-    if ((secrets_fd = make_in(task_fd, "secrets", 0777, NULL, task, e)) < 0)
+    if ((secrets_fd = make_in(task_fd, "secrets", geteuid() == 0 ? 0777 : 0700, NULL, task, e)) < 0)
         return secrets_fd;
     r = mount_secrets(task_fd, secrets_fd);
     return r ? err_sys(e, r, "mount a tmpfs on %s/%s/secrets", alloc_dir, task) : 0;

@@ -19,6 +19,7 @@
 #include "shared/cleanup.h"
 #include "shared/hcl/hcl.h"
 #include "shared/job/value.h"
+#include "shared/place.h"
 
 /* Above the ranges that systemd and distributions hand out. */
 #define DEFAULT_USERNS_BASE 2000000000
@@ -103,7 +104,7 @@ int config_new(struct config **ret_config, struct err *e)
         return err_sys(e, -ENOMEM, "making the configuration");
     config->log_level = LOG_LEVEL_INFO;
     config->max_kill_timeout_ns = DEFAULT_MAX_KILL_TIMEOUT_NS;
-    config->data_dir = strdup("/var/lib/cleat");
+    config->data_dir = place_data_dir();
     config->name = host_name();
     config->datacenter = strdup("dc1");
     config->region = strdup("global");
@@ -115,7 +116,7 @@ int config_new(struct config **ret_config, struct err *e)
     config->meta = json_object();
     config->addresses = calloc(2, sizeof(*config->addresses));
     if (config->addresses)
-        config->addresses[0] = strdup("unix:///run/cleat/cleat.sock");
+        config->addresses[0] = place_address();
     if (default_binds(config) < 0 || !config->data_dir || !config->name || !config->datacenter ||
         !config->region || !config->executor || !config->cgroup_parent ||
         !config->exec.allow_caps || !config->exec.allow_devices || !config->meta ||

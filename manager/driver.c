@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "manager/limits.h"
+#include "manager/rootless.h"
 
 const struct driver *const drivers[] = {&driver_exec, &driver_raw_exec, NULL};
 
@@ -20,6 +21,19 @@ const struct driver *driver_find(const char *name)
         if (strcmp(drivers[i]->name, name) == 0)
             return drivers[i];
     return NULL;
+}
+
+/* A user that hangs on a variable is known when the task starts, not before. */
+static int check_user(const struct driver *driver, const struct job_task *task,
+                      const struct config *config, const struct driver_config *options,
+                      struct err *e)
+{
+    const struct rootless *rootless = rootless_get(config);
+
+    if (!rootless->on || strstr(task->user, "${"))
+        return 0;
+    return rootless_check(rootless, task->user, driver->isolation == SPEC_ISOLATION_CHROOT,
+                          options->userns, e);
 }
 
 int driver_check(const struct job_task *task, const struct config *config,
@@ -41,6 +55,8 @@ int driver_check(const struct job_task *task, const struct config *config,
     if (r)
         return r;
     r = limits_check(task, &options, cgroup, e);
+    if (!r)
+        r = check_user(driver, task, config, &options, e);
     if (!r && driver->check)
         r = driver->check(config, &options, e);
     driver_config_deinit(&options);

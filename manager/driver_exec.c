@@ -12,16 +12,17 @@
 
 #include "manager/capabilities.h"
 #include "manager/driver.h"
+#include "manager/rootless.h"
 #include "shared/cleanup.h"
 
+/* Who is not root does without cgroups if need be: it is said when a job is registered. */
 static const char *problem(const struct config *config, const struct cgroup_layout *cgroup,
                            bool *ret_detected)
 {
-    (void)config;
-    *ret_detected = geteuid() == 0;
-    if (geteuid() != 0)
-        return "Driver must run as root; start cleat-manager as root";
-    return cgroup->reason;
+    const struct rootless *rootless = rootless_get(config);
+
+    *ret_detected = !rootless->problem;
+    return rootless->on ? rootless->problem : cgroup->reason;
 }
 
 /* Nomad passes over what the host does not have. */
@@ -63,6 +64,10 @@ static int check(const struct config *config, const struct driver_config *option
 
     if (r)
         return r;
+    if (options->n_devices && rootless_get(config)->on)
+        return err_set(e, -EINVAL,
+                       "only root can give a task devices; remove them from the job, or start "
+                       "cleat-manager as root");
     if (options->seccomp == SECCOMP_MODE_UNCONFINED && !config->exec.allow_unconfined_seccomp)
         return err_set(e, -EINVAL,
                        "seccomp = \"unconfined\" is not allowed on this node; remove it from the "
@@ -98,7 +103,7 @@ static void plan_namespaces(const struct config *config, const struct driver_con
     spec->private_uts = is_private(options->uts_mode, !*options->hostname);
     spec->private_cgroup = is_private(options->cgroup_mode, true);
     spec->private_net = options->no_network;
-    if (options->userns) {
+    if (options->userns && !spec->rootless) {
         spec->userns_base = (uint32_t)config->exec.userns_base;
         spec->userns_size = SPEC_USERNS_SIZE;
     }

@@ -181,6 +181,12 @@ static void warn_of_task(struct warnings *w, const struct job_task *def,
 
     if (driver_config_read(def, &options, &e) < 0)
         return; /* it was refused for that */
+    if (strcmp(def->driver, "exec") == 0 &&
+        strcmp(attribute(attributes, "cleat.rootless.proc"), "host") == 0)
+        warn(w,
+             "Task \"%s\": it sees the host's /proc, read-only: none of its own can be mounted "
+             "here without root",
+             def->name);
     for (size_t i = 0; i < ARRAY_LEN(features); i++) {
         attribute_name(&features[i], name);
         if (features[i].asks && strcmp(attribute(attributes, name), "false") == 0 &&

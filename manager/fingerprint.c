@@ -12,6 +12,7 @@
 
 #include "manager/driver.h"
 #include "manager/features.h"
+#include "manager/rootless.h"
 #include "shared/cleanup.h"
 
 static void set(json_t *attributes, const char *name, const char *value)
@@ -113,6 +114,18 @@ static void take_storage(json_t *attributes, const char *data_dir)
     set_number(attributes, "unique.storage.bytesfree", (long long)(fs.f_bavail * fs.f_frsize));
 }
 
+static void take_rootless(json_t *attributes, const struct config *config)
+{
+    const struct rootless *rootless = rootless_get(config);
+
+    if (!rootless->on)
+        return;
+    set(attributes, "cleat.rootless", "1");
+    set_number(attributes, "cleat.rootless.ids", 1 + (long long)rootless->n_subids);
+    set(attributes, "cleat.rootless.proc", rootless->hosts_proc ? "host" : "private");
+    set(attributes, "unique.cleat.user", rootless->user);
+}
+
 json_t *fingerprint_attributes(const struct config *config, const struct cgroup_layout *cgroup)
 {
     json_t *attributes = json_object();
@@ -127,6 +140,7 @@ json_t *fingerprint_attributes(const struct config *config, const struct cgroup_
         set(attributes, "unique.cgroup.version", cgroup->version);
     take_controllers(attributes, cgroup);
     features_probe(attributes, cgroup);
+    take_rootless(attributes, config);
     for (size_t i = 0; drivers[i]; i++) {
         char name[64];
         bool detected;
@@ -139,6 +153,22 @@ json_t *fingerprint_attributes(const struct config *config, const struct cgroup_
     return attributes;
 }
 
+/* How a driver that can run tasks does: in words, what it cannot do here. */
+static json_t *describe(const struct driver *driver, const struct config *config,
+                        const struct cgroup_layout *cgroup)
+{
+    bool proc = driver->isolation == SPEC_ISOLATION_CHROOT && rootless_get(config)->hosts_proc;
+
+    if (cgroup->reason)
+        return json_sprintf("Healthy, but tasks have no limits: %s%s", cgroup->reason,
+                            proc ? "; and they see the host's /proc" : "");
+    if (!cgroup->memory || !cgroup->cpu)
+        return json_sprintf("Healthy, but tasks have no limits: this manager's cgroup was given no "
+                            "controllers%s",
+                            proc ? "; and they see the host's /proc" : "");
+    return json_string(proc ? "Healthy, but tasks see the host's /proc" : "Healthy");
+}
+
 static json_t *drivers_json(const struct config *config, const struct cgroup_layout *cgroup)
 {
     json_t *all = json_object();
@@ -147,10 +177,11 @@ static json_t *drivers_json(const struct config *config, const struct cgroup_lay
         bool detected;
         const char *problem = drivers[i]->problem(config, cgroup, &detected);
 
-        (void)json_object_set_new(all, drivers[i]->name,
-                                  json_pack("{s:b, s:b, s:s}", "Detected", detected, "Healthy",
-                                            !problem, "HealthDescription",
-                                            problem ? problem : "Healthy"));
+        (void)json_object_set_new(
+            all, drivers[i]->name,
+            json_pack("{s:b, s:b, s:o}", "Detected", detected, "Healthy", !problem,
+                      "HealthDescription",
+                      problem ? json_string(problem) : describe(drivers[i], config, cgroup)));
     }
     return all;
 }

@@ -16,6 +16,7 @@
 
 #include "manager/alloc.h"
 #include "manager/jobs.h"
+#include "manager/rootless.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
 #include "shared/sys.h"
@@ -87,16 +88,36 @@ static void on_removed(struct ev_loop *loop, ev_io *w, int revents)
     gc_consider(m);
 }
 
-static int start_removal(struct manager *m, char *const argv[])
+static int spawn_removal(char *const argv[], pid_t *ret_pid)
 {
     posix_spawn_file_actions_t files;
-    pid_t pid;
-    int r, pidfd;
+    int r;
 
     (void)posix_spawn_file_actions_init(&files);
     (void)posix_spawn_file_actions_addclosefrom_np(&files, 3);
-    r = -posix_spawnp(&pid, "rm", &files, NULL, argv, environ);
+    r = -posix_spawnp(ret_pid, argv[0], &files, NULL, argv, environ);
     (void)posix_spawn_file_actions_destroy(&files);
+    return r;
+}
+
+int gc_remove_dir(const struct config *config, char *dir)
+{
+    char *argv[ROOTLESS_REMOVAL + 2] = {[ROOTLESS_REMOVAL] = dir};
+    int status = 0, r;
+    pid_t pid;
+
+    rootless_removal(config, argv);
+    r = spawn_removal(argv, &pid);
+    if (r)
+        return r;
+    return waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -EIO;
+}
+
+static int start_removal(struct manager *m, char *const argv[])
+{
+    pid_t pid;
+    int pidfd, r = spawn_removal(argv, &pid);
+
     if (r)
         return r;
     pidfd = sys_pidfd_open(pid, 0);
@@ -121,21 +142,22 @@ void gc_deinit(struct manager *m)
 
 void gc_consider(struct manager *m)
 {
-    char *argv[GC_BATCH + 5] = {"rm", "-rf", "--one-file-system", "--"};
-    size_t n = 4;
+    char *argv[ROOTLESS_REMOVAL + GC_BATCH + 1] = {0};
+    size_t n = ROOTLESS_REMOVAL;
     int r;
 
     m->gc_all &= m->n_tidy > 0;
     if (ev_is_active(&m->gc_done) || (!m->gc_all && m->n_tidy < m->gc_at))
         return;
-    for (struct alloc *a = m->allocs; a && n < GC_BATCH + 4; a = a->next) {
+    for (struct alloc *a = m->allocs; a && n < ROOTLESS_REMOVAL + GC_BATCH; a = a->next) {
         if (!a->tidy || a->dirty || a->queued)
             continue;
         a->doomed = true;
         argv[n++] = a->dir;
     }
-    if (n == 4)
+    if (n == ROOTLESS_REMOVAL)
         return;
+    rootless_removal(m->config, argv);
     r = start_removal(m, argv);
     m->gc_at = r ? m->n_tidy + GC_BATCH : GC_KEEP + GC_BATCH; /* not at every turn again */
     if (!r)

@@ -17,6 +17,9 @@ void gc_init(struct manager *m);
 /* The removal of directories under way goes on by itself. */
 void gc_deinit(struct manager *m);
 
+/* Removes a directory with all that tasks left in it, and waits for that. 0 or a negative errno. */
+int gc_remove_dir(const struct config *config, char *dir);
+
 /* Begins to remove the oldest finished allocations if there are too many. Cheap when there are not.
  */
 void gc_consider(struct manager *m);

@@ -6,15 +6,17 @@
  */
 #include <errno.h>
 #include <ev.h>
-#include <ftw.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "manager/api/api.h"
 #include "manager/config.h"
+#include "manager/gc.h"
 #include "manager/manager.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
@@ -102,7 +104,8 @@ static int make_data_dir(struct config *config, struct err *e)
 {
     char dir[] = "/tmp/cleat-dev-XXXXXX";
 
-    if (!mkdtemp(dir) || chmod(dir, 0755) < 0)
+    /* Tasks of other users pass through it. */
+    if (!mkdtemp(dir) || (geteuid() == 0 && chmod(dir, 0755) < 0))
         return err_sys(e, -errno, "make a data directory in /tmp");
     replace(&config->data_dir, dir);
     return 0;
@@ -175,15 +178,6 @@ static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
     ev_break(loop, EVBREAK_ALL);
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    (void)remove(path);
-    return 0;
-}
-
 static int run(struct program *p, struct err *e)
 {
     int r;
@@ -232,7 +226,7 @@ int main(int argc, char **argv)
     manager_free(p.manager);
     ev_loop_destroy(p.loop);
     if (p.ending)
-        (void)nftw(p.config->data_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+        (void)gc_remove_dir(p.config, p.config->data_dir);
     config_free(p.config);
     return r ? 1 : 0;
 }

@@ -159,12 +159,12 @@ int manager_new(struct ev_loop *loop, const struct config *config, struct manage
     ev_idle_init(&m->starter, on_idle);
     ev_set_priority(&m->starter,
                     EV_MAXPRI); /* busy API clients must not keep tasks from starting */
+    spawn_raise_limit();
     r = open_state(m, e);
     if (r) {
         manager_free(m);
         return r;
     }
-    spawn_raise_limit();
     ev_prepare_start(loop, &m->flusher);
     jobs_load(m);
     reap_leftovers(m);

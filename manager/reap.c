@@ -19,6 +19,7 @@
 
 #include "manager/alloc.h"
 #include "manager/allocdir.h"
+#include "manager/strays.h"
 #include "manager/task_handle.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
@@ -101,6 +102,8 @@ static void reap_state(struct manager *m)
             (void)syncfs(m->store.state_fd);
         synced = true;
         store_remove_task_dirs(&m->store, entry->d_name, kill_executor);
+        if (m->cgroup.reason || geteuid() != 0)
+            (void)strays_kill(entry->d_name, NULL);
     }
 }
 

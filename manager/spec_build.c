@@ -13,6 +13,7 @@
 #include "manager/bag.h"
 #include "manager/driver.h"
 #include "manager/limits.h"
+#include "manager/rootless.h"
 #include "manager/taskenv.h"
 #include "shared/proto/spec.h"
 #include "shared/units.h"
@@ -85,11 +86,19 @@ static void init_env(const struct spec_build_input *in, const struct task *task,
 }
 
 static int plan_user(const struct driver *driver, const struct task *task,
+                     const struct config *config, const struct driver_config *options,
                      const struct taskenv *env, struct bag *bag, struct exec_spec *spec,
                      struct err *e)
 {
     const char *user = taskenv_expand(env, task->def->user, bag);
+    bool isolated = spec->isolation == SPEC_ISOLATION_CHROOT;
+    const struct rootless *rootless = rootless_get(config);
 
+    if (rootless->on) {
+        int r = rootless_check(rootless, user, isolated, options->userns, e);
+
+        return r || !isolated ? r : rootless_plan(rootless, user, options->userns, bag, spec, e);
+    }
     if (!*user)
         user = driver->default_user;
     return user ? driver_set_user(user, bag, spec, e) : 0;
@@ -112,9 +121,9 @@ int spec_build(const struct spec_build_input *in, const struct task *task, char 
         return r;
     spec.isolation = driver->isolation;
     init_env(in, task, &spec, &bag, &env_in, &env);
-    r = plan_user(driver, task, &env, &bag, &spec, e);
+    r = driver_config_read(task->def, &options, e);
     if (!r)
-        r = driver_config_read(task->def, &options, e);
+        r = plan_user(driver, task, in->config, &options, &env, &bag, &spec, e);
     if (!r) {
         limits_plan(task, &options, in->config, in->cgroup, in->attributes, &spec);
         r = driver->plan(in->config, &options, &env, &bag, &spec, e);

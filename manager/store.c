@@ -20,6 +20,7 @@
 
 #include "shared/cleanup.h"
 #include "shared/log.h"
+#include "shared/place.h"
 #include "shared/proto/spec.h"
 #include "shared/proto/wire.h"
 #include "shared/statefile.h"
@@ -71,21 +72,6 @@ static int make_dir(int parent, const char *name, mode_t mode)
         return -errno;
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
-}
-
-static int make_parents(const char *path)
-{
-    char buf[PATH_MAX];
-
-    if (snprintf(buf, sizeof(buf), "%s", path) >= (int)sizeof(buf))
-        return -ENAMETOOLONG;
-    for (char *p = buf + 1; (p = strchr(p, '/')); p++) {
-        *p = '\0';
-        if (mkdir(buf, 0755) < 0 && errno != EEXIST)
-            return -errno;
-        *p = '/';
-    }
-    return 0;
 }
 
 static int take_lock(struct store *store, struct err *e)
@@ -164,14 +150,16 @@ static int load_node_id(struct store *store, struct err *e)
 static int open_dirs(struct store *store)
 {
     autofd int data_fd = -1, allocs_fd = -1, tasks_fd = -1;
-    int r = make_parents(store->data_dir);
+    bool root = geteuid() == 0;
+    int r = place_make_parents(store->data_dir);
 
     if (r)
         return r;
-    if ((data_fd = make_dir(AT_FDCWD, store->data_dir, 0755)) < 0)
+    if ((data_fd = make_dir(AT_FDCWD, store->data_dir, root ? 0755 : 0700)) < 0)
         return data_fd;
-    /* Tasks of any user pass through allocs/; they need no list of it. */
-    if ((allocs_fd = make_dir(data_fd, "allocs", 0711)) < 0)
+    /* Tasks of any user pass through allocs/; they need no list of it. Without root there are none,
+     * and what tasks may all write to is nobody else's. */
+    if ((allocs_fd = make_dir(data_fd, "allocs", root ? 0711 : 0700)) < 0)
         return allocs_fd;
     if ((store->state_fd = make_dir(data_fd, "state", 0700)) < 0)
         return store->state_fd;

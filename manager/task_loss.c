@@ -20,6 +20,7 @@
 #include "manager/alloc.h"
 #include "manager/core.h"
 #include "manager/spec_build.h"
+#include "manager/strays.h"
 #include "manager/task.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
@@ -90,6 +91,9 @@ static int kill_leftovers(const struct task_retry *retry)
     int dying = kill_recorded(retry);
     int r = cgroup_layout_kill_task(&alloc->manager->cgroup, alloc->id, retry->task->def->name);
 
+    if ((alloc->manager->cgroup.reason || geteuid() != 0) &&
+        strays_kill(alloc->id, retry->task->def->name))
+        dying = -EAGAIN;
     return r == -EAGAIN ? r : dying;
 }
 

@@ -5,7 +5,7 @@
  * freezer stands in for the kill switch. Nothing outside <mount>/<parent>/<node id> is written but
  * the cgroup.subtree_control files on the way there. A task without a manager has its leaves right
  * below the mounts: nothing is made for it that another such task could still need or already take
- * away.
+ * away. Who is not root works below its own v2 group, where that was left to it, and without v1.
  */
 #include "shared/cgroup_layout.h"
 
@@ -25,6 +25,9 @@
 #include "shared/device_filter.h"
 #include "shared/log.h"
 #include "shared/sys.h"
+
+/* Where the manager and its executors are in a group that was left to it. */
+#define SUPERVISOR "/supervisor"
 
 /* The v1 controllers of struct spec_cgroup, by the name they are mounted under. */
 static const struct tree {
@@ -160,14 +163,18 @@ static int make_node_dir(const char *mount, const char *below, bool controllers,
     return r;
 }
 
+#define ONLY_ROOT                                                                                  \
+    "; only root may, or a user inside a group that was left to it (systemd-run --user --scope "   \
+    "-p Delegate=yes)"
+
 static void give_up(struct cgroup_layout *layout, const char *what, int r)
 {
     static const struct {
         int error;
         const char *text;
     } mends[] = {
-        {-EACCES, "; only root may"},
-        {-EPERM, "; only root may"},
+        {-EACCES, ONLY_ROOT},
+        {-EPERM, ONLY_ROOT},
         {-EROFS, "; mount the cgroup file system writable"},
         {-EBUSY, "; move the processes of that group into a child group"},
     };
@@ -254,28 +261,81 @@ static int init_v1(struct cgroup_layout *layout, const struct mounts *found, con
     return 0;
 }
 
-static int init_unified(struct cgroup_layout *layout, const char *mount, const char *below)
-{
-    bool v2 = file_has_word(mount, "cgroup.controllers", "memory") &&
-              file_has_word(mount, "cgroup.controllers", "cpu");
-    int r = make_node_dir(mount, below, v2, &layout->dirs.unified);
-
-    if (r || !v2)
-        return r;
-    layout->base_len = strlen(mount);
-    layout->dirs.v2_controllers = layout->memory = layout->cpu = true;
-    layout->pids = file_has_word(layout->dirs.unified, "cgroup.subtree_control", "pids");
-    layout->cpuset = file_has_word(layout->dirs.unified, "cgroup.subtree_control", "cpuset");
-    layout->devices = device_filter_probe() == 0;
-    layout->io = file_has_word(layout->dirs.unified, "cgroup.subtree_control", "io");
-    return 0;
-}
-
 static int enter(const char *dir)
 {
     autofd int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
     return fd < 0 ? -errno : cgroupfs_write(fd, "cgroup.procs", "0");
+}
+
+static bool may_write(const char *dir, const char *name)
+{
+    char path[PATH_MAX];
+
+    return snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path) &&
+           access(path, W_OK) == 0;
+}
+
+/* This process's own group in the v2 tree, as proc_pid_cgroup(5) has it; "" for the root. */
+static void find_own(const char *mount, char own[PATH_MAX])
+{
+    autoclose FILE *f = fopen("/proc/self/cgroup", "re");
+    char line[PATH_MAX];
+    size_t n;
+
+    own[0] = '\0';
+    while (f && fgets(line, sizeof(line), f)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, "0::/", 4) == 0 && line[4])
+            (void)snprintf(own, PATH_MAX, "%s%s", mount, line + 3);
+    }
+    n = strlen(own);
+    if (n > strlen(SUPERVISOR) && strcmp(own + n - strlen(SUPERVISOR), SUPERVISOR) == 0)
+        own[n - strlen(SUPERVISOR)] = '\0';
+}
+
+/* Below what to make groups: who is not root can do so in the own group if that was left to it,
+ * nowhere else. */
+static void choose_base(const char *mount, char base[PATH_MAX])
+{
+    find_own(mount, base);
+    if (geteuid() == 0 || !may_write(base, ".") || !may_write(base, "cgroup.procs"))
+        (void)snprintf(base, PATH_MAX, "%s", mount);
+}
+
+/* A group that hands controllers down may hold no process itself (cgroup-v2.rst, "No Internal
+ * Process Constraint"): this one goes a group further down, and its children with it. */
+static int make_room(const char *base)
+{
+    autofree char *dir = NULL;
+
+    if (asprintf(&dir, "%s" SUPERVISOR, base) < 0)
+        return -ENOMEM;
+    return mkdir(dir, 0755) < 0 && errno != EEXIST ? -errno : enter(dir);
+}
+
+static int init_unified(struct cgroup_layout *layout, const char *mount, const char *below)
+{
+    char base[PATH_MAX];
+    bool v2;
+    int r = 0;
+
+    choose_base(mount, base);
+    v2 = file_has_word(base, "cgroup.controllers", "memory") &&
+         file_has_word(base, "cgroup.controllers", "cpu");
+    if (v2 && strcmp(base, mount) != 0)
+        r = make_room(base);
+    if (!r)
+        r = make_node_dir(base, below, v2, &layout->dirs.unified);
+    if (r || !v2)
+        return r;
+    layout->base_len = strlen(base);
+    layout->dirs.v2_controllers = layout->memory = layout->cpu = true;
+    layout->pids = file_has_word(layout->dirs.unified, "cgroup.subtree_control", "pids");
+    layout->cpuset = file_has_word(layout->dirs.unified, "cgroup.subtree_control", "cpuset");
+    layout->io = file_has_word(layout->dirs.unified, "cgroup.subtree_control", "io");
+    layout->devices = device_filter_probe() == 0;
+    return 0;
 }
 
 /* Makes the shared cpuset, and reads which CPUs there are. Without them nobody gets cores. */
@@ -395,6 +455,8 @@ static void init_dirs(struct cgroup_layout *layout, const char *below)
         r = init_unified(layout, mount, below);
     if (!r && !layout->dirs.v2_controllers)
         r = init_v1(layout, found, below, &mount);
+    if (r == -EACCES && layout->dirs.unified && geteuid() != 0)
+        r = 0; /* no limits, but all of a task in hand */
     if (r)
         give_up(layout, mount, r);
     else

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * This node's cgroups: <mount>/<parent>/<node id>/ in each hierarchy a task needs. Executors make
+ * This node's cgroups: <mount>/<parent>/<node id>/ in each hierarchy a task needs; without root, in
+ * the v2 group this process was started in, if that was left to its user. Executors make
  * the leaves in it, `<alloc id>.<task>.<attempt>`; the manager only clears up what is left of dead
  * ones.
  */

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "shared/cleanup.h"
+#include "shared/place.h"
 #include "shared/sys.h"
 
 static int set_unix_address(struct sockaddr_un *un, const char *path, struct err *e)
@@ -81,21 +82,6 @@ static int check_free(const char *path, struct err *e)
                    (int)peer.pid);
 }
 
-static int make_parent(const char *path, struct err *e)
-{
-    autofree char *dir = strdup(path);
-
-    if (!dir)
-        return err_sys(e, -ENOMEM, "cannot listen on %s", path);
-    char *slash = strrchr(dir, '/');
-    if (slash == dir)
-        return 0;
-    *slash = '\0';
-    if (mkdir(dir, 0755) && errno != EEXIST)
-        return err_sys(e, -errno, "cannot create directory %s for the socket", dir);
-    return 0;
-}
-
 static int bind_private(int fd, const struct sockaddr_un *un)
 {
     mode_t mask = umask(0177);
@@ -118,9 +104,10 @@ static int open_unix(struct listener *l, const char *path, struct err *e)
                        path);
     if (!copy || asprintf(&fresh, "%s.new", path) < 0)
         return err_sys(e, -ENOMEM, "cannot listen on %s", path);
-    if ((r = set_unix_address(&un, fresh, e)) || (r = make_parent(path, e)) ||
-        (r = check_free(path, e)))
+    if ((r = set_unix_address(&un, fresh, e)) || (r = check_free(path, e)))
         return r;
+    if ((r = place_make_parents(path)))
+        return err_sys(e, r, "cannot make the directory of the socket %s", path);
     (void)unlink(fresh); /* left by a manager that died right here */
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)

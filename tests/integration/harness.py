@@ -79,10 +79,16 @@ class UnixConnection(http.client.HTTPConnection):
 class Manager:
     """One data directory and the manager processes that serve it, one after the other."""
 
-    def __init__(self, box, name="m", config="", args=(), raw_exec=True, chroot_env=None, exec_plugin=""):
+    def __init__(self, box, name="m", config="", args=(), raw_exec=True, chroot_env=None, exec_plugin="",
+                 user=None):
         self.box = box
         self.dir = box.dir / name
         self.dir.mkdir()
+        self.programs = BUILD / "bin"
+        self.payload = PAYLOAD
+        self.as_user = []
+        if user:
+            self._belong_to(user)
         self.data_dir = self.dir / "data"
         self.socket = self.dir / "sock"
         self.log_path = self.dir / "manager.log"
@@ -90,7 +96,7 @@ class Manager:
         self.args = list(args)
         self.process = None
         chroot = chroot_env or {d: d for d in DEFAULT_CHROOT}
-        chroot[str(PAYLOAD.parent)] = str(Path(PAYLOAD_IN_ROOT).parent)
+        chroot[str(self.payload.parent)] = str(Path(PAYLOAD_IN_ROOT).parent)
         binds = "\n".join(f'    "{source}" = "{target}"' for source, target in chroot.items())
         self.config_path.write_text(
             f'data_dir = "{self.data_dir}"\nexecutor = "{self.executor()}"\n'
@@ -99,9 +105,20 @@ class Manager:
             f'client {{\n  cgroup_parent = "{box.token}"\n  chroot_env {{\n{binds}\n  }}\n{config}}}\n'
         )
 
+    def _belong_to(self, user):
+        """To an ordinary user, who may not be able to reach the build: gets programs of its own."""
+        self.programs = self.dir / "bin"
+        self.payload = self.dir / "payload" / PAYLOAD.name
+        shutil.copytree(BUILD / "bin", self.programs)
+        self.payload.parent.mkdir()
+        shutil.copy(PAYLOAD, self.payload)
+        shutil.chown(self.dir, user)
+        self.box.dir.chmod(0o1777)  # for sanitizers' reports
+        self.as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--"]
+
     def executor(self):
         """The executor to configure. A manager gives it no environment, sanitizers want theirs."""
-        program = BUILD / "bin/cleat-executor"
+        program = self.programs / "cleat-executor"
         if not SANITIZED:
             return program
         script = self.dir / "executor"
@@ -114,7 +131,7 @@ class Manager:
 
     def command(self):
         return [
-            str(BUILD / "bin/cleat-manager"), "-config", str(self.config_path),
+            *self.as_user, str(self.programs / "cleat-manager"), "-config", str(self.config_path),
             "-address", f"unix://{self.socket}", *self.args,
         ]  # fmt: skip
 
@@ -187,7 +204,7 @@ class Manager:
         if address:
             env["CLEAT_ADDR"] = f"unix://{self.socket}"
         done = subprocess.run(
-            [str(BUILD / "bin/cleat"), *map(str, args)],
+            [*self.as_user, str(self.programs / "cleat"), *map(str, args)],
             input=stdin, capture_output=True, text=True, env=env, timeout=timeout * SLOW,
         )  # fmt: skip
         assert not check or done.returncode == 0, f"{done.args}: {done.returncode}\n{done.stderr}"

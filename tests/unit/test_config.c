@@ -13,6 +13,7 @@
 
 #include "manager/config.h"
 #include "shared/cleanup.h"
+#include "shared/place.h"
 
 static char dir[] = "/tmp/cleat-config-XXXXXX";
 
@@ -78,13 +79,14 @@ static void must_load(struct config *config, const char *text)
 
 static void test_defaults(void **state)
 {
+    autofree char *data_dir = place_data_dir(), *address = place_address();
     struct config *config = new_config();
     char name[256];
 
     (void)state;
     assert_int_equal(gethostname(name, sizeof(name)), 0);
-    assert_string_equal(config->data_dir, "/var/lib/cleat");
-    assert_string_equal(config->addresses[0], "unix:///run/cleat/cleat.sock");
+    assert_string_equal(config->data_dir, data_dir);
+    assert_string_equal(config->addresses[0], address);
     assert_null(config->addresses[1]);
     assert_string_equal(config->name, name);
     assert_string_equal(config->datacenter, "dc1");
@@ -106,7 +108,7 @@ static void test_defaults(void **state)
     assert_true(config->max_kill_timeout_ns == 30000000000ULL);
     assert_int_equal(json_object_size(config->meta), 0);
     must_load(config, "");
-    assert_string_equal(config->data_dir, "/var/lib/cleat");
+    assert_string_equal(config->data_dir, data_dir);
     assert_int_equal(config->n_chroot_env, 9);
     assert_null(config_free(config));
     assert_null(config_free(NULL));

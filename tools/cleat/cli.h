@@ -19,8 +19,6 @@ enum cli_exit {
     CLI_NOT_FOUND = 4,   /* no such job, allocation or task, or the short id fits several */
 };
 
-#define CLI_DEFAULT_ADDRESS "unix:///run/cleat/cleat.sock"
-
 struct cli {
     const struct command *command;
     const char *name; /* of the command, as it was typed: "job run", "run" */

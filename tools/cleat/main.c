@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "shared/cleanup.h"
+#include "shared/place.h"
 #include "tools/cleat/cli.h"
 
 static const struct command *const groups[] = {job_commands, alloc_commands, node_commands,
@@ -40,7 +41,8 @@ static const struct option_help {
     {"json", 'j', NULL, true, "print JSON"},
     {"address", 'a', "ADDR", true,
      "where the manager is: unix:///PATH or http://127.0.0.1:PORT\n"
-     "                 (default: $CLEAT_ADDR, or " CLI_DEFAULT_ADDRESS ")"},
+     "                 (default: $CLEAT_ADDR, or where your own or else the system's manager\n"
+     "                 listens if nobody says where)"},
     {"h", 'h', NULL, true, "this help (also -help)"},
     {"help", 'h', NULL, true, NULL},
 };
@@ -319,11 +321,13 @@ static int skip_leading_options(struct cli *cli, int *argc, char ***argv)
 int main(int argc, char **argv)
 {
     const char *address = getenv("CLEAT_ADDR");
-    struct cli cli = {.address = address && *address ? address : CLI_DEFAULT_ADDRESS,
-                      .stdin_ = true};
+    autofree char *usual = place_address_to_call();
+    struct cli cli = {.address = address && *address ? address : usual, .stdin_ = true};
     char name[64], program[] = "cleat";
     int used, r;
 
+    if (!usual)
+        abort();
     argv[0] = program; /* getopt's messages begin with it */
     r = skip_leading_options(&cli, &argc, &argv);
     if (r >= 0)
