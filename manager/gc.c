@@ -3,7 +3,7 @@
  * A round: doom a batch, let a child remove the directories (there may be much in them), and when
  * it is done rewrite the jobs' records without them, then remove their own records. A crash
  * anywhere in between leaves finished allocations, of which some lack their directory: they are
- * doomed again.
+ * doomed again; or records of allocations that no job names: the next start removes them.
  */
 #include "manager/gc.h"
 

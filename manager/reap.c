@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Only three places are looked at, each of them this node's alone: state/tasks/ of the data
- * directory (executors, found by the lock they hold), this node's directories in the cgroup trees,
- * and mounts below allocs/ of the data directory. Odd case: the record of a job was damaged and set
- * aside. Its allocations have records of their own, so they are left alone: killing what a person
- * may still want to save is worse than leaving it.
+ * Only these places are looked at, each of them this node's alone: state/ of the data directory
+ * (records; in state/tasks/ executors, found by the lock they hold), this node's directories in the
+ * cgroup trees, and mounts below allocs/ of the data directory. Odd case: the record of a job was
+ * damaged and set aside. Its allocations have records of their own, so they are left alone: killing
+ * what a person may still want to save is worse than leaving it.
  */
 #include "manager/reap.h"
 
@@ -26,6 +26,11 @@
 #include "shared/sys.h"
 
 #define DYING_RETRY_S 0.02 /* between looks at a leftover that is still dying */
+
+static bool is_known(void *arg, const char *id)
+{
+    return manager_find_alloc(arg, id);
+}
 
 /* True when something of the allocation may be alive or wanted. */
 static bool is_wanted(void *arg, const char *id)
@@ -127,6 +132,7 @@ void reap_leftovers(struct manager *m)
     char allocs[PATH_MAX];
 
     ev_timer_init(&m->reaper, on_reap_due, 0, 0);
+    store_prune(&m->store, is_known, m);
     reap_state(m);
     reap_cgroups(m);
     (void)snprintf(allocs, sizeof(allocs), "%s/allocs", m->config->data_dir);

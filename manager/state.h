@@ -90,6 +90,7 @@ struct task {
     struct task_event *events;
     size_t n_events;
     enum task_phase phase;
+    bool unheard;          /* another executor is due, or has nothing on record yet */
     bool lost;             /* dead because its executor or the machine died */
     uint32_t own_restarts; /* those of status.restarts that the executor's record does not count */
     uint32_t window_count; /* of these, since window_ns */

@@ -296,22 +296,76 @@ static void load_job(struct store *store, const char *name,
     json_decref(json);
 }
 
+static DIR *list_records(int dirfd)
+{
+    autofd int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (dir)
+        (void)take_fd(&fd);
+    return dir;
+}
+
 void store_load_jobs(struct store *store, int (*each)(void *arg, const json_t *json, struct err *e),
                      void *arg)
 {
-    autofd int fd = openat(store->jobs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    autodir DIR *dir = list_records(store->jobs_fd);
     struct dirent *entry;
 
     if (!dir) {
         log_error("list %s/state/jobs: %s", store->data_dir, strerror(errno));
         return;
     }
-    (void)take_fd(&fd);
     while ((entry = readdir(dir)))
         if (entry->d_name[0] != '.' && !has_suffix(entry->d_name, ".tmp") &&
             !has_suffix(entry->d_name, ".damaged"))
             load_job(store, entry->d_name, each, arg);
+}
+
+static void remove_unfinished(int dirfd)
+{
+    autodir DIR *dir = list_records(dirfd);
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)))
+        if (has_suffix(entry->d_name, ".tmp"))
+            (void)unlinkat(dirfd, entry->d_name, 0);
+}
+
+/* True if the record is of a finished allocation, and its job is not one that was set aside. */
+static bool is_done_with(struct store *store, const char *alloc_id)
+{
+    char name[NAME_LENGTH_MAX], aside[NAME_MAX + 1];
+    json_t *json = NULL;
+    const char *job_id;
+    bool done;
+
+    if (store_read_alloc(store, alloc_id, &json))
+        return false;
+    job_id = json_string_value(json_object_get(json, "JobID"));
+    done = json_is_true(json_object_get(json, "Tidy")) && job_id &&
+           escape_id(job_id, name, sizeof(name)) == 0;
+    if (done) {
+        (void)snprintf(aside, sizeof(aside), "%s.damaged", name);
+        done = faccessat(store->jobs_fd, aside, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
+    }
+    json_decref(json);
+    return done;
+}
+
+void store_prune(struct store *store, bool (*is_known)(void *arg, const char *id), void *arg)
+{
+    autodir DIR *dir = NULL;
+    struct dirent *entry;
+
+    remove_unfinished(store->state_fd);
+    remove_unfinished(store->jobs_fd);
+    remove_unfinished(store->allocs_fd);
+    dir = list_records(store->allocs_fd);
+    while (dir && (entry = readdir(dir)))
+        if (entry->d_name[0] != '.' && !has_suffix(entry->d_name, ".damaged") &&
+            !is_known(arg, entry->d_name) && is_done_with(store, entry->d_name))
+            store_remove_alloc(store, entry->d_name);
 }
 
 void store_check_spec(struct store *store, const char *alloc_id, const char *task)

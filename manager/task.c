@@ -242,6 +242,7 @@ static void merge(struct task *task, const struct task_status *record)
 {
     struct task_summary *s = &task->status;
 
+    task->unheard = false;
     if (record->seq < s->seq)
         s->seq = 0; /* it could not go on from the record before it */
     for (size_t i = 0; i < record->n_events; i++)
@@ -309,40 +310,38 @@ void task_on_executor_gone(struct task *task, int code)
     task_lose_executor(task, detail);
 }
 
+/* No executor got as far as a record: it was not started, or died at once, or is just about to take
+ * its lock, in which case it or ours finds the lock taken. */
+static void adopt_unheard(struct task *task, const char *dir)
+{
+    if (alloc_is_stopping(task->alloc) && task_handle_retire(dir) == -EBUSY)
+        task_adopt(task);
+    else
+        alloc_queue(task->alloc);
+}
+
 /* `noted`: an earlier manager took note of the loss and was waiting to start another executor. */
 static void adopt_dead(struct task *task, const char *dir, bool noted)
 {
-    const struct manager *m = task->alloc->manager;
     struct task_status record;
     bool known = read_record(task, &record);
+    bool of_this_boot = known && strcmp(record.boot_id, task->alloc->manager->boot_id) == 0;
 
-    if (noted && !(known && record.state == TASK_STATE_DEAD)) {
-        if (known && strcmp(record.boot_id, m->boot_id) == 0) {
+    if (known && record.state == TASK_STATE_DEAD) {
+        task->phase = TASK_PHASE_DONE;
+    } else if (noted) {
+        if (of_this_boot) {
             task->status.pid = record.pid;
             task->status.pid_start = record.pid_start;
         }
         task_wait_again(task);
-        return;
+    } else if (known && !of_this_boot) {
+        task_lose_boot(task);
+    } else if (task->unheard || (!known && !task->status.seq)) {
+        adopt_unheard(task, dir);
+    } else {
+        task_lose_executor(task, known ? " while no manager ran" : " and left no record");
     }
-    if (known) {
-        if (record.state == TASK_STATE_DEAD)
-            task->phase = TASK_PHASE_DONE;
-        else if (strcmp(record.boot_id, m->boot_id) != 0)
-            task_lose_boot(task);
-        else
-            task_lose_executor(task, " while no manager ran");
-        return;
-    }
-    /* No executor got as far as a record: it was not started, or died at once, or is just about to
-     * take its lock, in which case it or ours finds the lock taken. */
-    if (alloc_is_stopping(task->alloc) && task_handle_retire(dir) == -EBUSY) {
-        task_adopt(task);
-        return;
-    }
-    if (task->status.seq)
-        task_lose_executor(task, " and left no record");
-    else
-        alloc_queue(task->alloc);
 }
 
 void task_adopt(struct task *task)

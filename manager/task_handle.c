@@ -96,18 +96,25 @@ int task_handle_read_record(const char *dir, struct task_status *ret_status)
     return fd < 0 ? fd : status_read(fd, ret_status, NULL);
 }
 
-int task_handle_retire(const char *dir)
+int task_handle_hold(const char *dir)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     autofd int fd = open_in(dir, WIRE_STATUS, O_RDWR | O_CREAT);
+
+    if (fd < 0)
+        return fd;
+    return fcntl(fd, F_SETLK, &lock) < 0 ? -EBUSY : take_fd(&fd);
+}
+
+int task_handle_retire(const char *dir)
+{
+    autofd int fd = task_handle_hold(dir);
     char path[PATH_MAX];
 
     if (fd == -ENOENT)
         return 0; /* the directory was never made */
     if (fd < 0)
         return fd;
-    if (fcntl(fd, F_SETLK, &lock) < 0)
-        return -EBUSY;
     /* While we hold the lock an executor gives up; once we let go, it finds no spec. */
     (void)snprintf(path, sizeof(path), "%s/%s", dir, WIRE_SPEC);
     return unlink(path) < 0 && errno != ENOENT ? -errno : 0;

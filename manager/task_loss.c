@@ -3,7 +3,8 @@
  * The manager kills what is left (by cgroup, and by pid and start time where there are no cgroups),
  * says so, and asks the task's restart policy. Whatever follows, another start or the end, follows
  * only when nothing of the task runs any more: a timer waits for the policy's delay, then looks
- * again every few milliseconds while something is still dying.
+ * again every few milliseconds while something is still dying. Odd case: an earlier manager had
+ * started another executor and died; that one may take its lock any moment, and is attached to.
  */
 #include "manager/task_loss.h"
 
@@ -22,6 +23,7 @@
 #include "manager/spec_build.h"
 #include "manager/strays.h"
 #include "manager/task.h"
+#include "manager/task_handle.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
 #include "shared/proto/wire.h"
@@ -84,15 +86,23 @@ static int kill_recorded(const struct task_retry *retry)
     return poll(&poller, 1, 0) == 1 ? 0 : -EAGAIN; /* readable: it is dead */
 }
 
-/* 0: nothing of the task runs. -EAGAIN: it is still dying. */
+/* 0: nothing of the task runs. -EAGAIN: it is still dying. -EBUSY: it has an executor. */
 static int kill_leftovers(const struct task_retry *retry)
 {
-    const struct alloc *alloc = retry->task->alloc;
-    int dying = kill_recorded(retry);
-    int r = cgroup_layout_kill_task(&alloc->manager->cgroup, alloc->id, retry->task->def->name);
+    const struct task *task = retry->task;
+    const struct alloc *alloc = task->alloc;
+    autofd int hold = -1;
+    char dir[PATH_MAX];
+    int dying, r;
 
+    task_state_dir(task, dir, sizeof(dir));
+    hold = task_handle_hold(dir); /* else we might kill what one that is starting has just made */
+    if (hold == -EBUSY)
+        return hold;
+    dying = kill_recorded(retry);
+    r = cgroup_layout_kill_task(&alloc->manager->cgroup, alloc->id, task->def->name);
     if ((alloc->manager->cgroup.reason || geteuid() != 0) &&
-        strays_kill(alloc->id, retry->task->def->name))
+        strays_kill(alloc->id, task->def->name))
         dying = -EAGAIN;
     return r == -EAGAIN ? r : dying;
 }
@@ -102,20 +112,25 @@ static void on_retry_due(struct ev_loop *loop, ev_timer *timer, int revents)
     struct task_retry *retry = container_of(timer, struct task_retry, timer);
     struct task *task = retry->task;
     bool ends = retry->ends, failed = retry->failed;
+    int r = kill_leftovers(retry);
 
     (void)revents;
-    if (kill_leftovers(retry) == -EAGAIN) {
+    if (r == -EAGAIN) {
         ev_timer_set(timer, DYING_RETRY_S, 0);
         ev_timer_start(loop, timer);
         return;
     }
     task_cancel_waiting(task);
-    if (ends) {
-        task_finish(task, failed);
-        return;
-    }
     task->phase = TASK_PHASE_QUEUED;
-    alloc_queue(task->alloc);
+    if (r == -EBUSY) {
+        task->lost = false;
+        task_adopt(task);
+    } else if (ends) {
+        task_finish(task, failed);
+    } else {
+        task->unheard = true;
+        alloc_queue(task->alloc);
+    }
 }
 
 /* Kills what is left of the task, and goes on after `delay_ns` at the earliest. */
@@ -131,6 +146,7 @@ static struct task_retry *wait_until_gone(struct task *task, uint64_t delay_ns)
     retry->pid_start = task->status.pid_start;
     task->retry = retry;
     task->phase = TASK_PHASE_WAITING;
+    task->unheard = false;
     task->status.state = TASK_STATE_PENDING;
     task->status.pid = 0;
     task->status.paused = false;

@@ -5,7 +5,6 @@ import select
 import struct
 import subprocess
 import time
-import zlib
 
 import msgpack
 
@@ -56,9 +55,7 @@ class Executor:
         self.process = None
 
     def write_spec(self):
-        payload = msgpack.packb(self.spec)
-        header = b"CLEAT-STATE 1 %d %08x\n" % (len(payload), zlib.crc32(payload))
-        (self.state_dir / "spec").write_bytes(header + payload)
+        records.write_statefile(self.state_dir / "spec", msgpack.packb(self.spec))
 
     def start(self):
         self.write_spec()

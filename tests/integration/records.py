@@ -26,6 +26,12 @@ def read_statefile(path):
     return msgpack.unpackb(payload, raw=False) if path.name == "spec" else payload
 
 
+def write_statefile(path, payload):
+    """The same envelope around other bytes."""
+    header = b"CLEAT-STATE 1 %d %08x\n" % (len(payload), zlib.crc32(payload))
+    path.write_bytes(header + payload)
+
+
 def _slot(data):
     if len(data) < 12:
         return None

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The manager dies, at any moment: no task, no line, no exit code may be lost."""
+import json
+import os
 import subprocess
+import time
 
 import pytest
 
+import leftovers
 import records
 from harness import SLOW, kill_hard, process_gone, wait_for
 from jobs import MS, group, job, restart, simple, task
@@ -185,3 +189,47 @@ def test_a_task_may_outlive_many_managers_and_still_be_stopped(manager):
     state = manager.wait_dead(alloc_id)
     assert process_gone(pid)
     assert [e for e in state["Events"] if e["Type"] == "Terminated"][0]["ExitCode"] == 3
+
+
+# What manager and executors leave when they die at certain points, put there by hand
+
+
+@pytest.mark.parametrize("job_is_aside", [False, True])
+def test_between_the_records_of_a_collected_job(manager, job_is_aside):
+    """Its own record is gone, one of its allocations and a half-written one are left: they go, but not
+    where the job's record was damaged and a person may put it back."""
+    alloc_id = manager.run_one(simple("print:x"))
+    manager.wait_client(alloc_id, "complete")
+    manager.terminate()
+    state = manager.data_dir / "state"
+    (state / "jobs/job").rename(state / ("jobs/job.damaged" if job_is_aside else "jobs/other.tmp"))
+    (state / f"allocs/{alloc_id}.tmp").write_bytes(b"half")
+    manager.start()
+    assert (state / "allocs" / alloc_id).exists() == job_is_aside
+    assert (state / "tasks" / alloc_id).exists() == job_is_aside
+    assert not list(state.glob("*/*.tmp"))
+    assert manager.get("/v1/jobs") == []
+
+
+@pytest.mark.parametrize("driver", ["exec", "raw_exec"])
+def test_before_another_executor_has_its_lock(manager, driver):
+    """An executor died, the restart was noted, and the manager died when it had just started another
+    executor: that is the same loss, not a second one that the policy does not allow."""
+    job = simple("print:start", "pause", type="service", driver=driver, policy=restart(1))
+    alloc_id = manager.run_one(job)
+    pid = manager.wait_running(alloc_id)
+    wait_for(lambda: manager.output(alloc_id) == "start\n", "the first line")
+    manager.kill9()
+    status = records.task_status(manager, alloc_id)
+    kill_hard(status["executor_pid"])
+    wait_for(lambda: process_gone(pid), "the task to die with its executor")
+    for cgroup in leftovers.cgroups(manager.box.token):
+        os.rmdir(cgroup)
+    path = manager.data_dir / "state/allocs" / alloc_id
+    record = json.loads(records.read_statefile(path))
+    record["Tasks"]["t"] |= {"Seq": status["seq"], "Unheard": True, "WindowCount": 1,
+                             "Window": time.time_ns()}  # fmt: skip
+    records.write_statefile(path, json.dumps(record).encode())
+    manager.start()
+    wait_for(lambda: manager.output(alloc_id) == "start\n" * 2, "the task to run again")
+    assert manager.wait_running(alloc_id) != pid
