@@ -12,7 +12,7 @@ from harness import SANITIZED, SLOW, Box
 TIMEOUT_S = 60
 
 # A failing mmap or a kill in the sanitizer's own start-up says nothing of ours.
-collect_ignore = ["test_faults.py"] if SANITIZED else []
+collect_ignore = ["test_crash_points.py", "test_faults.py"] if SANITIZED else []
 
 
 def pytest_configure(config):

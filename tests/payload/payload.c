@@ -27,6 +27,8 @@
  *                              tries it and prints "VERB PATH=ok" or "VERB PATH=ERRNAME"
  *   reopen                     opens /dev/stdout anew and prints "reopened=ok" through it
  *   once:PATH:N                the first time (PATH is not there): makes PATH and exits with N
+ *   account:PATH               from here on appends its own account to PATH: "start", "exit N" (by the
+ *                              steps exit, once and quit); "double" and the end if another one does
  *
  * clang-format on */
 #include <arpa/inet.h>
@@ -40,6 +42,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -53,6 +56,7 @@ extern char **environ;
 
 static int outputs[2] = {STDOUT_FILENO, -1};
 static int quit_code[NSIG];
+static int account_fd = -1;
 
 static void put(const char *data, size_t size)
 {
@@ -125,10 +129,29 @@ static void on_signal(int sig)
     put(line, strlen(line));
 }
 
+static void do_account(const char *path)
+{
+    account_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (account_fd < 0)
+        _exit(123);
+    if (flock(account_fd, LOCK_EX | LOCK_NB) < 0) {
+        dprintf(account_fd, "double\n");
+        _exit(124);
+    }
+    dprintf(account_fd, "start\n");
+}
+
+_Noreturn static void leave(int code)
+{
+    if (account_fd >= 0)
+        dprintf(account_fd, "exit %d\n", code);
+    _exit(code);
+}
+
 static void on_quit_signal(int sig)
 {
     put("end\n", 4);
-    _exit(quit_code[sig]);
+    leave(quit_code[sig]);
 }
 
 static void do_lines(unsigned long count, long interval_ms, size_t width)
@@ -293,7 +316,7 @@ static void do_once(const char *path, int code)
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 
     if (fd >= 0)
-        _exit(code);
+        leave(code);
 }
 
 static void do_reopen(void)
@@ -382,7 +405,7 @@ static bool process_step(const char *verb, const char *a, const char *b, const c
     } else if (strcmp(verb, "wait") == 0) {
         wait_ms(atol(a));
     } else if (strcmp(verb, "exit") == 0) {
-        _exit(atoi(a));
+        leave(atoi(a));
     } else if (strcmp(verb, "die") == 0) {
         signal(signal_by_name(a), SIG_DFL);
         raise(signal_by_name(a));
@@ -401,6 +424,8 @@ static bool process_step(const char *verb, const char *a, const char *b, const c
         do_hog(strtoul(a, NULL, 10));
     } else if (strcmp(verb, "once") == 0) {
         do_once(a, atoi(b));
+    } else if (strcmp(verb, "account") == 0) {
+        do_account(a);
     } else {
         return false;
     }
