@@ -21,7 +21,7 @@ struct manager {
     const struct config *config;
     struct store store;
     struct cgroup_layout cgroup;
-    uint64_t kept_shared, kept_own; /* memory that tasks claim (manager/limits.c) */
+    uint64_t kept_shared, kept_own; /* sums of what tasks claim (manager/limits.c) */
     json_t *attributes;
     char boot_id[BOOT_ID_BYTES];
     uint64_t index; /* of the newest change */

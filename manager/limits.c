@@ -94,36 +94,37 @@ void limits_plan(const struct task *task, const struct driver_config *options,
     spec->limits.oom_group = options->oom_group;
 }
 
-/* What the tasks of an allocation claim, added to what those in the shared group and beside it do.
- * False: none of them ever claims anything. */
-static bool add_claims(const struct manager *m, const struct alloc *alloc, uint64_t *shared,
-                       uint64_t *own)
+/* Counts what the task claims while it has an executor, or is to get another. True: that changed.
+ */
+static bool count_claim(struct manager *m, struct task *task)
 {
-    bool any = false;
+    const struct job_resources *res = &task->def->resources;
+    bool live = task->phase == TASK_PHASE_SUPERVISED || task->phase == TASK_PHASE_WAITING;
+    uint64_t now = res->memory_max_mb && live ? (uint64_t)res->memory_mb << 20 : 0;
 
-    for (size_t i = 0; i < alloc->group->n_tasks; i++) {
-        const struct task *task = &alloc->tasks[i];
-        const struct job_resources *res = &task->def->resources;
-
-        any |= res->memory_max_mb != 0;
-        if (res->memory_max_mb && task->phase != TASK_PHASE_DONE)
-            *(m->cgroup.shared && !task->cpus ? shared : own) += (uint64_t)res->memory_mb << 20;
-    }
-    return any;
+    if (now == task->kept)
+        return false;
+    if (now)
+        task->kept_own = !m->cgroup.shared || task->cpus;
+    *(task->kept_own ? &m->kept_own : &m->kept_shared) += now - task->kept;
+    task->kept = now;
+    return true;
 }
 
-void limits_protect(struct manager *m, const struct alloc *changed)
+static bool count_claims(struct manager *m, struct alloc *alloc)
 {
-    uint64_t shared = 0, own = 0;
+    bool changed = false;
 
-    if (!m->cgroup.dirs.v2_controllers || !add_claims(m, changed, &shared, &own))
+    for (size_t i = 0; i < alloc->group->n_tasks; i++)
+        changed |= count_claim(m, &alloc->tasks[i]);
+    return changed;
+}
+
+void limits_protect(struct manager *m, struct alloc *changed)
+{
+    if (!m->cgroup.dirs.v2_controllers || (changed && !count_claims(m, changed)))
         return;
-    shared = own = 0;
-    for (const struct alloc *alloc = m->allocs; alloc; alloc = alloc->next)
-        (void)add_claims(m, alloc, &shared, &own);
-    if (shared == m->kept_shared && own == m->kept_own)
-        return;
-    m->kept_shared = shared;
-    m->kept_own = own;
-    cgroup_layout_protect(&m->cgroup, shared, own);
+    for (struct alloc *alloc = changed ? NULL : m->allocs; alloc; alloc = alloc->next)
+        (void)count_claims(m, alloc);
+    cgroup_layout_protect(&m->cgroup, m->kept_shared, m->kept_own);
 }

@@ -23,5 +23,6 @@ void limits_plan(const struct task *task, const struct driver_config *options,
                  const struct config *config, const struct cgroup_layout *cgroup,
                  const json_t *attributes, struct exec_spec *spec);
 
-/* An allocation has changed: sees to it that tasks with memory_max keep what they claim. */
-void limits_protect(struct manager *m, const struct alloc *changed);
+/* An allocation has changed: sees to it that tasks with memory_max keep what they claim. NULL: at
+ * the start, for all of them. */
+void limits_protect(struct manager *m, struct alloc *changed);

@@ -131,7 +131,6 @@ static int open_state(struct manager *m, struct err *e)
     r = store_open(&m->store, m->config->data_dir, e);
     if (r)
         return r;
-    m->kept_own = UINT64_MAX; /* not known: an earlier manager set it */
     cgroup_layout_init(&m->cgroup, m->config->cgroup_parent, m->store.node_id);
     if (m->cgroup.reason)
         log_warn("tasks run without cgroups: %s", m->cgroup.reason);
@@ -169,6 +168,7 @@ int manager_new(struct ev_loop *loop, const struct config *config, struct manage
     jobs_load(m);
     reap_leftovers(m);
     adopt_all(m);
+    limits_protect(m, NULL);
     *ret_manager = m;
     return 0;
 }

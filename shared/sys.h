@@ -7,7 +7,6 @@
 #pragma once
 
 #include <fcntl.h>
-#include <linux/bpf.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <signal.h>
@@ -36,6 +35,8 @@
 #define MOUNT_ATTR_NODEV 0x00000004
 #define MOUNT_ATTR_NOEXEC 0x00000008
 #endif
+
+union bpf_attr; /* linux/bpf.h, which few need */
 
 static inline int sys_bpf(int command, union bpf_attr *attr, unsigned int size)
 {

@@ -7,7 +7,8 @@ import pytest
 
 import jobs
 import leftovers
-from harness import ApiError, wait_for
+import records
+from harness import ApiError, kill_hard, wait_for
 
 
 def leaves(box):
@@ -73,8 +74,11 @@ def test_memory_max(box, manager):
         other = jobs.simple("pause", id="other", Resources=resources(MemoryMB=16, MemoryMaxMB=-1))
         manager.wait_running(manager.run_one(other))
         wait_for(lambda: kept_above(leaf) == [32 << 20] * 3, "the groups above to keep both")
-        manager.stop("other")
         manager.kill9()
+        manager.start()
+        assert kept_above(leaf) == [32 << 20] * 3
+        manager.kill9()
+        kill_hard(records.task_status(manager, alloc)["executor_pid"])
         manager.start()
         wait_for(lambda: kept_above(leaf) == [16 << 20] * 3, "the groups above to keep less")
 
