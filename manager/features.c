@@ -78,9 +78,13 @@ static const struct feature {
     bool (*probe)(const struct cgroup_layout *cgroup); /* in place of the files */
 } features[] = {
     {"cpu_weight", "cpu.weight", NULL, "cpu.shares", V1(cpu), asks_always,
-     "\"cpu\" has no effect: this host has no cgroup controller \"cpu\" for it", NULL},
+     "\"cpu\" has no effect: this host has no cgroup controller \"cpu\" for it (see cleat node "
+     "status)",
+     NULL},
     {"memory_limit", "memory.max", NULL, "memory.limit_in_bytes", V1(memory), asks_always,
-     "\"memory\" has no effect: this host has no cgroup controller \"memory\" for it", NULL},
+     "\"memory\" has no effect: this host has no cgroup controller \"memory\" for it (see cleat "
+     "node status)",
+     NULL},
     {"memory_soft_limit", "memory.low", NULL, "memory.soft_limit_in_bytes", V1(memory),
      asks_to_keep_memory,
      "\"memory\" is not kept for it when memory runs short: this kernel cannot", NULL},

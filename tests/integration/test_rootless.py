@@ -236,6 +236,8 @@ def test_the_hosts_proc_where_none_may_be_mounted(box, account):
     assert drivers["exec"]["Healthy"] and "the host's /proc" in drivers["exec"]["HealthDescription"]
     assert "/proc" not in drivers["raw_exec"]["HealthDescription"]
     other = manager.process.pid
+    warnings = manager.call("PUT", "/v1/jobs", {"Job": simple("ids", id="told")})["Warnings"]
+    assert "it sees the host's /proc" in warnings
     alloc_id = manager.run_one(simple("write:/proc/self/oom_score_adj", f"cat:/proc/{other}/environ",
                                       f"ls:/proc/{other}/root", "reopen"))  # fmt: skip
     state = manager.wait_dead(alloc_id)
@@ -255,6 +257,8 @@ def test_limits_that_cannot_be_kept_are_told(rootless):
     for driver in ("exec", "raw_exec"):
         assert "no limits" in node["Drivers"][driver]["HealthDescription"]
     assert "no limits" in rootless.cli("node", "status").stdout
+    warnings = rootless.call("PUT", "/v1/jobs", {"Job": simple("ids")})["Warnings"]
+    assert '"cpu" has no effect' in warnings and '"memory" has no effect' in warnings
 
 
 def test_a_cgroup_that_was_left_to_the_user(box, account):
