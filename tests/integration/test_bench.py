@@ -40,3 +40,19 @@ def test_bench(box, program, rows):
         assert "missing" not in measured[name], measured[name]
         assert name in done.stdout
     assert os.listdir(box.dir) == ["result.json"]
+
+
+@pytest.mark.timeout(60)
+def test_where(box):
+    """The parts add up to what they are parts of; tracing needs perf, which not every host has."""
+    command = f"{TOP}/tools/bench/where --build {BUILD} --tasks 2 --samples 5".split()
+    done = subprocess.run(
+        [*command, "--dir", box.dir], stdout=subprocess.PIPE, text=True, timeout=50, env=box.env
+    )
+    assert done.returncode == 0
+    memory, start = done.stdout.strip().split("\n\n")
+    rows = [[float(f) for f in line.split("|")[2:-1]] for line in memory.splitlines()[2:]]
+    assert sum(row[0] for row in rows[:-1]) == pytest.approx(rows[-1][0], abs=0.5)
+    assert rows[-1][0] > 0 and rows[-1][2] > 0
+    assert "exec of the task" in start or start == "start: not installed: perf"
+    assert os.listdir(box.dir) == []
