@@ -38,13 +38,15 @@ static void say(struct attempt *a, const char *what, int error)
 static void drain_logs(struct attempt *a)
 {
     for (int i = 0; i < STREAM_N; i++)
-        if (a->pumps[i].fd >= 0)
-            pump_drain(&a->pumps[i]);
+        pump_drain(&a->pumps[i]);
 }
 
 static bool logs_ended(const struct attempt *a)
 {
-    return a->pumps[STREAM_STDOUT].fd < 0 && a->pumps[STREAM_STDERR].fd < 0;
+    for (int i = 0; i < STREAM_N; i++)
+        if (a->pumps[i].fd >= 0 || pump_is_blocked(&a->pumps[i]))
+            return false;
+    return true;
 }
 
 /* `fds` are those of stdout and stderr. */
@@ -98,8 +100,11 @@ static void watch_child(struct attempt *a, pid_t pid, int pidfd, int report_fd)
 
 static void hold_together(struct attempt *a)
 {
+    const pid_t *const spare[ORPHANS_SPARE] = {&a->child_pid, a->other_children[0],
+                                               a->other_children[1]};
+
     if (!cgroup_usable(&a->cgroup) && !a->spec->private_pid)
-        orphans_start(&a->orphans, a->loop, &a->child_pid, a->other_child);
+        orphans_start(&a->orphans, a->loop, spare);
 }
 
 void attempt_start(struct attempt *a, uint32_t number)
@@ -289,8 +294,15 @@ void attempt_clear(struct attempt *a)
 
 void attempt_hand_over(const struct attempt *a, struct handover *h)
 {
-    h->stdout_fd = a->pumps[STREAM_STDOUT].fd;
-    h->stderr_fd = a->pumps[STREAM_STDERR].fd;
+    const struct pump *out = &a->pumps[STREAM_STDOUT], *err = &a->pumps[STREAM_STDERR];
+
+    h->stdout_fd = out->fd;
+    h->stderr_fd = err->fd;
+    h->stdout_loss = out->loss;
+    h->stderr_loss = err->loss;
+    h->held[STREAM_STDOUT] = (struct handover_held){out->buf, out->held};
+    h->held[STREAM_STDERR] = (struct handover_held){err->buf, err->held};
+    h->version = out->held || err->held ? 2 : 1;
     h->child_fd = a->child_fd;
     h->task_fd = a->task_fd;
     h->report_fd = a->report_fd;
@@ -324,8 +336,10 @@ void attempt_resume(struct attempt *a, const struct handover *h, uint32_t number
     a->wait_status = h->wait_status;
     a->failed_stage = stage_by_name(h->failed_stage);
     a->failed_error = h->failed_error;
-    pump_adopt(&a->pumps[STREAM_STDOUT], h->stdout_fd);
-    pump_adopt(&a->pumps[STREAM_STDERR], h->stderr_fd);
+    pump_adopt(&a->pumps[STREAM_STDOUT], h->stdout_fd, &h->stdout_loss, h->held[STREAM_STDOUT].data,
+               h->held[STREAM_STDOUT].size);
+    pump_adopt(&a->pumps[STREAM_STDERR], h->stderr_fd, &h->stderr_loss, h->held[STREAM_STDERR].data,
+               h->held[STREAM_STDERR].size);
     watch_child(a, (pid_t)h->child_pid, h->child_fd, h->report_fd);
     if (a->child_fd >= 0)
         oom_watch_start(&a->oom, a->loop, &a->cgroup, h->oom_told, a->ops->oom, a->arg);

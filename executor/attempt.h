@@ -49,10 +49,11 @@ struct attempt {
     const struct exec_spec *spec;
     const struct attempt_ops *ops;
     void *arg;
-    struct pump *pumps;       /* STREAM_N of them, the owner's */
-    bool own_streams;         /* the task has this process's stdin; logs disabled: its output too */
-    bool tmpfs_root;          /* the root is a fresh tmpfs */
-    const pid_t *other_child; /* a child of this process that is not the attempt's; 0: none */
+    struct pump *pumps; /* STREAM_N of them, the owner's */
+    bool own_streams;   /* the task has this process's stdin; logs disabled: its output too */
+    bool tmpfs_root;    /* the root is a fresh tmpfs */
+    /* Children of this process that are not the attempt's; 0: none. */
+    const pid_t *other_children[ORPHANS_SPARE - 1];
 
     struct cgroup cgroup;
     struct oom_watch oom;

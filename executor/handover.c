@@ -36,6 +36,11 @@ static const struct field life_fields[] = {FIELD(struct life, state, UINT, .max 
                                            FIELD(struct life, window_open, BOOL),
                                            {0}};
 
+static const struct field loss_fields[] = {
+    FIELD(struct pump_loss, error, INT),     FIELD(struct pump_loss, bytes, UINT),
+    FIELD(struct pump_loss, from_ns, UINT),  FIELD(struct pump_loss, to_ns, UINT),
+    FIELD(struct pump_loss, mid_line, BOOL), {0}};
+
 static const struct field handover_fields[] = {
     FIELD(struct handover, version, UINT),
     FIELD(struct handover, release, TEXT),
@@ -60,12 +65,16 @@ static const struct field handover_fields[] = {
     FIELD(struct handover, timer_ns, UINT),
     FIELD(struct handover, clearing, BOOL),
     FIELD_SPARSE(struct handover, oom_told, UINT),
+    FIELD_SPARSE(struct handover, stdout_loss, MAP, .sub = loss_fields),
+    FIELD_SPARSE(struct handover, stderr_loss, MAP, .sub = loss_fields),
+    FIELD_SPARSE(struct handover, compressor, INT),
     {0}};
 
 static int write_part(int fd, const char *data, size_t size)
 {
     uint64_t length = size;
 
+    errno = 0;
     if (write(fd, &length, sizeof(length)) != sizeof(length) ||
         write(fd, data, size) != (ssize_t)size)
         return errno ? -errno : -EIO;
@@ -90,7 +99,11 @@ static int write_parts(int fd, const struct handover *h, const struct exec_spec 
         r = spec_encode(spec, &spec_data, &size);
     if (!r)
         r = write_part(fd, spec_data, size);
-    return r ? r : write_part(fd, slot, status_encode(status, slot));
+    if (!r)
+        r = write_part(fd, slot, status_encode(status, slot));
+    for (size_t i = 0; !r && h->version > 1 && i < HANDOVER_STREAMS; i++)
+        r = write_part(fd, h->held[i].data, h->held[i].size);
+    return r;
 }
 
 int handover_write(const struct handover *h, const struct exec_spec *spec,
@@ -125,6 +138,35 @@ static int next_part(const char **data, size_t *left, const char **ret_part, siz
     return 0;
 }
 
+/* The last parts, of version 2. */
+static int read_held(const char *data, size_t size, struct handover *h, struct err *e)
+{
+    for (size_t i = 0; h->version > 1 && i < HANDOVER_STREAMS; i++) {
+        const char *part;
+        size_t part_size;
+        int r = next_part(&data, &size, &part, &part_size, e);
+
+        if (r == 0 && part_size > PUMP_LARGE)
+            r = err_set(e, -EBADMSG, "handed-over state: more output than a buffer holds");
+        if (r < 0)
+            return r;
+        h->held[i].data = malloc(part_size + 1);
+        if (!h->held[i].data)
+            return err_sys(e, -ENOMEM, "read the handed-over state");
+        memcpy(h->held[i].data, part, part_size);
+        h->held[i].size = part_size;
+    }
+    return 0;
+}
+
+void handover_free_held(struct handover *h)
+{
+    for (size_t i = 0; i < HANDOVER_STREAMS; i++) {
+        free(h->held[i].data);
+        h->held[i] = (struct handover_held){0};
+    }
+}
+
 int handover_decode(const char *data, size_t size, struct handover *h, struct exec_spec **spec,
                     struct task_status *status, struct err *e)
 {
@@ -148,8 +190,12 @@ int handover_decode(const char *data, size_t size, struct handover *h, struct ex
     r = next_part(&data, &size, &part, &part_size, e);
     if (!r)
         r = status_decode(part, part_size, status, e);
-    if (r)
+    if (!r)
+        r = read_held(data, size, h, e);
+    if (r) {
         *spec = spec_free(*spec);
+        handover_free_held(h);
+    }
     return r;
 }
 

@@ -8,9 +8,9 @@
  *   cleat-executor check|resume FD   for itself: live upgrade, executor/handover.h
  *   cleat-executor remove … DIR …    for a manager without root, executor/remove.h
  *
- * Outlives: every manager, the closing of its standard streams, SIGHUP, SIGINT, SIGQUIT, SIGTERM
- * and SIGPIPE (under `run`, SIGINT and SIGTERM stop the task). Dies of: the end of its task,
- * SIGKILL; the task then dies with it. `exec` outlives nothing.
+ * Outlives: every manager, the closing of its standard streams, SIGHUP, SIGINT, SIGQUIT, SIGTERM,
+ * SIGXFSZ and SIGPIPE (under `run`, SIGINT and SIGTERM stop the task). Dies of: the end of its
+ * task, SIGKILL; the task then dies with it. `exec` outlives nothing.
  */
 #include <errno.h>
 #include <ev.h>
@@ -52,7 +52,7 @@ static void ignore(int signo)
  * defaults without a system call per signal. */
 static void outlive_signals(void)
 {
-    static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE};
+    static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGXFSZ};
     struct sigaction sa = {.sa_handler = ignore, .sa_flags = SA_RESTART};
     sigset_t none;
 
@@ -126,6 +126,7 @@ static int resume(const char *number, bool check)
     int r = handover_read(memfd, &h, &spec, &status, &e);
 
     if (r == 0 && check) {
+        handover_free_held(&h);
         (void)spec_free(spec);
         return 0;
     }
@@ -134,6 +135,7 @@ static int resume(const char *number, bool check)
         close_fd(&memfd);
         loop = ev_loop_new(EVFLAG_NOENV);
         r = supervisor_resume(loop, &h, spec, &status, &s, &e);
+        handover_free_held(&h);
     }
     return r ? fail(&e, WIRE_EXIT_STATE) : keep(loop, s);
 }

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,7 +18,10 @@
 
 static bool is_spare(const struct orphans *o, pid_t pid)
 {
-    return pid == *o->spare[0] || pid == *o->spare[1];
+    for (int i = 0; i < ORPHANS_SPARE; i++)
+        if (pid == *o->spare[i])
+            return true;
+    return false;
 }
 
 /* Reaps the orphans that have ended, and with `kill_them` kills the others. True: there were some
@@ -46,12 +50,12 @@ static void on_ended(struct ev_loop *loop, struct ev_signal *w, int revents)
         ;
 }
 
-void orphans_start(struct orphans *o, struct ev_loop *loop, const pid_t *task,
-                   const pid_t *other_child)
+void orphans_start(struct orphans *o, struct ev_loop *loop, const pid_t *const spare[ORPHANS_SPARE])
 {
     if (o->loop)
         return;
-    *o = (struct orphans){.loop = loop, .spare = {task, other_child}};
+    *o = (struct orphans){.loop = loop};
+    memcpy(o->spare, spare, sizeof(o->spare));
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     ev_signal_init(&o->ended, on_ended, SIGCHLD);
     ev_signal_start(loop, &o->ended);

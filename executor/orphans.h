@@ -11,15 +11,19 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+enum {
+    ORPHANS_SPARE = 3
+};
+
 struct orphans {
     struct ev_loop *loop;
     struct ev_signal ended;
-    const pid_t *spare[2]; /* children that are no orphans, 0 for none */
+    const pid_t *spare[ORPHANS_SPARE]; /* children that are no orphans, 0 for none */
 };
 
 /* Begins to take in orphans. `spare` is borrowed; idempotent. */
-void orphans_start(struct orphans *o, struct ev_loop *loop, const pid_t *task,
-                   const pid_t *other_child);
+void orphans_start(struct orphans *o, struct ev_loop *loop,
+                   const pid_t *const spare[ORPHANS_SPARE]);
 
 /* Kills those there are. True: some may be left, and more may come: ask again. */
 bool orphans_kill(struct orphans *o);

@@ -188,7 +188,8 @@ void record_open_standalone(struct record *rec, struct ev_loop *loop)
 static bool worth_saying(const struct record *rec, enum task_event_type type)
 {
     return rec->state_dir >= 0 || type == TASK_EVENT_DRIVER_FAILURE ||
-           type == TASK_EVENT_RESTARTING || type == TASK_EVENT_LOG_LOST;
+           type == TASK_EVENT_RESTARTING || type == TASK_EVENT_LOG_LOST ||
+           type == TASK_EVENT_LOG_BLOCKED;
 }
 
 /* The account in the words of people. */

@@ -48,6 +48,11 @@ static const char help[] =
     "  -name TASK             task name, for log files (default: task)\n"
     "  -max-files N           log files kept per stream (10)\n"
     "  -max-file-size SIZE    of one log file (10MiB)\n"
+    "  -max-log-size SIZE     of the log files of both streams together\n"
+    "  -max-age TIME          finished log files older than this go\n"
+    "  -compress gzip         compress finished log files, -compress-after TIME (1m)\n"
+    "  -on-full drop|block    when a log file cannot be written: drop output and count it (drop),\n"
+    "                         or let the task wait until it can\n"
     "  -cpu MHZ, -memory SIZE limits, kept by a cgroup of the task's own\n"
     "  -pids N                at most N processes and threads, likewise\n"
     "  -cpus LIST             run on these CPUs only, such as 0-3,5, likewise\n"
@@ -158,6 +163,20 @@ static int set_option(struct options *o, const char *name, char *value, struct e
         spec->logs.max_files = (uint32_t)n;
     } else if (strcmp(name, "max-file-size") == 0) {
         r = size_parse(value, &spec->logs.max_file_size);
+    } else if (strcmp(name, "max-log-size") == 0) {
+        r = size_parse(value, &spec->logs.max_total_bytes);
+    } else if (strcmp(name, "max-age") == 0) {
+        r = duration_parse(value, &spec->logs.max_age_ns);
+    } else if (strcmp(name, "compress") == 0) {
+        spec->logs.compress = SPEC_COMPRESS_GZIP;
+        r = strcmp(value, "gzip") == 0 ? 0 : -EINVAL;
+    } else if (strcmp(name, "compress-after") == 0) {
+        r = duration_parse(value, &spec->logs.compress_after_ns);
+    } else if (strcmp(name, "on-full") == 0) {
+        bool block = strcmp(value, "block") == 0;
+
+        spec->logs.on_full = block ? SPEC_ON_FULL_BLOCK : SPEC_ON_FULL_DROP;
+        r = block || strcmp(value, "drop") == 0 ? 0 : -EINVAL;
     } else if (strcmp(name, "cpu") == 0) {
         r = parse_count(value, 262144, &spec->cpu_shares, name, e);
     } else if (strcmp(name, "memory") == 0) {
@@ -203,6 +222,11 @@ static const struct option long_options[] = {
     {"name", required_argument, NULL, 'o'},
     {"max-files", required_argument, NULL, 'o'},
     {"max-file-size", required_argument, NULL, 'o'},
+    {"max-log-size", required_argument, NULL, 'o'},
+    {"max-age", required_argument, NULL, 'o'},
+    {"compress", required_argument, NULL, 'o'},
+    {"compress-after", required_argument, NULL, 'o'},
+    {"on-full", required_argument, NULL, 'o'},
     {"cpu", required_argument, NULL, 'o'},
     {"memory", required_argument, NULL, 'o'},
     {"pids", required_argument, NULL, 'o'},
@@ -324,7 +348,10 @@ static void defaults(struct options *o)
         .alloc_id = o->id,
         .task = "task",
         .log_dir = "",
-        .logs = {.max_files = 10, .max_file_size = 10 << 20, .disabled = true},
+        .logs = {.max_files = 10,
+                 .max_file_size = 10 << 20,
+                 .disabled = true,
+                 .compress_after_ns = 60000000000},
         .kill_signal = SIGINT,
         .kill_timeout_ns = 5000000000,
         .restart = {.interval_ns = UINT64_MAX, .delay_ns = 1000000000},

@@ -21,7 +21,9 @@
 #include "executor/attempt.h"
 #include "executor/control.h"
 #include "executor/handover.h"
+#include "executor/housekeeper.h"
 #include "executor/lifecycle.h"
+#include "executor/log_dir.h"
 #include "executor/memory.h"
 #include "executor/plan.h"
 #include "executor/pump.h"
@@ -30,18 +32,18 @@
 #include "shared/cleanup.h"
 #include "shared/clock.h"
 #include "shared/procid.h"
-#include "shared/sys.h"
 #include "shared/units.h"
 
 struct supervisor {
     struct ev_loop *loop;
     struct exec_spec *spec;
     bool standalone;
-    int log_dir;
+    struct log_dir log_dir;
     struct life life;
     struct record record;
     struct control control;
     struct pump pumps[STREAM_N];
+    struct housekeeper housekeeper;
     struct attempt attempt;
     struct upgrade upgrade;
     struct ev_timer life_timer; /* LIFE_ARM */
@@ -69,17 +71,52 @@ static void commit(struct supervisor *s, enum task_event_type type, uint64_t del
 
 /* Logs */
 
-static void on_loss(struct pump *p, int error, uint64_t lost)
+/* Names can be long, the text of an event cannot. */
+#define STREAM_FMT "%.60s"
+
+static void tell_end_of_loss(struct supervisor *s, const struct pump *p, const char *what)
+{
+    char from[CLOCK_TEXT_BYTES], to[CLOCK_TEXT_BYTES];
+
+    if (p->loss.bytes)
+        commit(s, TASK_EVENT_LOG_LOST, 0, 0, STREAM_FMT " %s; %llu bytes were lost from %s to %s",
+               p->name, what, (unsigned long long)p->loss.bytes,
+               clock_format(p->loss.from_ns, from), clock_format(p->loss.to_ns, to));
+    else
+        commit(s, TASK_EVENT_LOG_BLOCKED, 0, 0, STREAM_FMT " %s; nothing was lost since %s",
+               p->name, what, clock_format(p->loss.from_ns, from));
+}
+
+static void tell_begin_of_loss(struct supervisor *s, const struct pump *p)
+{
+    bool drops = p->limits->on_full == SPEC_ON_FULL_DROP;
+
+    commit(s, drops ? TASK_EVENT_LOG_LOST : TASK_EVENT_LOG_BLOCKED, 0, 0,
+           "cannot write " STREAM_FMT ": %s; output %s until it can be written", p->name,
+           strerrordesc_np(-p->loss.error), drops ? "is dropped" : "waits");
+}
+
+static void on_pump_news(struct pump *p, enum pump_news news)
 {
     struct supervisor *s = p->arg;
 
-    if (error)
-        commit(s, TASK_EVENT_LOG_LOST, 0, 0,
-               "cannot write %s: %s; output is dropped until it can be written", p->name,
-               strerrordesc_np(-error));
-    else
-        commit(s, TASK_EVENT_LOG_LOST, 0, 0, "writing %s again; %llu bytes were lost", p->name,
-               (unsigned long long)lost);
+    switch (news) {
+    case PUMP_ROTATED:
+        housekeeper_stir(&s->housekeeper);
+        break;
+    case PUMP_FAILED:
+        tell_begin_of_loss(s, p);
+        break;
+    case PUMP_LOSING:
+        record_commit(&s->record, NULL, false); /* for the count */
+        break;
+    case PUMP_MENDED:
+        tell_end_of_loss(s, p, "is written again");
+        break;
+    case PUMP_GAVE_UP:
+        tell_end_of_loss(s, p, "ends unwritten");
+        break;
+    }
 }
 
 /* What happens to an attempt */
@@ -249,6 +286,13 @@ static void arm_life_timer(struct supervisor *s, uint64_t due_ns)
     ev_timer_start(s->loop, &s->life_timer);
 }
 
+/* What is said about it comes before the record's last word. */
+static void end_logs(struct supervisor *s)
+{
+    for (int i = 0; i < STREAM_N; i++)
+        pump_end(&s->pumps[i]);
+}
+
 static void act(struct supervisor *s, const struct life_output *out)
 {
     if (out->actions & LIFE_DISARM)
@@ -259,8 +303,10 @@ static void act(struct supervisor *s, const struct life_output *out)
         attempt_signal(&s->attempt, s->spec->kill_signal);
     if (out->actions & LIFE_KILL)
         attempt_kill(&s->attempt);
-    if (out->actions & LIFE_FINISH)
+    if (out->actions & LIFE_FINISH) {
+        end_logs(s);
         record_commit(&s->record, NULL, true);
+    }
     /* The two below feed the next event themselves: last. */
     if (out->actions & LIFE_REAP)
         attempt_clear(&s->attempt);
@@ -301,16 +347,16 @@ static int on_hand_over(void *arg, struct handover *h, int *ret_memfd, struct er
     for (int i = 0; i < STREAM_N; i++)
         pump_flush(&s->pumps[i]);
     *h = (struct handover){
-        .version = HANDOVER_VERSION,
         .release = CLEAT_VERSION,
         .state_dir = s->record.state_dir,
-        .log_dir = s->log_dir,
+        .log_dir = s->log_dir.fd,
         .status_fd = s->record.status_fd,
         .evt_fd = s->record.evt_fd,
         .out_fd = s->record.out_fd,
         .ctl_fd = s->control.fd,
         .life = s->life,
         .timer_ns = s->timer_ns,
+        .compressor = s->housekeeper.child,
     };
     memcpy(h->stop_reason, s->stop_reason, sizeof(h->stop_reason));
     attempt_hand_over(&s->attempt, h);
@@ -372,27 +418,7 @@ static void on_garbage(void *arg, const struct err *e)
 
 /* Making and freeing */
 
-/* The log directory lies in one that tasks can write to, who may have put a link in its place. */
-static int open_log_dir(struct supervisor *s, struct err *e)
-{
-    const char *shared = s->spec->shared_dir, *dir = s->spec->log_dir;
-    size_t n = shared ? strlen(shared) : 0;
-    autofd int base = -1;
-
-    if (s->spec->logs.disabled)
-        return 0;
-    if (n && strncmp(dir, shared, n) == 0 && dir[n] == '/') {
-        base = open(shared, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (base >= 0)
-            s->log_dir = sys_openat2(base, dir + n + 1, O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
-                                     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
-    } else {
-        s->log_dir = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    }
-    return s->log_dir < 0 ? err_sys(e, -errno, "open the log directory %s", s->spec->log_dir) : 0;
-}
-
-static void init_pumps(struct supervisor *s)
+static void init_logs(struct supervisor *s)
 {
     static const char *const suffixes[STREAM_N] = {".stdout", ".stderr"};
 
@@ -400,9 +426,11 @@ static void init_pumps(struct supervisor *s)
         char name[SEGMENT_NAME_MAX];
 
         (void)snprintf(name, sizeof(name), "%s%s", s->spec->task, suffixes[i]);
-        pump_init(&s->pumps[i], s->loop, s->log_dir, name, &s->spec->logs,
-                  &s->record.status.log_lost_bytes, on_loss, s);
+        pump_init(&s->pumps[i], s->loop, &s->log_dir, name, &s->spec->logs,
+                  &s->record.status.log_lost_bytes, on_pump_news, s);
     }
+    housekeeper_init(&s->housekeeper, s->loop, &s->spec->logs, &s->log_dir, s->pumps, STREAM_N,
+                     on_say, s);
 }
 
 static struct supervisor *supervisor_alloc(struct ev_loop *loop, struct exec_spec *spec)
@@ -413,12 +441,13 @@ static struct supervisor *supervisor_alloc(struct ev_loop *loop, struct exec_spe
         return NULL;
     s->loop = loop;
     s->spec = spec;
-    s->log_dir = -1;
+    s->log_dir = (struct log_dir)LOG_DIR_INIT;
     s->record.status_fd = s->record.evt_fd = s->record.out_fd = -1;
     ev_init(&s->life_timer, on_life_timer);
     life_init(&s->life);
     attempt_init(&s->attempt, loop, spec, s->pumps, &attempt_ops, s);
-    s->attempt.other_child = &s->upgrade.check_pid;
+    s->attempt.other_children[0] = &s->upgrade.check_pid;
+    s->attempt.other_children[1] = &s->housekeeper.child;
     upgrade_init(&s->upgrade, loop, on_hand_over, on_upgrade_failed, s);
     return s;
 }
@@ -447,8 +476,8 @@ int supervisor_new(struct ev_loop *loop, struct exec_spec *spec, int state_dir, 
     s->standalone = state_dir < 0;
     s->attempt.own_streams = s->standalone;
     s->attempt.tmpfs_root = s->standalone && spec->n_binds > 0;
-    r = open_log_dir(s, e);
-    init_pumps(s);
+    r = log_dir_open(&s->log_dir, spec, e);
+    init_logs(s);
     if (!r)
         r = open_record(s, state_dir, status_fd, e);
     if (r < 0) {
@@ -470,8 +499,8 @@ int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exe
     if (!s)
         return err_sys(e, -ENOMEM, "supervise");
     handover_adopt_fds(h);
-    s->log_dir = h->log_dir;
-    init_pumps(s);
+    log_dir_adopt(&s->log_dir, spec, h->log_dir);
+    init_logs(s);
     record_resume(&s->record, loop, h->state_dir, h->status_fd, h->evt_fd, h->out_fd, status);
     control_adopt(&s->control, loop, h->ctl_fd, on_command, on_garbage, s);
     s->life = h->life;
@@ -479,6 +508,7 @@ int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exe
     arm_life_timer(s, h->timer_ns);
     commit(s, TASK_EVENT_UPGRADED, 0, 0, "from %s to %s", h->release, CLEAT_VERSION);
     attempt_resume(&s->attempt, h, status->attempt);
+    housekeeper_resume(&s->housekeeper, (pid_t)h->compressor);
     s->idles = true;
     *ret_supervisor = s;
     return 0;
@@ -520,9 +550,11 @@ struct supervisor *supervisor_free(struct supervisor *s)
     control_close(&s->control);
     for (int i = 0; i < STREAM_N; i++)
         if (s->pumps[i].loop)
-            pump_deinit(&s->pumps[i]);
+            pump_end(&s->pumps[i]);
+    if (s->housekeeper.loop)
+        housekeeper_deinit(&s->housekeeper);
     record_close(&s->record);
-    close_fd(&s->log_dir);
+    log_dir_close(&s->log_dir);
     (void)spec_free(s->spec);
     free(s);
     return NULL;

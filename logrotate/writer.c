@@ -75,6 +75,8 @@ static int create_next(struct log_writer *w)
     w->fd = fd;
     w->number = number;
     w->size = 0;
+    if (w->broken)
+        w->line_open = w->broken = false;
     return 0;
 }
 
@@ -174,6 +176,8 @@ static enum part next_part(const struct log_writer *w, const char *data, size_t 
     size_t fits, whole;
 
     *ret_len = size;
+    if (w->broken)
+        return PART_ROTATE;
     if (left >= window && size <= left - window)
         return PART_WRITE; /* far from the cut: not looked at */
     if (left == 0)
@@ -240,6 +244,14 @@ ssize_t writer_write(struct log_writer *w, const char *data, size_t size, bool m
 void writer_drop(struct log_writer *w, uint64_t size)
 {
     w->lost += size;
+    w->broken = w->line_open;
+}
+
+void writer_look_again(struct log_writer *w)
+{
+    close_fd(&w->fd);
+    /* Where it cannot be listed, the next write tells why. */
+    (void)segment_scan(w->dirfd, w->name, find_newest, w);
 }
 
 void writer_close(struct log_writer *w)

@@ -27,6 +27,7 @@ struct log_writer {
     int64_t number;   /* of the live segment */
     uint64_t size;    /* of the live segment */
     bool line_open;   /* the last byte written was not a newline */
+    bool broken;      /* … and the rest of that line was dropped */
     uint64_t written; /* bytes written since writer_open() */
     uint64_t lost;    /* bytes dropped by writer_drop() */
 };
@@ -51,8 +52,13 @@ int writer_open(struct log_writer *w, int dirfd, const char *name, uint64_t max_
 ssize_t writer_write(struct log_writer *w, const char *data, size_t size, bool more,
                      size_t *ret_done);
 
-/* Accounts for `size` bytes the caller had to throw away. */
+/* Accounts for `size` bytes the caller had to throw away. Where they were to go on in the middle of
+ * a line, what is written next goes to a new segment: pieces of two lines never look like one. */
 void writer_drop(struct log_writer *w, uint64_t size);
+
+/* The directory behind `dirfd` may be another one now, or the live segment gone from it. The next
+ * write goes to the newest segment there, or to a new one; numbers do not go back. */
+void writer_look_again(struct log_writer *w);
 
 /* The longest line that is never cut: min(64 KiB, max_size / 4). */
 uint64_t writer_line_window(const struct log_writer *w);

@@ -46,6 +46,21 @@ static int plan_kill(const struct config *config, const struct job_task *def,
     return 0;
 }
 
+/* The tasks of a group share its disk: each one's logs may take an equal part. */
+static struct spec_logs plan_logs(const struct job_logs *logs, const struct job_group *group)
+{
+    return (struct spec_logs){
+        .max_files = (uint32_t)logs->max_files,
+        .max_file_size = (uint64_t)logs->max_file_size_mb << 20,
+        .disabled = logs->disabled,
+        .max_age_ns = (uint64_t)logs->max_age_ns,
+        .max_total_bytes = ((uint64_t)group->disk.size_mb << 20) / group->n_tasks,
+        .compress = logs->compress == JOB_COMPRESS_GZIP ? SPEC_COMPRESS_GZIP : SPEC_COMPRESS_NONE,
+        .compress_after_ns = (uint64_t)logs->compress_after_ns,
+        .on_full = logs->on_full == JOB_ON_FULL_BLOCK ? SPEC_ON_FULL_BLOCK : SPEC_ON_FULL_DROP,
+    };
+}
+
 static int plan_common(const struct spec_build_input *in, const struct task *task, struct bag *bag,
                        struct exec_spec *spec, struct err *e)
 {
@@ -57,11 +72,7 @@ static int plan_common(const struct spec_build_input *in, const struct task *tas
     spec->task_dir = bag_printf(bag, "%s/%s", alloc->dir, def->name);
     spec->shared_dir = bag_printf(bag, "%s/alloc", alloc->dir);
     spec->log_dir = bag_printf(bag, "%s/alloc/logs", alloc->dir);
-    spec->logs = (struct spec_logs){
-        .max_files = (uint32_t)def->logs.max_files,
-        .max_file_size = (uint64_t)def->logs.max_file_size_mb << 20,
-        .disabled = def->logs.disabled,
-    };
+    spec->logs = plan_logs(&def->logs, alloc->group);
     spec_build_restart(task, &spec->restart);
     return plan_kill(in->config, def, spec, e);
 }

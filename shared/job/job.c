@@ -15,6 +15,7 @@
 
 #define SECOND 1000000000LL
 #define DEFAULT_CPU_MHZ 100
+#define DEFAULT_COMPRESS_AFTER (60 * SECOND)
 
 /* ---- loose tasks ---- */
 
@@ -128,6 +129,29 @@ static int finish_resources(struct schema_context *ctx, struct hcl_pos pos,
     return r;
 }
 
+/* ---- logs ---- */
+
+static int finish_logs(struct schema_context *ctx, struct hcl_pos pos, struct job_logs *logs)
+{
+    size_t mark = schema_enter(ctx, "LogConfig");
+    int r = 0;
+
+    if (logs->compress_after_ns < 0)
+        logs->compress_after_ns = logs->compress ? DEFAULT_COMPRESS_AFTER : 0;
+    if (logs->compress == JOB_COMPRESS_NONE && logs->compress_after_ns > 0)
+        r = schema_fail(ctx, pos, -EINVAL,
+                        "\"compress_after\" says when to compress finished log files, but nothing "
+                        "says how; add compress = \"gzip\"");
+    else if (logs->max_age_ns && logs->max_age_ns < SECOND)
+        r = schema_fail(ctx, pos, -EINVAL, "\"max_age\" of log files is less than 1s; raise it");
+    else if (logs->max_age_ns && logs->compress_after_ns >= logs->max_age_ns)
+        r = schema_fail(ctx, pos, -EINVAL,
+                        "log files are removed at \"max_age\", before \"compress_after\" comes; "
+                        "raise the one or lower the other");
+    schema_leave(ctx, mark);
+    return r;
+}
+
 /* ---- what holds between fields ---- */
 
 static int finish_group(struct schema_context *ctx, const struct job *job, struct job_group *group)
@@ -153,6 +177,8 @@ static int finish_group(struct schema_context *ctx, const struct job *job, struc
         r = finish_restart(ctx, group->tasks[i].pos, &group->tasks[i].restart, &group->restart);
         if (r == 0)
             r = finish_resources(ctx, group->tasks[i].pos, &group->tasks[i].resources);
+        if (r == 0)
+            r = finish_logs(ctx, group->tasks[i].pos, &group->tasks[i].logs);
         schema_leave(ctx, mark);
     }
     return r;

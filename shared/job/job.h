@@ -30,10 +30,27 @@ struct job_restart {
     char *mode; /* "fail" or "delay" */
 };
 
+enum job_compress {
+    JOB_COMPRESS_NONE,
+    JOB_COMPRESS_GZIP,
+    JOB_COMPRESS_N
+};
+
+enum job_on_full {
+    JOB_ON_FULL_DROP,
+    JOB_ON_FULL_BLOCK,
+    JOB_ON_FULL_N
+};
+
 struct job_logs {
     int64_t max_files;
     int64_t max_file_size_mb;
     bool disabled;
+    /* Not in Nomad: */
+    int64_t max_age_ns; /* 0: none */
+    enum job_compress compress;
+    int64_t compress_after_ns;
+    enum job_on_full on_full;
 };
 
 struct job_resources {
@@ -60,11 +77,16 @@ struct job_task {
     struct job_restart restart; /* Nomad has it on the group and, newer, on the task */
 };
 
+struct job_disk {
+    int64_t size_mb; /* for the logs of all tasks; 0: not given, no limit */
+};
+
 struct job_group {
     struct hcl_pos pos;
     char *name;
     int64_t count;
     json_t *meta;
+    struct job_disk disk;
     struct job_restart restart;
     struct job_task *tasks;
     size_t n_tasks;

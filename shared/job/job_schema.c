@@ -17,10 +17,10 @@
 enum {
     NAME_MAX_BYTES = 200,
     MEMORY_MAX_MB = 1 << 30,
-    LOG_FILE_MAX_MB = 1 << 20
+    LOG_FILE_MAX_MB = 1 << 20,
+    DISK_MAX_MB = 1 << 30
 };
 
-#define NEUTRAL_DISK "[{\"SizeMB\":300}]"
 #define NEUTRAL_MIGRATE                                                                            \
     "[{\"MaxParallel\":1,\"HealthCheck\":\"checks\",\"MinHealthyTime\":10000000000,"               \
     "\"HealthyDeadline\":300000000000}]"
@@ -142,11 +142,22 @@ static const struct schema restart_schema = {
     .n_fields = ARRAY_LEN(restart_fields),
 };
 
+static const char *const compress_names[JOB_COMPRESS_N + 1] = {"none", "gzip"};
+static const char *const on_full_names[JOB_ON_FULL_N + 1] = {"drop", "block"};
+
+/* compress_after: -1 is "not given", job.c fills it in. */
 static const struct schema_field logs_fields[] = {
     SCHEMA_FIELD(INT, job_logs, max_files, "max_files", "MaxFiles", .def = "10", .min = 1),
     SCHEMA_FIELD(INT, job_logs, max_file_size_mb, "max_file_size", "MaxFileSizeMB", .def = "10",
                  .min = 1, .max = LOG_FILE_MAX_MB),
     SCHEMA_FIELD(BOOL, job_logs, disabled, "disabled", "Disabled"),
+    SCHEMA_FIELD(DURATION, job_logs, max_age_ns, "max_age", "MaxAge"),
+    SCHEMA_FIELD(ENUM, job_logs, compress, "compress", "Compress", .def = "none",
+                 .names = compress_names),
+    SCHEMA_FIELD(DURATION, job_logs, compress_after_ns, "compress_after", "CompressAfter",
+                 .def = "-1"),
+    SCHEMA_FIELD(ENUM, job_logs, on_full, "on_full", "OnFull", .def = "drop",
+                 .names = on_full_names),
     SCHEMA_LATER("enabled", "Enabled", .neutral = "[true]"),
 };
 
@@ -231,6 +242,19 @@ static const struct schema task_schema = {
 
 /* ---- group ---- */
 
+static const struct schema_field disk_fields[] = {
+    SCHEMA_FIELD(INT, job_disk, size_mb, "size", "SizeMB", .max = DISK_MAX_MB),
+    SCHEMA_LATER("sticky", "Sticky"),
+    SCHEMA_LATER("migrate", "Migrate"),
+};
+
+static const struct schema disk_schema = {
+    .what = "ephemeral_disk block",
+    .size = sizeof(struct job_disk),
+    .fields = disk_fields,
+    .n_fields = ARRAY_LEN(disk_fields),
+};
+
 static const struct schema_field group_fields[] = {
     SCHEMA_FIELD(STRING, job_group, name, NULL, "Name", .required = true, .check = check_name),
     SCHEMA_FIELD(POS, job_group, pos, NULL, NULL),
@@ -243,7 +267,7 @@ static const struct schema_field group_fields[] = {
     SCHEMA_LATER("constraint", "Constraints"),
     SCHEMA_LATER("consul", "Consul"),
     SCHEMA_LATER("disconnect", "Disconnect"),
-    SCHEMA_LATER("ephemeral_disk", "EphemeralDisk", .neutral = NEUTRAL_DISK),
+    SCHEMA_FIELD(BLOCK, job_group, disk, "ephemeral_disk", "EphemeralDisk", .block = &disk_schema),
     SCHEMA_LATER("max_client_disconnect", "MaxClientDisconnect"),
     SCHEMA_LATER("migrate", "Migrate", .neutral = NEUTRAL_MIGRATE),
     SCHEMA_LATER("network", "Networks"),

@@ -73,10 +73,16 @@ static const struct field restart_fields[] = {
     FIELD(struct spec_restart, on_success, BOOL),
     {0}};
 
-static const struct field log_fields[] = {FIELD(struct spec_logs, max_files, UINT),
-                                          FIELD(struct spec_logs, max_file_size, UINT),
-                                          FIELD(struct spec_logs, disabled, BOOL),
-                                          {0}};
+static const struct field log_fields[] = {
+    FIELD(struct spec_logs, max_files, UINT),
+    FIELD(struct spec_logs, max_file_size, UINT),
+    FIELD(struct spec_logs, disabled, BOOL),
+    FIELD_SPARSE(struct spec_logs, max_age_ns, UINT),
+    FIELD_SPARSE(struct spec_logs, max_total_bytes, UINT),
+    FIELD_SPARSE(struct spec_logs, compress, UINT, .max = SPEC_COMPRESS_N - 1),
+    FIELD_SPARSE(struct spec_logs, compress_after_ns, UINT),
+    FIELD_SPARSE(struct spec_logs, on_full, UINT, .max = SPEC_ON_FULL_N - 1),
+    {0}};
 
 static const struct field spec_fields[] = {
     FIELD(struct exec_spec, alloc_id, STRING),

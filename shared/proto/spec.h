@@ -104,10 +104,28 @@ struct spec_restart {
     bool on_success; /* restart after exit code 0 too (service jobs) */
 };
 
+/* When a segment cannot be written. */
+enum spec_on_full {
+    SPEC_ON_FULL_DROP,  /* output is dropped and counted, the task goes on */
+    SPEC_ON_FULL_BLOCK, /* the pipe is left to fill, the task waits when it writes more */
+    SPEC_ON_FULL_N
+};
+
+enum spec_compress {
+    SPEC_COMPRESS_NONE,
+    SPEC_COMPRESS_GZIP,
+    SPEC_COMPRESS_N
+};
+
 struct spec_logs {
-    uint32_t max_files;     /* per stream, >= 1 */
-    uint64_t max_file_size; /* bytes, >= 1 */
-    bool disabled;          /* the task's output goes to /dev/null */
+    uint32_t max_files;       /* per stream, >= 1 */
+    uint64_t max_file_size;   /* bytes, >= 1 */
+    bool disabled;            /* the task's output goes to /dev/null */
+    uint64_t max_age_ns;      /* of a finished segment, since it was last written; 0: any */
+    uint64_t max_total_bytes; /* both streams together; 0: what the other limits come to */
+    enum spec_compress compress;
+    uint64_t compress_after_ns; /* since a finished segment was last written */
+    enum spec_on_full on_full;
 };
 
 /* Strings are owned by the spec (spec_free). Lists of strings are NULL-terminated. */

@@ -97,6 +97,7 @@ const char *task_event_type_name(enum task_event_type type)
         "Pausing",
         "Running",
         "Pause Failed",
+        "Log Blocked",
     };
     _Static_assert(sizeof(names) / sizeof(names[0]) == TASK_EVENT_TYPE_N, "a name per event type");
 

@@ -5,6 +5,7 @@
  */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "executor/handover.h"
@@ -48,6 +49,12 @@ static void check(const char *data, size_t size)
     assert(handover_read(fd, &again, &again_spec, &again_status, &e) == 0);
     assert(again.child_pid == h.child_pid && again.life.state == h.life.state);
     assert(again_status.seq == status.seq);
+    for (size_t i = 0; i < HANDOVER_STREAMS; i++) {
+        assert(again.held[i].size == h.held[i].size);
+        assert(h.version < 2 || memcmp(again.held[i].data, h.held[i].data, h.held[i].size) == 0);
+    }
+    handover_free_held(&h);
+    handover_free_held(&again);
     (void)spec_free(spec);
     (void)spec_free(again_spec);
 }

@@ -95,12 +95,15 @@ static void test_everything(void **state)
                             "  datacenters = [\"dc1\", \"dc2\"]\n  meta { owner = \"me\" }\n"
                             "  group \"g\" {\n    count = 0\n    meta = { a = 1, b = true }\n"
                             "    restart { attempts = 5, interval = \"10m\", delay = \"1m\" }\n"
+                            "    ephemeral_disk { size = 500 }\n"
                             "    task \"t\" {\n      driver = \"exec\"\n"
                             "      config { command = \"sh\"\n args = [\"-c\", 1] }\n"
                             "      env { PORT = 8080\n \"A.b\" = \"${x}\" }\n"
                             "      user = \"www-data\"\n      kill_signal = \"SIGINT\"\n"
                             "      kill_timeout = \"1m30s\"\n      shutdown_delay = \"2s\"\n"
-                            "      logs { max_files = 3\n max_file_size = 7\n disabled = true }\n"
+                            "      logs { max_files = 3\n max_file_size = 7\n disabled = true\n"
+                            "        max_age = \"48h\"\n compress = \"gzip\"\n"
+                            "        compress_after = \"10m\"\n on_full = \"block\" }\n"
                             "      resources { cpu = 500\n memory = 64 }\n"
                             "      restart { mode = \"delay\" }\n"
                             "    }\n  }\n"
@@ -131,6 +134,11 @@ static void test_everything(void **state)
     assert_int_equal(t->logs.max_files, 3);
     assert_int_equal(t->logs.max_file_size_mb, 7);
     assert_true(t->logs.disabled);
+    assert_int_equal(t->logs.max_age_ns, 48 * 3600 * SECOND);
+    assert_int_equal(t->logs.compress, JOB_COMPRESS_GZIP);
+    assert_int_equal(t->logs.compress_after_ns, 600 * SECOND);
+    assert_int_equal(t->logs.on_full, JOB_ON_FULL_BLOCK);
+    assert_int_equal(g->disk.size_mb, 500);
     assert_int_equal(t->resources.cpu_mhz, 500);
     assert_int_equal(t->resources.memory_mb, 64);
     assert_true(t->restart.set);
@@ -360,6 +368,16 @@ static void test_hcl_refusals(void **state)
         {TASK("logs { max_file_size = 0 }"), -EINVAL, "\"max_file_size\" is less than"},
         {TASK("logs { disabled = 1 }"), -EINVAL,
          "\"disabled\" must be true or false, not a number"},
+        {TASK("logs { compress = \"zip\" }"), -EINVAL, "\"none\" or \"gzip\""},
+        {TASK("logs { on_full = \"wait\" }"), -EINVAL, "\"drop\" or \"block\""},
+        {TASK("logs { compress_after = \"1m\" }"), -EINVAL, "add compress = \"gzip\""},
+        {TASK("logs { max_age = \"10ms\" }"), -EINVAL, "\"max_age\" of log files is less than 1s"},
+        {TASK("logs { max_age = \"1m\"\n compress = \"gzip\" }"), -EINVAL,
+         "before \"compress_after\" comes"},
+        {TASK("logs { max_age = \"-1s\" }"), -EINVAL, "\"max_age\" must be a duration"},
+        {JOB("group \"g\" { ephemeral_disk { sticky = true } }"), -ENOTSUP,
+         "\"sticky\" is known to Nomad"},
+        {JOB("group \"g\" { ephemeral_disk { size = -1 } }"), -EINVAL, "\"size\" is less than"},
         {TASK("template { }"), -ENOTSUP, "\"template\" is known to Nomad"},
         {TASK("artifact { }"), -ENOTSUP, "\"artifact\" is known to Nomad"},
         {TASK("lifecycle { }"), -ENOTSUP, "\"lifecycle\" is known to Nomad"},

@@ -93,6 +93,27 @@ static void test_spec_round_trip(void **state)
     out = spec_free(out);
 }
 
+static void test_spec_logs(void **state)
+{
+    struct exec_spec in = example_spec(), *out = NULL;
+    autofree char *lean = NULL, *full = NULL;
+    struct err e = ERR_INIT;
+    size_t lean_size, full_size;
+
+    (void)state;
+    assert_int_equal(spec_encode(&in, &lean, &lean_size), 0);
+    assert_null(memmem(lean, lean_size, "compress", 8));
+    in.logs.max_age_ns = 7;
+    in.logs.max_total_bytes = UINT64_MAX;
+    in.logs.compress = SPEC_COMPRESS_GZIP;
+    in.logs.compress_after_ns = 8;
+    in.logs.on_full = SPEC_ON_FULL_BLOCK;
+    assert_int_equal(spec_encode(&in, &full, &full_size), 0);
+    assert_int_equal(spec_decode(full, full_size, &out, &e), 0);
+    assert_memory_equal(&out->logs, &in.logs, sizeof(in.logs));
+    out = spec_free(out);
+}
+
 /* What most tasks do without takes no room, and comes back as nothing. */
 static void test_spec_limits(void **state)
 {
@@ -347,10 +368,10 @@ static void test_newer_command(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spec_round_trip), cmocka_unit_test(test_spec_limits),
-        cmocka_unit_test(test_spec_cut),        cmocka_unit_test(test_spec_rules),
-        cmocka_unit_test(test_status_slots),    cmocka_unit_test(test_frames),
-        cmocka_unit_test(test_newer_command),
+        cmocka_unit_test(test_spec_logs),   cmocka_unit_test(test_spec_round_trip),
+        cmocka_unit_test(test_spec_limits), cmocka_unit_test(test_spec_cut),
+        cmocka_unit_test(test_spec_rules),  cmocka_unit_test(test_status_slots),
+        cmocka_unit_test(test_frames),      cmocka_unit_test(test_newer_command),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

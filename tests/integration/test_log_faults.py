@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: MIT
+"""Logs that cannot be written, and finished ones: what a task notices of it, what is lost, what is told."""
+import gzip
+import os
+import re
+import resource
+import select
+import shutil
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness import BUILD, PAYLOAD, process_gone, wait_for
+from jobs import simple
+from test_upgrade import UPGRADE_FAILED, upgrade
+
+LOST, BLOCKED = 10, 22
+DROP, BLOCK = 0, 1
+MIB = 1 << 20
+
+
+@contextmanager
+def mounted(one, *arguments):
+    """The log directory of an executor is another file system; the executor ends before that goes."""
+    subprocess.run(["mount", *arguments, one.log_dir], check=True)
+    try:
+        yield
+    finally:
+        one.stop()
+        subprocess.run(["umount", one.log_dir], check=True)
+
+
+def remount(path, options):
+    subprocess.run(["mount", "-o", f"remount,{options}", path], check=True)
+
+
+@contextmanager
+def small_disk(one, mib):
+    """A real file system with room for so much, on a loop device."""
+    image = one.box.dir / "disk"
+    image.write_bytes(b"")
+    os.truncate(image, mib * MIB)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
+    with mounted(one, "-o", "loop", image):
+        yield
+
+
+def fill(path):
+    """Takes all the room there is; returns the file that has it."""
+    ballast = path / "ballast"
+    with open(ballast, "wb", buffering=0) as f, pytest.raises(OSError):
+        while True:
+            f.write(bytes(4096))
+    return ballast
+
+
+def messages(one, *kinds):
+    return [e["message"] for e in one.status()["events"] if e["type"] in kinds]
+
+
+def numbers(text):
+    return [int(re.match(r"\d+", line)[0]) for line in text.splitlines()]
+
+
+def output(one, name="t.stdout"):
+    """What the segments hold, compressed or not."""
+    pieces = {}
+    for path in one.log_dir.iterdir():
+        found = re.fullmatch(re.escape(name) + r"\.(\d+)(\.gz)?", path.name)
+        if found:
+            data = gzip.decompress(path.read_bytes()) if found[2] else path.read_bytes()
+            assert pieces.setdefault(int(found[1]), data) == data  # in both forms: the same
+    return b"".join(pieces[n] for n in sorted(pieces)).decode()
+
+
+@pytest.mark.parametrize("on_full", [DROP, BLOCK], ids=["drop", "block"])
+def test_a_full_disk(executor, box, on_full):
+    """The task is left alone; what is there, and what is said to be lost, is all it wrote, in order."""
+    lines, width = 80000, 100
+    one = executor()
+    go = box.dir / "go"
+    os.mkfifo(go)
+    one.spec["args"] = ["/bin/sh", "-c", f"{PAYLOAD} lines:2000:0:100; read x <{go}; "
+                        f"{PAYLOAD} lines:{lines}:0:{width}; read x <{go}; exit 3"]  # fmt: skip
+    one.spec["logs"].update(on_full=on_full, max_files=1000)
+    with small_disk(one, 16):
+        one.start()
+        pid = one.wait_pid()
+        wait_for(lambda: len(one.output()) >= 2000 * width, "the first lines")
+        ballast = fill(one.log_dir)
+        go.write_text("\n")
+        wait_for(lambda: messages(one, LOST, BLOCKED), "the full disk to be told")
+        assert "No space left" in messages(one, LOST, BLOCKED)[0]
+        assert not process_gone(pid)
+        ballast.unlink()
+        if on_full == BLOCK:
+            wait_for(lambda: "nothing was lost" in messages(one, BLOCKED)[-1], "the end of it")
+        go.write_text("\n")
+        code, status = one.end()
+        assert (code, status["exit_code"]) == (0, 3)
+        segments = sorted(one.log_dir.glob("t.stdout.*"), key=lambda p: int(p.suffix[1:]))
+        size = sum(p.stat().st_size for p in segments)
+        assert size + status["log_lost_bytes"] == (lines + 2000) * width
+        if on_full == BLOCK:
+            assert status["log_lost_bytes"] == 0
+            assert numbers(one.output()) == [*range(2000), *range(lines)]
+        else:
+            said = re.search(r"(\d+) bytes were lost from (\S+Z) to (\S+Z)", messages(one, LOST)[-1])
+            assert said and said[2] <= said[3]
+            assert said[0] in (one.task_dir / "executor.out").read_text()
+
+
+def test_a_read_only_disk(executor, box):
+    """With on_full = "block" the task waits, over its own restart, and nothing is missing afterwards."""
+    flag = box.dir / "flag"
+    one = executor("print:attempt", f"once:{flag}:1", "pause")
+    one.spec["logs"].update(on_full=BLOCK)
+    one.spec["restart"].update(attempts=1)
+    with mounted(one, "-t", "tmpfs", "-o", "ro", "tmpfs"):
+        one.start()
+        wait_for(lambda: one.has_status() and one.status()["restarts"] == 1 and one.status()["pid"],
+                 "the second attempt")  # fmt: skip
+        assert "Read-only" in messages(one, BLOCKED)[0]
+        upgrade(one)  # what is held goes along
+        remount(one.log_dir, "rw")
+        wait_for(lambda: one.output() == "attempt\nattempt\n", "what was held")
+        wait_for(lambda: "nothing was lost" in messages(one, BLOCKED)[-1], "the end of it to be told")
+        assert one.status()["log_lost_bytes"] == 0
+
+
+def test_a_refused_upgrade_holds_on(executor):
+    one = executor("print:held", "pause")
+    one.spec["logs"].update(on_full=BLOCK)
+    with mounted(one, "-t", "tmpfs", "-o", "ro", "tmpfs"):
+        one.start()
+        wait_for(lambda: one.has_status() and messages(one, BLOCKED), "the output to be held")
+        upgrade(one, "/bin/false", UPGRADE_FAILED)
+        remount(one.log_dir, "rw")
+        wait_for(lambda: one.output() == "held\n", "what was held")
+
+
+def test_a_task_that_ends_while_nothing_can_be_written(executor):
+    one = executor("print:a", "print:b", "exit:4")
+    one.spec["logs"].update(on_full=BLOCK)
+    with mounted(one, "-t", "tmpfs", "-o", "ro", "tmpfs"):
+        _, status = one.start().end()
+        assert (status["exit_code"], status["log_lost_bytes"]) == (4, 4)
+        assert "4 bytes were lost" in messages(one, LOST)[-1]
+
+
+def test_the_directory_is_removed_and_made_again(executor):
+    one = executor("lines:0:20").start()
+    pid = one.wait_pid()
+    wait_for(lambda: one.output(), "the first lines")
+    shutil.rmtree(one.log_dir)
+    wait_for(lambda: one.status()["log_lost_bytes"], "the loss")
+    assert "No such file" in messages(one, LOST)[0]
+    one.log_dir.mkdir()
+    wait_for(lambda: one.output(), "lines in the new one")
+    seen = numbers(one.output())
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    assert not process_gone(pid)
+    names = {p.name for p in one.log_dir.iterdir()}
+    assert "t.stdout.0" not in names  # numbers do not go back
+
+
+def test_a_link_in_the_place_of_the_directory(executor, box):
+    """It is not followed; what is open goes on where it was."""
+    one = executor("lines:0:20", shared_dir=str(box.dir)).start()
+    one.wait_pid()
+    wait_for(lambda: one.output(), "the first lines")
+    victim, moved = box.dir / "victim", box.dir / "moved"
+    victim.mkdir()
+    one.log_dir.rename(moved)
+    one.log_dir.symlink_to(victim)
+    path = moved / "t.stdout.0"
+    size = path.stat().st_size
+    wait_for(lambda: path.stat().st_size > size + 600, "more lines")
+    assert not list(victim.iterdir())
+    assert one.status()["log_lost_bytes"] == 0
+    seen = numbers(path.read_text())
+    assert seen == list(range(len(seen)))
+
+
+def test_hostile_names(executor, box):
+    """Whatever has the names of the next segments, the log goes on under others."""
+    precious = box.dir / "precious"
+    precious.write_text("precious")
+    one = executor("lines:3000:0:100")
+    one.spec["logs"].update(max_file_size=MIB // 10, compress=1)
+    (one.log_dir / "t.stdout.1").mkdir()
+    (one.log_dir / "t.stdout.2").symlink_to(precious)
+    (one.log_dir / "t.stdout.2.gz").symlink_to(precious)
+    os.mkfifo(one.log_dir / "t.stdout.3")
+    os.link(precious, one.log_dir / "t.stdout.4")
+    _, status = one.start().end()
+    assert status["log_lost_bytes"] == 0
+    assert precious.read_text() == "precious"
+    text = "".join((one.log_dir / f"t.stdout.{n}").read_text() for n in (5, 6, 7))
+    assert numbers(text) == list(range(3000))
+
+
+def test_a_limit_on_the_size_of_files_does_not_kill():
+    done = subprocess.run(
+        [BUILD / "bin/cleat-executor", "run", "-isolation", "none", "-log-dir", "/tmp", "--",
+         "/bin/true"], preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+# Finished segments
+
+
+def test_compression_keeps_every_byte(executor):
+    """Through upgrades of the executor and with the plain files there until the others are."""
+    lines = 60000
+    one = executor(f"lines:{lines}:0:100", "pause")
+    one.spec["logs"].update(max_files=1000, max_file_size=MIB // 4, compress=1, compress_after_ns=1)
+    one.start()
+    one.wait_pid()
+    for _ in range(5):
+        upgrade(one)
+    wait_for(lambda: len(list(one.log_dir.glob("*.gz"))) >= 22, "the segments to be compressed")
+    assert numbers(output(one)) == list(range(lines))
+    assert not list(one.log_dir.glob(".*"))
+    live = max(int(p.suffix[1:]) for p in one.log_dir.glob("t.stdout.*[0-9]"))
+    assert (one.log_dir / f"t.stdout.{live}").exists()
+
+
+def test_compression_begins_again_after_a_kill(executor):
+    """Killed with everything it runs, an executor leaves no half file for its successor."""
+    one = executor("lines:100000:0:100", "pause")
+    one.spec["logs"].update(max_files=1000, max_file_size=5 * MIB, compress=1)
+    one.start()
+    wait_for(lambda: list(one.log_dir.glob(".t.stdout.*.tmp")), "the compressor to be at work")
+    one.stop()
+    wait_for(lambda: process_gone(one.process.pid), "its end")
+    before = output(one)
+    one.spec["args"] = one.spec["args"][:1] + ["pause"]
+    one.start()
+    wait_for(lambda: (one.log_dir / "t.stdout.0.gz").exists() and
+             not (one.log_dir / "t.stdout.0").exists(), "the successor's compressor")  # fmt: skip
+    wait_for(lambda: not list(one.log_dir.glob(".*")), "it to be done")
+    assert output(one) == before
+
+
+def test_options_of_a_job(manager):
+    config = {"MaxFiles": 10, "MaxFileSizeMB": 1, "Compress": "gzip", "CompressAfter": 0}
+    alloc_id = manager.run_one(simple("lines:30000:0:100", "pause", LogConfig=config))
+    directory = Path(manager.alloc_dir(alloc_id)) / "alloc/logs"
+    wait_for(lambda: (directory / "t.stdout.1.gz").exists() and
+             not (directory / "t.stdout.1").exists(), "compressed segments")  # fmt: skip
+    text = b"".join(gzip.decompress((directory / f"t.stdout.{n}.gz").read_bytes()) for n in (0, 1))
+    assert numbers((text + (directory / "t.stdout.2").read_bytes()).decode()) == list(range(30000))
+
+
+def test_total_size_and_age(executor):
+    one = executor("lines:10000:0:100", "pause")
+    one.spec["logs"].update(max_files=1000, max_file_size=MIB // 10, max_total_bytes=MIB // 2)
+    one.start()
+    wait_for(lambda: len(list(one.log_dir.glob("t.stdout.*"))) == 5 and
+             (one.log_dir / "t.stdout.9").exists(), "the size to be kept")  # fmt: skip
+    seen = numbers(one.output())
+    assert seen == list(range(seen[0], 10000))
+    one.stop()
+    one.spec["args"] = one.spec["args"][:1] + ["print:x", "pause"]
+    one.spec["logs"].update(max_age_ns=10**9)
+    one.start()
+    wait_for(lambda: len(list(one.log_dir.glob("t.stdout.*"))) == 1, "the old ones to go")
+    assert one.output().endswith("x\n")
+
+
+def switches(pid):
+    return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(),
+                         re.M)[1])  # fmt: skip
+
+
+def test_nothing_wakes_an_idle_executor(executor):
+    """Not with rules either, as long as nothing is due."""
+    one = executor("lines:5000:0:100", "print:ready", "pause")
+    one.spec["logs"].update(max_file_size=MIB // 10, max_age_ns=10**13, compress=1,
+                            compress_after_ns=10**12, max_total_bytes=10**9)  # fmt: skip
+    one.start()
+    wait_for(lambda: one.output().endswith("ready\n"), "the output")
+    before = wait_for(lambda: settled(one.process.pid), "the buffers to be given back")
+    select.select([], [], [], 2)  # the time that is measured
+    assert switches(one.process.pid) == before
+
+
+def settled(pid):
+    """The count, once it has not changed for longer than the quiet timer takes."""
+    before = switches(pid)
+    select.select([], [], [], 1.5)
+    return before if switches(pid) == before else None

@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A pump between a real pipe and a real directory, with a loop that only turns when told to. What
+ * went wrong with the files is decided by `fault`; the model test draws it at random.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "executor/pump.h"
+#include "shared/cleanup.h"
+#include "tests/unit/logdir.h"
+#include "tests/unit/syscalls.h"
+
+#define NAME "p.stdout"
+
+static struct logdir d;
+static struct exec_spec spec;
+static struct log_dir dir;
+static struct ev_loop *loop;
+static struct pump pump;
+static uint64_t lost_bytes, reported; /* by PUMP_MENDED and PUMP_GAVE_UP */
+static unsigned int heard[PUMP_GAVE_UP + 1];
+static int fault; /* what writing and making files fails with */
+
+static int verdict(const char *name)
+{
+    return strcmp(name, "write") == 0 || strcmp(name, "openat") == 0 ? fault : SYSCALL_GO_ON;
+}
+
+static void on_news(struct pump *p, enum pump_news news)
+{
+    heard[news]++;
+    if (news == PUMP_MENDED || news == PUMP_GAVE_UP) {
+        assert_true(p->loss.from_ns > 0);
+        assert_true(p->loss.bytes == 0 || p->loss.to_ns >= p->loss.from_ns);
+        reported += p->loss.bytes;
+    }
+}
+
+static int setup(void **state)
+{
+    struct err e = ERR_INIT;
+
+    (void)state;
+    logdir_make(&d);
+    spec =
+        (struct exec_spec){.log_dir = d.path, .logs = {.max_files = 1000, .max_file_size = 1000}};
+    assert_int_equal(log_dir_open(&dir, &spec, &e), 0);
+    loop = ev_loop_new(EVFLAG_NOENV);
+    lost_bytes = reported = 0;
+    fault = 0;
+    memset(heard, 0, sizeof(heard));
+    syscall_verdict = verdict;
+    pump_init(&pump, loop, &dir, NAME, &spec.logs, &lost_bytes, on_news, NULL);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    pump_end(&pump);
+    syscall_verdict = NULL;
+    log_dir_close(&dir);
+    ev_loop_destroy(loop);
+    logdir_remove(&d);
+    return 0;
+}
+
+static int attach(void)
+{
+    struct err e = ERR_INIT;
+    int fd = -1;
+
+    if (pump_attach(&pump, (uid_t)-1, (gid_t)-1, &fd, &e) < 0)
+        fail_msg("%s", e.text);
+    return fd;
+}
+
+static void put(int fd, const char *text)
+{
+    syscall_verdict = NULL; /* the task's own writes do not fail */
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    syscall_verdict = verdict;
+}
+
+/* Time passes: a try to write is due. */
+static void turn(void)
+{
+    pump.retry_at = 0;
+    if (pump_is_blocked(&pump)) {
+        pump.timer.repeat = 1e-9;
+        ev_timer_again(loop, &pump.timer);
+        ev_run(loop, EVRUN_ONCE);
+    }
+    ev_run(loop, EVRUN_NOWAIT);
+}
+
+/* All segments one after the other; the caller frees. */
+static char *read_all(size_t *ret_size)
+{
+    int (*before)(const char *name) = syscall_verdict;
+    autofree int64_t *numbers = NULL;
+    char *all = calloc(1, 1);
+    struct err e = ERR_INIT;
+    size_t n;
+
+    syscall_verdict = NULL;
+    *ret_size = 0;
+    assert_non_null(all);
+    assert_int_equal(segment_list(d.fd, NAME, &numbers, &n, &e), 0);
+    for (size_t i = 0; i < n; i++) {
+        char file[SEGMENT_NAME_MAX + 1];
+        autofree char *part = NULL;
+        size_t size;
+
+        segment_file(file, NAME, numbers[i]);
+        part = logdir_get(&d, file, &size);
+        all = realloc(all, *ret_size + size + 1);
+        assert_non_null(all);
+        memcpy(all + *ret_size, part, size + 1);
+        *ret_size += size;
+    }
+    syscall_verdict = before;
+    return all;
+}
+
+static void expect(const char *text)
+{
+    size_t size;
+    autofree char *all = read_all(&size);
+
+    assert_string_equal(all, text);
+}
+
+static void test_idle_costs_nothing(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    put(fd, "a line\n");
+    turn();
+    expect("a line\n");
+    assert_null(pump.buf);
+    assert_false(ev_is_active(&pump.timer));
+    assert_int_equal(heard[PUMP_ROTATED], 1);
+}
+
+static void test_load_grows_and_quiet_shrinks(void **state)
+{
+    static char data[60000];
+    autofd int fd = attach();
+    int small = fcntl(fd, F_GETPIPE_SZ);
+
+    (void)state;
+    memset(data, '\n', sizeof(data));
+    assert_int_equal(write(fd, data, sizeof(data)), sizeof(data));
+    turn();
+    assert_int_equal(pump.taken, sizeof(data));
+    assert_non_null(pump.buf);
+    assert_true(fcntl(fd, F_GETPIPE_SZ) > small);
+    ev_run(loop, EVRUN_ONCE); /* the quiet timer */
+    assert_null(pump.buf);
+    assert_int_equal(fcntl(fd, F_GETPIPE_SZ), small);
+    assert_false(ev_is_active(&pump.timer));
+}
+
+static void test_what_is_dropped_is_counted(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    put(fd, "one\n");
+    turn();
+    fault = ENOSPC;
+    put(fd, "two\n");
+    turn();
+    assert_int_equal(heard[PUMP_FAILED], 1);
+    assert_int_equal(lost_bytes, 4);
+    put(fd, "three\n");
+    turn();
+    assert_int_equal(heard[PUMP_LOSING], 1);
+    fault = EIO;
+    put(fd, "four\nfi");
+    turn();
+    assert_int_equal(heard[PUMP_FAILED], 2);
+    fault = 0;
+    put(fd, "ve\nsix\n");
+    turn();
+    assert_int_equal(heard[PUMP_MENDED], 1);
+    expect("one\nsix\n");
+    assert_int_equal(lost_bytes, strlen("two\nthree\nfour\nfive\n"));
+    assert_int_equal(reported, lost_bytes);
+    assert_false(ev_is_active(&pump.timer));
+}
+
+/* Between tries nothing is tried: a task that floods must not make a scan of each read. */
+static void test_tries_are_apart(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    fault = ENOSPC;
+    put(fd, "one\n");
+    turn();
+    fault = 0;
+    put(fd, "two\n");
+    ev_run(loop, EVRUN_NOWAIT);
+    assert_int_equal(lost_bytes, 8);
+    put(fd, "three\n");
+    turn();
+    expect("three\n");
+}
+
+/* The segment with the torn line is left, and the next begins with a line. */
+static void test_no_line_is_made_of_two(void **state)
+{
+    autofd int fd = attach();
+    autofree char *first = NULL;
+    size_t size;
+
+    (void)state;
+    put(fd, "whole\ntor");
+    turn();
+    fault = ENOSPC;
+    put(fd, "n\n");
+    turn();
+    fault = 0;
+    put(fd, "next\n");
+    turn();
+    first = logdir_get(&d, NAME ".0", &size);
+    assert_string_equal(first, "whole\ntor");
+    expect("whole\ntornext\n");
+    assert_int_equal(pump.writer.number, 1);
+    assert_int_equal(lost_bytes, 2);
+}
+
+/* Without newlines one does not wait for one. */
+static void test_a_stream_without_lines_resumes(void **state)
+{
+    static char text[600];
+    autofd int fd = attach();
+    size_t size;
+
+    (void)state;
+    memset(text, 'x', sizeof(text) - 1);
+    fault = ENOSPC;
+    put(fd, "xxx");
+    turn();
+    fault = 0;
+    for (int i = 0; i < 3; i++) {
+        put(fd, text);
+        turn();
+    }
+    free(read_all(&size));
+    assert_true(size >= 599);
+    assert_int_equal(size + lost_bytes, 3 + 3 * 599);
+    assert_int_equal(pump.loss.error, 0);
+}
+
+static void test_blocked_loses_nothing(void **state)
+{
+    autofd int fd = attach(), again = -1;
+
+    (void)state;
+    spec.logs.on_full = SPEC_ON_FULL_BLOCK;
+    put(fd, "one\n");
+    turn();
+    fault = EDQUOT;
+    put(fd, "two\n");
+    turn();
+    assert_true(pump_is_blocked(&pump));
+    assert_false(ev_is_active(&pump.readable));
+    assert_true(ev_is_active(&pump.timer));
+    put(fd, "three\n");
+    turn();
+    assert_int_equal(pump.held, 4);
+    close_fd(&fd);
+    pump_drain(&pump); /* the attempt is over, another begins */
+    again = attach();
+    put(again, "four\n");
+    turn();
+    expect("one\n");
+    fault = 0;
+    turn();
+    turn();
+    expect("one\ntwo\nthree\nfour\n");
+    assert_int_equal(lost_bytes, 0);
+    assert_int_equal(heard[PUMP_MENDED], 1);
+    assert_false(pump_is_blocked(&pump));
+}
+
+static void test_the_end_waits_for_no_disk(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    spec.logs.on_full = SPEC_ON_FULL_BLOCK;
+    fault = EROFS;
+    put(fd, "one\n");
+    turn();
+    put(fd, "two\n");
+    pump_end(&pump);
+    assert_int_equal(lost_bytes, 8);
+    assert_int_equal(heard[PUMP_GAVE_UP], 1);
+    assert_int_equal(reported, 8);
+}
+
+/* Live upgrade, while a disk is full. */
+static void test_hand_over(void **state)
+{
+    autofd int fd = attach();
+    struct pump old;
+
+    (void)state;
+    spec.logs.on_full = SPEC_ON_FULL_BLOCK;
+    fault = ENOSPC;
+    put(fd, "one\n");
+    turn();
+    put(fd, "two\n");
+    ev_timer_stop(loop, &pump.timer);
+    old = pump;
+    pump_init(&pump, loop, &dir, NAME, &spec.logs, &lost_bytes, on_news, NULL);
+    pump_adopt(&pump, old.fd, &old.loss, old.buf, old.held);
+    old.held = 0;
+    old.fd = -1;
+    writer_close(&old.writer);
+    pump_end(&old);
+    assert_true(pump_is_blocked(&pump));
+    fault = 0;
+    turn();
+    turn();
+    expect("one\ntwo\n");
+    assert_int_equal(heard[PUMP_MENDED], 1);
+    assert_int_equal(lost_bytes, 0);
+}
+
+/* Another process goes on writing into the pipe of an attempt that is over. */
+static void test_a_pipe_in_use_goes_on(void **state)
+{
+    autofd int survivor = attach(), fd = -1;
+
+    (void)state;
+    pump_drain(&pump);
+    fd = attach();
+    put(survivor, "old\n");
+    put(fd, "new\n");
+    turn();
+    expect("old\nnew\n");
+    close_fd(&survivor);
+    close_fd(&fd);
+    turn();
+    assert_int_equal(pump.fd, -1);
+    fd = attach(); /* now a new one */
+    put(fd, "newer\n");
+    turn();
+    expect("old\nnew\nnewer\n");
+}
+
+static void test_drain_is_bounded(void **state)
+{
+    static char data[300];
+    autofd int fd = attach();
+    uint64_t there = 0;
+
+    (void)state;
+    memset(data, '\n', sizeof(data));
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    while (write(fd, data, sizeof(data)) > 0)
+        there += sizeof(data);
+    assert_true(there >= 60000);
+    pump_drain(&pump);
+    assert_int_equal(pump.taken, there);
+    free(read_all(&there));
+    assert_int_equal(there, pump.taken);
+}
+
+static void look_now(void)
+{
+    pump.checked_at = 0;
+}
+
+static void test_the_live_file_is_removed(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    put(fd, "one\n");
+    turn();
+    assert_int_equal(unlinkat(d.fd, NAME ".0", 0), 0);
+    look_now();
+    put(fd, "two\n");
+    turn();
+    expect("two\n");
+    assert_int_equal(pump.writer.number, 1);
+    assert_int_equal(lost_bytes, 0);
+}
+
+static void rename_dir(const char *from, const char *to)
+{
+    char a[80], b[80];
+
+    (void)snprintf(a, sizeof(a), "%s%s", d.path, from);
+    (void)snprintf(b, sizeof(b), "%s%s", d.path, to);
+    assert_int_equal(rename(a, b), 0);
+}
+
+static void test_another_directory_takes_its_place(void **state)
+{
+    autofd int fd = attach(), old = d.fd;
+    char file[100];
+
+    (void)state;
+    put(fd, "one\n");
+    turn();
+    rename_dir("", ".old");
+    assert_int_equal(mkdir(d.path, 0700), 0);
+    d.fd = open(d.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    look_now();
+    put(fd, "two\n");
+    turn();
+    expect("two\n");
+    assert_int_equal(pump.writer.number, 1); /* numbers only grow */
+    assert_int_equal(unlinkat(old, NAME ".0", 0), 0);
+    (void)snprintf(file, sizeof(file), "%s.old", d.path);
+    assert_int_equal(rmdir(file), 0);
+}
+
+/* A link is not followed; what is open still is where it was. */
+static void test_a_link_takes_its_place(void **state)
+{
+    struct logdir victim;
+    autofd int fd = attach();
+    char *shared = strdup(d.path);
+
+    (void)state;
+    logdir_make(&victim);
+    assert_non_null(shared);
+    *strrchr(shared, '/') = '\0';
+    spec.shared_dir = shared; /* the log directory is opened beneath it */
+    put(fd, "one\n");
+    turn();
+    rename_dir("", ".old");
+    assert_int_equal(symlink(victim.path, d.path), 0);
+    look_now();
+    put(fd, "two\n");
+    turn();
+    expect("one\ntwo\n");
+    assert_false(logdir_has(&victim, NAME ".0"));
+    assert_int_equal(unlink(d.path), 0);
+    rename_dir(".old", "");
+    logdir_remove(&victim);
+    free(shared);
+}
+
+static void test_the_directory_is_removed_and_comes_back(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    put(fd, "one\n");
+    turn();
+    assert_int_equal(unlinkat(d.fd, NAME ".0", 0), 0);
+    assert_int_equal(rmdir(d.path), 0);
+    look_now();
+    put(fd, "two\n");
+    turn();
+    assert_int_equal(pump.loss.error, -ENOENT);
+    assert_int_equal(lost_bytes, 4);
+    assert_int_equal(mkdir(d.path, 0700), 0);
+    close_fd(&d.fd);
+    d.fd = open(d.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    put(fd, "three\n");
+    turn();
+    expect("three\n");
+    assert_int_equal(pump.loss.error, 0);
+}
+
+/* Random faults: whatever goes wrong, what is there, and what is said to be lost, is the input. */
+
+static uint64_t random_state;
+
+static uint64_t next_random(void) /* splitmix64 */
+{
+    uint64_t z = random_state += 0x9e3779b97f4a7c15;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+}
+
+static int fault_for;
+static const char *lines[5000];
+static size_t n_lines;
+
+static int random_verdict(const char *name)
+{
+    static const int errors[] = {ENOSPC, EDQUOT, EIO, EROFS};
+
+    if (strcmp(name, "write") != 0 && strcmp(name, "openat") != 0)
+        return SYSCALL_GO_ON;
+    if (fault_for > 0) {
+        fault_for--;
+        return errors[next_random() % 4];
+    }
+    if (next_random() % 20 == 0)
+        fault_for = (int)(next_random() % 20);
+    return next_random() % 10 == 0 ? SYSCALL_SHORT : SYSCALL_GO_ON;
+}
+
+/* Writes numbered lines in random pieces and turns the loop in between. Returns bytes written. */
+static size_t feed(int fd, char *data)
+{
+    size_t size = 0, at = 0;
+
+    n_lines = 1 + next_random() % ARRAY_LEN(lines);
+    for (size_t i = 0; i < n_lines; i++) {
+        lines[i] = data + size;
+        size += (size_t)sprintf(data + size, "%zu%.*s\n", i, (int)(next_random() % 90),
+                                "...................................................."
+                                "......................................");
+    }
+    while (at < size) {
+        size_t piece = 1 + next_random() % (next_random() % 4 ? 300 : 20000);
+        ssize_t n;
+
+        syscall_verdict = NULL;
+        n = write(fd, data + at, piece < size - at ? piece : size - at);
+        syscall_verdict = random_verdict;
+        if (n > 0)
+            at += (size_t)n;
+        if (n < 0 || next_random() % 2)
+            turn();
+    }
+    return size;
+}
+
+/* Each line in a segment is one of the input, whole and later than the one before; only the last
+ * may be torn. */
+static void check_lines(uint64_t seed)
+{
+    autofree int64_t *numbers = NULL;
+    struct err e = ERR_INIT;
+    long last = -1;
+    size_t n;
+
+    assert_int_equal(segment_list(d.fd, NAME, &numbers, &n, &e), 0);
+    for (size_t i = 0; i < n; i++) {
+        char file[SEGMENT_NAME_MAX + 1];
+        autofree char *part = NULL;
+        char *newline;
+        size_t size;
+
+        segment_file(file, NAME, numbers[i]);
+        part = logdir_get(&d, file, &size);
+        for (char *at = part; (newline = strchr(at, '\n')); at = newline + 1) {
+            long number = strtol(at, NULL, 10);
+
+            if (number <= last || (size_t)number >= n_lines ||
+                memcmp(at, lines[number], (size_t)(newline + 1 - at)) != 0)
+                fail_msg("seed %llu: %s: after line %ld: %.100s", (unsigned long long)seed, file,
+                         last, at);
+            last = number;
+        }
+    }
+}
+
+static void run_model(enum spec_on_full on_full, uint64_t seed)
+{
+    static char data[1 << 20];
+    autofree char *output = NULL;
+    size_t size, written;
+    int fd;
+
+    random_state = seed;
+    fault_for = 0;
+    (void)setup(NULL);
+    spec.logs.on_full = on_full;
+    spec.logs.max_file_size = 1000 + next_random() % 100000;
+    spec.logs.max_files = 1000000;
+    fd = attach();
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    written = feed(fd, data);
+    syscall_verdict = NULL;
+    close_fd(&fd);
+    while (pump.fd >= 0 || pump_is_blocked(&pump))
+        turn();
+    output = read_all(&size);
+    if (size + lost_bytes != written || (pump.loss.error == 0 && reported != lost_bytes))
+        fail_msg("seed %llu: %zu written, %zu there, %llu lost, %llu reported",
+                 (unsigned long long)seed, written, size, (unsigned long long)lost_bytes,
+                 (unsigned long long)reported);
+    if (on_full == SPEC_ON_FULL_BLOCK && (lost_bytes || memcmp(output, data, size) != 0))
+        fail_msg("seed %llu: lost %llu, or not the same", (unsigned long long)seed,
+                 (unsigned long long)lost_bytes);
+    check_lines(seed);
+    (void)teardown(NULL);
+}
+
+static void test_model(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++)
+        run_model(seed % 2 ? SPEC_ON_FULL_BLOCK : SPEC_ON_FULL_DROP, seed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        TEST(test_idle_costs_nothing),
+        TEST(test_load_grows_and_quiet_shrinks),
+        TEST(test_what_is_dropped_is_counted),
+        TEST(test_tries_are_apart),
+        TEST(test_no_line_is_made_of_two),
+        TEST(test_a_stream_without_lines_resumes),
+        TEST(test_blocked_loses_nothing),
+        TEST(test_the_end_waits_for_no_disk),
+        TEST(test_hand_over),
+        TEST(test_a_pipe_in_use_goes_on),
+        TEST(test_drain_is_bounded),
+        TEST(test_the_live_file_is_removed),
+        TEST(test_another_directory_takes_its_place),
+        TEST(test_a_link_takes_its_place),
+        TEST(test_the_directory_is_removed_and_comes_back),
+        cmocka_unit_test(test_model),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
