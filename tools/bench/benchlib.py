@@ -197,7 +197,7 @@ class Session:
         self.options = options
         self.bench = (options.build / "bench").resolve()
         self.dir = Path(tempfile.mkdtemp(prefix="cleat-bench-", dir=options.dir))
-        # As installed: what the linker has written page by page is mapped page by page, a tenth slower.
+        # As installed: a program starts a little later as the linker has left it than from a copy.
         self.bin = shutil.copytree(options.build / "bin", self.dir / "bin")
         self.token = self.dir.name
         self.count = 0
