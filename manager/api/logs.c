@@ -198,7 +198,7 @@ static bool read_place(struct request *r, enum merge_stream stream, struct log_q
         return true;
     place->origin = READER_PLACE;
     if (sscanf(text, "%15" SCNd64 ":%18" SCNu64 "%n", &place->number, &place->count, &end) != 2 ||
-        text[end] || *text < '0' || *text > '9') {
+        text[end] || strspn(text, "0123456789:") != strlen(text)) {
         request_reply_text(r, 400, "parameter \"%s\" must be SEGMENT:OFFSET, not \"%s\"", name,
                            text);
         return false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cleat alloc status, logs, pause, fs; exec is in exec.c.
+ * cleat alloc status, pause, fs; exec is in exec.c, logs in logs.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include "tools/cleat/exec.h"
 #include "tools/cleat/http.h"
 #include "tools/cleat/ids.h"
+#include "tools/cleat/logs.h"
 #include "tools/cleat/output.h"
 
 enum {
@@ -156,54 +157,6 @@ static int alloc_status(struct cli *cli)
     return r;
 }
 
-static int parse_count(const struct cli *cli, char option, const char *text, uint64_t *ret_n)
-{
-    if (strspn(text, "0123456789") != strlen(text) || !*text || strlen(text) > 18)
-        return cli_usage(cli, "-%c needs a number, not \"%s\"", option, text);
-    *ret_n = strtoull(text, NULL, 10);
-    return CLI_OK;
-}
-
-/* Where in the logs to start, as a part of the query. */
-static int start_of_logs(const struct cli *cli, char *buf, size_t size)
-{
-    uint64_t n = 10;
-    int r = 0;
-
-    if (cli->lines && cli->bytes)
-        return cli_usage(cli, "-n and -c exclude each other");
-    if (cli->lines)
-        r = parse_count(cli, 'n', cli->lines, &n);
-    else if (cli->bytes)
-        r = parse_count(cli, 'c', cli->bytes, &n);
-    if (r)
-        return r;
-    if (cli->bytes || (cli->lines && !n))
-        (void)snprintf(buf, size, "&origin=end&offset=%llu", (unsigned long long)n);
-    else if (cli->tail || cli->lines)
-        (void)snprintf(buf, size, "&lines=%llu", (unsigned long long)n);
-    else
-        buf[0] = '\0';
-    return CLI_OK;
-}
-
-static int alloc_logs(struct cli *cli)
-{
-    autofree char *id = NULL, *task = NULL;
-    char start[64];
-    int r = start_of_logs(cli, start, sizeof(start));
-
-    if (!r)
-        r = find_alloc_id(cli, cli->args[0], &id);
-    if (!r)
-        r = find_task(cli, id, cli->n_args > 1 ? cli->args[1] : NULL, &task);
-    if (r)
-        return r;
-    return http_copy(cli, "/v1/client/fs/logs/%s?task=%s&type=%s&plain=%s&follow=%s%s", id, task,
-                     cli->from_stderr ? "stderr" : "stdout", cli->json ? "false" : "true",
-                     cli->follow ? "true" : "false", start);
-}
-
 /* Whether the executor has said since that it cannot. */
 static bool pause_failed(const json_t *task, json_int_t since_ns)
 {
@@ -343,12 +296,16 @@ const struct command alloc_commands[] = {
      "\nID may be shortened as long as it is unique. With -stats, shows what its tasks use; CPU is "
      "over the\ntime since the last such question.\n",
      "\n3f2a\n-stats 3f2a\n-json 3f2a", alloc_status},
-    {"alloc logs", "logs", "ID [TASK]", 1, 2, " stderr f tail n c ", "Show what a task wrote",
-     "\nWrites the task's bytes and nothing else to standard output, over all log segments that "
-     "are\n"
-     "kept. TASK may be left out where there is only one. With -json, prints frames\n"
-     "{\"Offset\", \"Data\" (base64), \"File\"} instead.\n",
-     "3f2a\n-stderr 3f2a web\n-f -tail -n 20 3f2a", alloc_logs},
+    {"alloc logs", "logs", "ID [TASK]", 1, 2, " stdout stderr f tail n c since task ",
+     "Show what a task wrote",
+     "\nWrites the task's bytes and nothing else, over all log segments that are kept: standard "
+     "output,\nor with -stderr standard error. With both, and with -f alone, shows both streams, "
+     "the task's\nstandard error on standard error; where their order is not known, in the order "
+     "in which\nsegments were last written (see the manual). -f goes on over a restart of the "
+     "manager, and ends\nwhen the task is dead and all is shown. TASK may be left out where there "
+     "is only one. With -json,\nprints frames {\"Offset\", \"Data\" (base64), \"File\"} "
+     "instead.\n",
+     "3f2a\n-stderr 3f2a web\n-f -n 20 3f2a\n-since 10m 3f2a", alloc_logs},
     {"alloc exec", "exec", "ID COMMAND [ARG ...]", 2, ARGS_ANY, " task i t ",
      "Run a command inside a running task",
      "\nThe command runs where the task runs: its root, namespaces and cgroup, as its user. All "

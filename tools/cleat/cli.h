@@ -27,7 +27,7 @@ struct cli {
     bool detach;
     bool follow;
     bool tail;
-    bool from_stderr;
+    bool from_stdout, from_stderr;
     bool stat;
     const char *task;
     bool stdin_, tty; /* -i, -t */
@@ -37,6 +37,7 @@ struct cli {
     bool status;
     const char *lines; /* -n */
     const char *bytes; /* -c */
+    const char *since;
     char **args;
     int n_args;
 };
@@ -57,9 +58,10 @@ struct command {
     int (*run)(struct cli *cli);
 };
 
-/* job.c, alloc.c, node.c, system.c; each array ends with a zeroed entry. */
+/* job.c, alloc.c, logcat.c, node.c, system.c; each array ends with a zeroed entry. */
 extern const struct command job_commands[];
 extern const struct command alloc_commands[];
+extern const struct command log_commands[];
 extern const struct command node_commands[];
 extern const struct command system_commands[];
 

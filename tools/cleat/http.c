@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * One libcurl transfer per call. Replies are collected, but for http_copy(), which writes those of
- * status 200 to stdout while they arrive. SIGPIPE stays at its default (CURLOPT_NOSIGNAL), so that
- * `cleat alloc logs … | head` ends as every filter does.
+ * One libcurl transfer per call. Replies are collected, but for those of status 200 to
+ * http_copy() and http_stream(), which pass them on while they arrive. SIGPIPE stays at its default
+ * (CURLOPT_NOSIGNAL), so that `cleat alloc logs … | head` ends as every filter does.
  */
 #include "tools/cleat/http.h"
 
@@ -23,16 +23,19 @@ enum {
 struct call {
     const struct cli *cli;
     CURL *curl;
-    bool copy; /* to stdout */
-    int write_error;
+    int (*sink)(void *arg, const char *data, size_t size); /* NULL: the reply is collected */
+    void *sink_arg;
+    int sink_error;
+    bool may_lose, again; /* see http_stream() */
     char *data;
     size_t size;
     unsigned long long index;
     char message[CURL_ERROR_SIZE];
 };
 
-static int write_all(const char *data, size_t size)
+static int write_stdout(void *arg, const char *data, size_t size)
 {
+    (void)arg;
     while (size) {
         ssize_t n = write(STDOUT_FILENO, data, size);
 
@@ -59,9 +62,9 @@ static size_t on_data(char *data, size_t unit, size_t n, void *arg)
     struct call *call = arg;
     size_t size = unit * n;
 
-    if (call->copy && status_of(call) == 200) {
-        call->write_error = write_all(data, size);
-        return call->write_error ? 0 : size;
+    if (call->sink && status_of(call) == 200) {
+        call->sink_error = call->sink(call->sink_arg, data, size);
+        return call->sink_error ? 0 : size;
     }
     if (size > REPLY_MAX - call->size)
         return 0;
@@ -116,8 +119,12 @@ static int fail_transfer(const struct call *call, CURLcode code)
     const char *address = call->cli->address;
     long os_errno = 0;
 
-    if (call->write_error)
-        return cli_fail(CLI_FAILED, "cannot write to stdout: %s", strerror(-call->write_error));
+    if (call->sink_error == -EBADMSG)
+        return cli_fail(CLI_FAILED, "%s sends what no manager does", address);
+    if (call->sink_error)
+        return cli_fail(CLI_FAILED, "cannot write the output: %s", strerror(-call->sink_error));
+    if (call->may_lose && (call->again || code != CURLE_COULDNT_CONNECT))
+        return HTTP_LOST;
     (void)curl_easy_getinfo(call->curl, CURLINFO_OS_ERRNO, &os_errno);
     if (code == CURLE_COULDNT_CONNECT)
         return cli_fail(CLI_UNREACHABLE,
@@ -248,7 +255,24 @@ int http_copy(const struct cli *cli, const char *fmt, ...)
 
     if (r)
         return r;
-    call.copy = true;
+    call.sink = write_stdout;
+    r = perform(&call, "GET", path, NULL);
+    call_deinit(&call);
+    return r;
+}
+
+int http_stream(const struct cli *cli, int (*on_bytes)(void *arg, const char *data, size_t size),
+                void *arg, bool may_lose, bool again, const char *path)
+{
+    struct call call;
+    int r = call_init(&call, cli);
+
+    if (r)
+        return r;
+    call.sink = on_bytes;
+    call.sink_arg = arg;
+    call.may_lose = may_lose;
+    call.again = again;
     r = perform(&call, "GET", path, NULL);
     call_deinit(&call);
     return r;

@@ -14,8 +14,8 @@
 #include "shared/place.h"
 #include "tools/cleat/cli.h"
 
-static const struct command *const groups[] = {job_commands, alloc_commands, node_commands,
-                                               system_commands};
+static const struct command *const groups[] = {job_commands, alloc_commands, log_commands,
+                                               node_commands, system_commands};
 
 /* Every option there is; a command has those it names, and the common ones. */
 static const struct option_help {
@@ -26,11 +26,15 @@ static const struct option_help {
     const char *text;
 } options[] = {
     {"detach", 'd', NULL, false, "do not wait: return when the manager has accepted"},
-    {"stderr", 'e', NULL, false, "standard error instead of standard output"},
-    {"f", 'f', NULL, false, "follow: go on until the task is dead"},
+    {"stdout", 'o', NULL, false, "standard output; with -stderr, both"},
+    {"stderr", 'e', NULL, false, "standard error"},
+    {"f", 'f', NULL, false, "follow: go on with what comes"},
     {"tail", 't', NULL, false, "only the end: 10 lines unless -n or -c says otherwise"},
     {"n", 'n', "N", false, "the last N lines"},
     {"c", 'c', "N", false, "the last N bytes"},
+    {"since", 'z', "WHEN", false,
+     "from the segment on that was written to at that time: 10m (ago), or\n"
+     "                 2026-01-31T12:00:00Z"},
     {"task", 'k', "TASK", false, "the task; may be left out where there is only one"},
     {"i", 'i', "=BOOL", false, "pass standard input on (default true)"},
     {"t", 'T', "=BOOL", false, "give it a terminal (default: if stdin and stdout are one)"},
@@ -138,6 +142,12 @@ static void set_option(struct cli *cli, int letter, const char *value)
     switch (letter) {
     case 'd':
         cli->detach = true;
+        break;
+    case 'o':
+        cli->from_stdout = true;
+        break;
+    case 'z':
+        cli->since = value;
         break;
     case 'e':
         cli->from_stderr = true;
