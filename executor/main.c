@@ -28,6 +28,7 @@
 #include "executor/run.h"
 #include "executor/supervisor.h"
 #include "shared/cleanup.h"
+#include "shared/evloop.h"
 #include "shared/proto/wire.h"
 #include "shared/statefile.h"
 #include "shared/sys.h"
@@ -104,7 +105,7 @@ static int supervise(const char *path)
         return fail(&e, status_fd == -EBUSY ? WIRE_EXIT_LOCKED : WIRE_EXIT_STATE);
     if (read_spec(dir, &spec, &e) < 0)
         return fail(&e, WIRE_EXIT_STATE);
-    loop = ev_loop_new(EVFLAG_NOENV);
+    loop = evloop_new(EVFLAG_NOENV);
     r = supervisor_new(loop, spec, dir, status_fd, &s, &e);
     if (r == 0)
         return keep(loop, s);
@@ -133,7 +134,7 @@ static int resume(const char *number, bool check)
     if (r == 0) {
         dir = h.state_dir;
         close_fd(&memfd);
-        loop = ev_loop_new(EVFLAG_NOENV);
+        loop = evloop_new(EVFLAG_NOENV);
         r = supervisor_resume(loop, &h, spec, &status, &s, &e);
         handover_free_held(&h);
     }

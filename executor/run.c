@@ -20,6 +20,7 @@
 #include "executor/supervisor.h"
 #include "shared/cgroup_layout.h"
 #include "shared/cleanup.h"
+#include "shared/evloop.h"
 #include "shared/proto/exec.h"
 #include "shared/units.h"
 
@@ -476,7 +477,7 @@ static int run_spec(const struct exec_spec *wanted, struct err *e)
 
     if (r < 0)
         return r;
-    loop = ev_loop_new(EVFLAG_NOENV); /* the default one reaps all children itself */
+    loop = evloop_new(EVFLAG_NOENV); /* the default one reaps all children itself */
     r = supervisor_new(loop, spec, -1, -1, &s, e);
     if (r < 0) {
         (void)spec_free(spec);

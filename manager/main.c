@@ -19,6 +19,7 @@
 #include "manager/gc.h"
 #include "manager/manager.h"
 #include "shared/cleanup.h"
+#include "shared/evloop.h"
 #include "shared/log.h"
 
 static const char usage[] =
@@ -216,7 +217,7 @@ int main(int argc, char **argv)
     }
     (void)signal(SIGPIPE, SIG_IGN);
     /* Not the default loop: that one waits for every child of the process. */
-    p.loop = ev_loop_new(EVFLAG_AUTO);
+    p.loop = evloop_new(EVFLAG_AUTO);
     if (!p.loop)
         abort();
     r = run(&p, &e);

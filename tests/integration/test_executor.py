@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,18 @@ def test_runs_a_task_to_its_end(executor):
     assert code == 0
     assert (status["state"], status["exit_code"], status["failed"]) == ("dead", 7, True)
     assert one.output() == "hello\nA=1\n"
+
+
+def test_sleeps_until_something_happens(executor):
+    """Not for a minute or an hour: an idle task costs no wake-up at all."""
+    one = executor("print:x", "pause").start()
+    wait_for(lambda: one.output() == "x\n", "the task's line")
+
+    def waits_for_days():
+        words = Path(f"/proc/{one.process.pid}/syscall").read_text().split()
+        return len(words) > 4 and int(words[4], 16) > 24 * 3600 * 1000  # epoll_wait's time limit
+
+    wait_for(waits_for_days, "the executor to be idle")
 
 
 def test_keys_of_a_newer_manager_are_skipped(executor):
