@@ -72,7 +72,7 @@ child_main(const struct housekeeper *h, pid_t parent, uint64_t before_ns)
 
 static int start_child(struct housekeeper *h, uint64_t now_ns)
 {
-    pid_t parent = getpid(), pid = fork();
+    pid_t parent = getpid(), pid = _Fork(); /* nothing has handlers for fork(3) */
 
     if (pid < 0)
         return -errno;

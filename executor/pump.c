@@ -361,11 +361,11 @@ void pump_init(struct pump *p, struct ev_loop *loop, struct log_dir *dir, const 
                        .limits = limits,
                        .lost_bytes = lost_bytes,
                        .dir = dir,
+                       .name = name,
                        .checked_at = ev_now(loop),
                        .backoff = first_backoff_s,
                        .on_news = on_news,
                        .arg = arg};
-    (void)strncpy(p->name, name, sizeof(p->name) - 1);
     ev_init(&p->readable, on_readable);
     ev_timer_init(&p->timer, on_timer, 0., quiet_s);
 }

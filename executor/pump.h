@@ -51,11 +51,11 @@ struct pump {
     const struct spec_logs *limits; /* borrowed */
     struct log_dir *dir;            /* borrowed */
     uint32_t generation;            /* of the directory the writer knows */
-    char name[SEGMENT_STREAM_MAX];
-    char *buf;      /* PUMP_LARGE bytes while under load or blocked, else NULL */
-    size_t held;    /* bytes at the front of buf not yet written */
-    uint64_t taken; /* bytes read from pipes */
-    bool ending;    /* nothing is held back any more */
+    const char *name;               /* borrowed */
+    char *buf;                      /* PUMP_LARGE bytes while under load or blocked, else NULL */
+    size_t held;                    /* bytes at the front of buf not yet written */
+    uint64_t taken;                 /* bytes read from pipes */
+    bool ending;                    /* nothing is held back any more */
 
     struct pump_loss loss;
     uint64_t *lost_bytes; /* the owner's count of all bytes ever dropped, added to at once */
@@ -72,7 +72,8 @@ enum {
     PUMP_LARGE = 1 << 20
 };
 
-/* Prepares a pump writing `name`.N in `dir`. Opens nothing yet. */
+/* Prepares a pump writing `name`.N in `dir`, for which segment_check_name() holds or every open
+ * fails. Opens nothing yet. */
 void pump_init(struct pump *p, struct ev_loop *loop, struct log_dir *dir, const char *name,
                const struct spec_logs *limits, uint64_t *lost_bytes, pump_news_cb *on_news,
                void *arg);

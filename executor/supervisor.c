@@ -42,6 +42,7 @@ struct supervisor {
     struct life life;
     struct record record;
     struct control control;
+    char *streams[STREAM_N]; /* names of the pumps */
     struct pump pumps[STREAM_N];
     struct housekeeper housekeeper;
     struct attempt attempt;
@@ -423,10 +424,9 @@ static void init_logs(struct supervisor *s)
     static const char *const suffixes[STREAM_N] = {".stdout", ".stderr"};
 
     for (int i = 0; i < STREAM_N; i++) {
-        char name[SEGMENT_NAME_MAX];
-
-        (void)snprintf(name, sizeof(name), "%s%s", s->spec->task, suffixes[i]);
-        pump_init(&s->pumps[i], s->loop, &s->log_dir, name, &s->spec->logs,
+        if (asprintf(&s->streams[i], "%s%s", s->spec->task, suffixes[i]) < 0)
+            abort();
+        pump_init(&s->pumps[i], s->loop, &s->log_dir, s->streams[i], &s->spec->logs,
                   &s->record.status.log_lost_bytes, on_pump_news, s);
     }
     housekeeper_init(&s->housekeeper, s->loop, &s->spec->logs, &s->log_dir, s->pumps, STREAM_N,
@@ -553,6 +553,8 @@ struct supervisor *supervisor_free(struct supervisor *s)
             pump_end(&s->pumps[i]);
     if (s->housekeeper.loop)
         housekeeper_deinit(&s->housekeeper);
+    for (int i = 0; i < STREAM_N; i++)
+        free(s->streams[i]);
     record_close(&s->record);
     log_dir_close(&s->log_dir);
     (void)spec_free(s->spec);

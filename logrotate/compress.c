@@ -56,7 +56,7 @@ static int gzip_error(gzFile out)
 
 static int copy_into(int source, gzFile out)
 {
-    static char block[BLOCK];
+    char block[BLOCK];
     ssize_t n;
 
     while ((n = read(source, block, sizeof(block))) > 0)

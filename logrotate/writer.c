@@ -147,7 +147,7 @@ int writer_open(struct log_writer *w, int dirfd, const char *name, uint64_t max_
     w->dirfd = dirfd;
     w->max_size = max_size;
     w->max_files = max_files;
-    (void)stpcpy(w->name, name);
+    w->name = name;
     r = segment_scan(dirfd, name, find_newest, w);
     if (r == 0)
         r = open_live(w);

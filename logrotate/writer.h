@@ -19,8 +19,8 @@
 #include "shared/err.h"
 
 struct log_writer {
-    int dirfd; /* borrowed */
-    char name[SEGMENT_STREAM_MAX];
+    int dirfd;        /* borrowed */
+    const char *name; /* borrowed */
     uint64_t max_size;
     uint32_t max_files;
     int fd;           /* live segment, O_APPEND, -1 while closed */
