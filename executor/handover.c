@@ -68,6 +68,8 @@ static const struct field handover_fields[] = {
     FIELD_SPARSE(struct handover, stdout_loss, MAP, .sub = loss_fields),
     FIELD_SPARSE(struct handover, stderr_loss, MAP, .sub = loss_fields),
     FIELD_SPARSE(struct handover, compressor, INT),
+    FIELD(struct handover, leaving, BOOL, .sparse = true),
+    FIELD(struct handover, placed, BOOL, .sparse = true),
     {0}};
 
 static int write_part(int fd, const char *data, size_t size)

@@ -46,6 +46,8 @@ struct handover {
     uint64_t timer_ns; /* when the life timer is due, CLOCK_MONOTONIC; 0: not armed */
     bool clearing;     /* the attempt was being cleared away */
     uint64_t oom_told; /* kills of the OOM killer that were reported */
+    bool leaving;      /* told to stop the task and leave it to a successor */
+    bool placed;       /* in spec.cgroup.executor */
     struct pump_loss stdout_loss, stderr_loss;
     int64_t compressor; /* pid of a child that compresses segments; 0: none */
     struct handover_held held[HANDOVER_STREAMS];

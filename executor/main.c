@@ -5,12 +5,14 @@
  *   cleat-executor supervise DIR     for a manager; DIR is the task's state directory, proto/wire.h
  *   cleat-executor run … -- CMD …    in the foreground, without a manager
  *   cleat-executor exec … DIR -- …   one more command inside a running task, proto/exec.h
+ *   cleat-executor hold              for an init system: keeps the cgroup of all tasks, hold.h
  *   cleat-executor check|resume FD   for itself: live upgrade, executor/handover.h
  *   cleat-executor remove … DIR …    for a manager without root, executor/remove.h
  *
  * Outlives: every manager, the closing of its standard streams, SIGHUP, SIGINT, SIGQUIT, SIGTERM,
  * SIGXFSZ and SIGPIPE (under `run`, SIGINT and SIGTERM stop the task). Dies of: the end of its
- * task, SIGKILL; the task then dies with it. `exec` outlives nothing.
+ * task, SIGKILL; the task then dies with it; SIGPWR, after it has stopped the task. `exec` outlives
+ * nothing.
  */
 #include <errno.h>
 #include <ev.h>
@@ -23,6 +25,7 @@
 
 #include "executor/exec.h"
 #include "executor/handover.h"
+#include "executor/hold.h"
 #include "executor/record.h"
 #include "executor/remove.h"
 #include "executor/run.h"
@@ -37,12 +40,14 @@ static const char usage[] =
     "usage: cleat-executor supervise DIR\n"
     "       cleat-executor run [options] -- COMMAND [ARG …]   (see cleat-executor run -help)\n"
     "       cleat-executor exec [-tty] [-control] DIR -- COMMAND [ARG …]\n"
+    "       cleat-executor hold\n"
     "       cleat-executor -version | -help\n"
     "\n"
     "Supervises one task: sets up its root, namespaces, cgroup and user, rotates its logs,\n"
     "restarts and stops it. `supervise` is for cleat-manager, and so is `exec`, which runs one "
     "more\n"
-    "command inside a running task.\n";
+    "command inside a running task. `hold` is for an init system: it keeps the cgroup of all "
+    "tasks.\n";
 
 static void ignore(int signo)
 {
@@ -53,7 +58,7 @@ static void ignore(int signo)
  * defaults without a system call per signal. */
 static void outlive_signals(void)
 {
-    static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGXFSZ};
+    static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGXFSZ, SIGPWR};
     struct sigaction sa = {.sa_handler = ignore, .sa_flags = SA_RESTART};
     sigset_t none;
 
@@ -79,9 +84,22 @@ static int fail(const struct err *e, enum wire_exit code)
     return (int)code;
 }
 
+static void on_power_failure(struct ev_loop *loop, struct ev_signal *w, int revents)
+{
+    (void)loop;
+    (void)revents;
+    supervisor_leave(w->data);
+}
+
 static int keep(struct ev_loop *loop, struct supervisor *s)
 {
+    struct ev_signal on_power;
+
+    ev_signal_init(&on_power, on_power_failure, SIGPWR);
+    on_power.data = s;
+    ev_signal_start(loop, &on_power);
     supervisor_run(s);
+    ev_signal_stop(loop, &on_power);
     (void)supervisor_free(s);
     ev_loop_destroy(loop);
     return WIRE_EXIT_OK;
@@ -164,6 +182,8 @@ int main(int argc, char **argv)
         return exec_main(argc, argv);
     if (strcmp(verb, "remove") == 0)
         return remove_main(argc, argv);
+    if (strcmp(verb, "hold") == 0 && argc == 2)
+        return hold_main();
     verb += strspn(verb, "-");
     if (strcmp(verb, "version") == 0) {
         (void)printf("cleat-executor %s\n", CLEAT_VERSION);

@@ -29,6 +29,7 @@
 #include "executor/pump.h"
 #include "executor/record.h"
 #include "executor/upgrade.h"
+#include "shared/cgroupfs.h"
 #include "shared/cleanup.h"
 #include "shared/clock.h"
 #include "shared/procid.h"
@@ -49,6 +50,8 @@ struct supervisor {
     struct upgrade upgrade;
     struct ev_timer life_timer; /* LIFE_ARM */
     uint64_t timer_ns;          /* when it is due, CLOCK_MONOTONIC; 0: not armed */
+    bool leaving;               /* the task is to stop, but not dead for good: supervisor_leave() */
+    bool placed;                /* this process is in the spec's cgroup for it */
     char stop_reason[STATUS_TEXT_BYTES];
     bool idles; /* from now on, it is to be expected: memory can be given back */
 };
@@ -138,6 +141,23 @@ static void on_failed(void *arg)
                                 .may_pass = plan_may_pass(s->attempt.failed_error)});
 }
 
+/* Moving takes the kernel milliseconds, so it waits until the task runs. */
+static void place_self(struct supervisor *s)
+{
+    const char *group = s->spec->cgroup.executor;
+    autofd int dir = -1;
+    int r;
+
+    if (!group || s->placed)
+        return;
+    dir = open(group, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    r = dir < 0 ? -errno : cgroupfs_write(dir, "cgroup.procs", "0");
+    if (r < 0)
+        record_say(&s->record, "this executor stays in the cgroup it was started in: %s: %s", group,
+                   strerrordesc_np(-r));
+    s->placed = r >= 0;
+}
+
 static void on_started(void *arg, pid_t pid)
 {
     struct supervisor *s = arg;
@@ -148,6 +168,7 @@ static void on_started(void *arg, pid_t pid)
     (void)procid_start_time(pid, &st->pid_start); /* -ESRCH: dead again already */
     st->started_ns = clock_now_ns(CLOCK_REALTIME);
     feed(s, (struct life_input){.event = LIFE_EV_STARTED});
+    place_self(s);
     s->idles = true;
 }
 
@@ -315,6 +336,12 @@ static void act(struct supervisor *s, const struct life_output *out)
         relaunch(s, false);
 }
 
+/* Nothing of the task runs, and this process will not start it again. */
+static bool is_done(const struct supervisor *s)
+{
+    return s->life.state == LIFE_DEAD;
+}
+
 static void feed(struct supervisor *s, struct life_input in)
 {
     struct life_output out;
@@ -323,7 +350,8 @@ static void feed(struct supervisor *s, struct life_input in)
     in.random = (uint32_t)(in.now_ns / 1000); /* spreads restarts apart, nothing more */
     life_step(&s->life, s->spec, &in, &out);
     /* Both before the notes are recorded: a record that says "dead" must be right about failure. */
-    s->record.status.state = life_task_state(s->life.state);
+    s->record.status.state =
+        is_done(s) && s->leaving ? TASK_STATE_PENDING : life_task_state(s->life.state);
     s->record.status.failed = s->life.failed;
     take_notes(s, &out);
     act(s, &out);
@@ -358,6 +386,8 @@ static int on_hand_over(void *arg, struct handover *h, int *ret_memfd, struct er
         .life = s->life,
         .timer_ns = s->timer_ns,
         .compressor = s->housekeeper.child,
+        .leaving = s->leaving,
+        .placed = s->placed,
     };
     memcpy(h->stop_reason, s->stop_reason, sizeof(h->stop_reason));
     attempt_hand_over(&s->attempt, h);
@@ -395,6 +425,7 @@ static void on_command(void *arg, const struct ctl_msg *msg)
     case CTL_STOP:
         set_paused(s, false, "Continued in order to stop");
         memcpy(s->stop_reason, msg->reason, sizeof(s->stop_reason));
+        s->leaving = false;
         feed(s, (struct life_input){.event = LIFE_EV_STOP, .fail = msg->fail});
         break;
     case CTL_RESTART:
@@ -504,6 +535,8 @@ int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exe
     record_resume(&s->record, loop, h->state_dir, h->status_fd, h->evt_fd, h->out_fd, status);
     control_adopt(&s->control, loop, h->ctl_fd, on_command, on_garbage, s);
     s->life = h->life;
+    s->leaving = h->leaving;
+    s->placed = h->placed;
     memcpy(s->stop_reason, h->stop_reason, sizeof(s->stop_reason));
     arm_life_timer(s, h->timer_ns);
     commit(s, TASK_EVENT_UPGRADED, 0, 0, "from %s to %s", h->release, CLEAT_VERSION);
@@ -516,7 +549,7 @@ int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exe
 
 void supervisor_run(struct supervisor *s)
 {
-    while (s->record.status.state != TASK_STATE_DEAD) {
+    while (!is_done(s)) {
         if (s->idles)
             memory_trim();
         s->idles = false;
@@ -526,6 +559,16 @@ void supervisor_run(struct supervisor *s)
 
 void supervisor_stop(struct supervisor *s)
 {
+    feed(s, (struct life_input){.event = LIFE_EV_STOP});
+}
+
+void supervisor_leave(struct supervisor *s)
+{
+    if (s->life.wish == LIFE_WISH_STOP || is_done(s))
+        return;
+    s->leaving = true;
+    set_paused(s, false, "Continued in order to stop");
+    (void)snprintf(s->stop_reason, sizeof(s->stop_reason), "Stopped for now, with the machine");
     feed(s, (struct life_input){.event = LIFE_EV_STOP});
 }
 

@@ -28,11 +28,15 @@ int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exe
                       const struct task_status *status, struct supervisor **ret_supervisor,
                       struct err *e);
 
-/* Runs the loop until the task is dead for good. */
+/* Runs the loop until the task is dead for good, or left to a successor. */
 void supervisor_run(struct supervisor *s);
 
 /* As the commands of the same name (proto/wire.h). */
 void supervisor_stop(struct supervisor *s);
+
+/* Stops the task as well, because the machine or all of its tasks go down: on record it is not dead
+ * but pending, and whoever supervises it next starts it again, by its restart policy. */
+void supervisor_leave(struct supervisor *s);
 
 /* The account so far; borrowed. */
 const struct task_status *supervisor_status(const struct supervisor *s);

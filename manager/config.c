@@ -292,6 +292,40 @@ static int merge(struct config *config, struct config_file *file)
     return 0;
 }
 
+static bool same_strings(char *const *a, char *const *b)
+{
+    while (*a && *b && strcmp(*a, *b) == 0) {
+        a++;
+        b++;
+    }
+    return !*a && !*b;
+}
+
+#define SWAP(a, b)                                                                                 \
+    do {                                                                                           \
+        __typeof__(a) swap_ = (a);                                                                 \
+        (a) = (b);                                                                                 \
+        (b) = swap_;                                                                               \
+    } while (0)
+
+size_t config_replace(struct config *config, struct config *fresh,
+                      const char *ret_fixed[CONFIG_FIXED_MAX])
+{
+    size_t n = 0;
+
+    if (strcmp(config->data_dir, fresh->data_dir) != 0)
+        ret_fixed[n++] = "data_dir";
+    if (!same_strings(config->addresses, fresh->addresses))
+        ret_fixed[n++] = "addresses";
+    if (strcmp(config->cgroup_parent, fresh->cgroup_parent) != 0)
+        ret_fixed[n++] = "cgroup_parent";
+    SWAP(*config, *fresh);
+    SWAP(config->data_dir, fresh->data_dir);
+    SWAP(config->addresses, fresh->addresses);
+    SWAP(config->cgroup_parent, fresh->cgroup_parent);
+    return n;
+}
+
 /* ---- files ---- */
 
 static int load_file(struct config *config, const char *path, struct err *e)

@@ -56,5 +56,15 @@ int config_new(struct config **ret_config, struct err *e);
  * attributes are errors that name the nearest known one. -EINVAL, -ENOENT. */
 int config_load(struct config *config, const char *path, struct err *e);
 
+enum {
+    CONFIG_FIXED_MAX = 3
+};
+
+/* Puts the settings of `fresh` into `config`, whose address stays, and the old ones into `fresh`;
+ * but for those that stand as long as the manager runs. Returns how many of these differ;
+ * ret_fixed: their names. */
+size_t config_replace(struct config *config, struct config *fresh,
+                      const char *ret_fixed[CONFIG_FIXED_MAX]);
+
 /* NULL is fine; returns NULL. */
 struct config *config_free(struct config *config);

@@ -2,7 +2,8 @@
  *
  * cleat-manager: arguments and wiring only. SIGTERM and SIGINT end the manager and leave every task
  * running, since executors are no part of it; when -dev made the data directory, which is thrown
- * away at the end, they stop the tasks first (a second signal does not wait for that).
+ * away at the end, they stop the tasks first (a second signal does not wait for that). SIGHUP reads
+ * the configuration again; one that is refused changes nothing.
  */
 #include <errno.h>
 #include <ev.h>
@@ -18,6 +19,7 @@
 #include "manager/config.h"
 #include "manager/gc.h"
 #include "manager/manager.h"
+#include "manager/service.h"
 #include "shared/cleanup.h"
 #include "shared/evloop.h"
 #include "shared/log.h"
@@ -28,6 +30,7 @@ static const char usage[] =
     "Runs and keeps tasks on this machine, and answers the HTTP API. Stays in the foreground and "
     "logs\n"
     "to stderr. SIGTERM ends it and leaves the tasks running; the next start finds them again.\n"
+    "SIGHUP reads the configuration again.\n"
     "\n"
     "  -config PATH     a configuration file, or a directory of *.hcl files; may be repeated\n"
     "  -data-dir DIR    where records and allocations live\n"
@@ -52,7 +55,9 @@ struct program {
     struct config *config;
     struct manager *manager;
     struct api *api;
-    ev_signal term, interrupt;
+    ev_signal term, interrupt, hangup;
+    int argc;
+    char **argv;
     bool throw_away; /* -dev made the data directory */
     bool ending;
 };
@@ -112,7 +117,8 @@ static int make_data_dir(struct config *config, struct err *e)
     return 0;
 }
 
-/* Command line after files: what is given by hand wins, in whatever order it stands. */
+/* Command line after files: what is given by hand wins, in whatever order it stands.
+ * *ret_throw_away: the data directory is still to be made. */
 static int configure(int argc, char **argv, struct config *config, bool *ret_throw_away,
                      struct err *e)
 {
@@ -154,7 +160,45 @@ static int configure(int argc, char **argv, struct config *config, bool *ret_thr
     if (!r && data_dir)
         return set_data_dir(config, data_dir, e);
     *ret_throw_away = dev;
-    return !r && dev ? make_data_dir(config, e) : r;
+    return r;
+}
+
+/* The command line again, and the files that it names. */
+static int reload(struct program *p, struct err *e)
+{
+    const char *fixed[CONFIG_FIXED_MAX];
+    struct config *fresh = NULL;
+    bool throw_away;
+    size_t n;
+    int r = config_new(&fresh, e);
+
+    if (!r)
+        r = configure(p->argc, p->argv, fresh, &throw_away, e);
+    if (!r && p->throw_away)
+        replace(&fresh->data_dir, p->config->data_dir);
+    if (!r) {
+        n = config_replace(p->config, fresh, fixed);
+        for (size_t i = 0; i < n; i++)
+            log_warn("%s is another now; it counts when the manager is started next", fixed[i]);
+        log_set_level(p->config->log_level);
+        manager_reconfigure(p->manager);
+    }
+    config_free(fresh);
+    return r;
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
+{
+    struct err e = ERR_INIT;
+
+    (void)loop;
+    (void)revents;
+    service_reloading();
+    if (reload(w->data, &e))
+        log_error("the configuration stays as it was: %s", e.text);
+    else
+        log_info("the configuration is read again; it counts for what starts from now on");
+    service_reloaded();
 }
 
 static void on_all_stopped(void *arg)
@@ -191,23 +235,29 @@ static int run(struct program *p, struct err *e)
         return r;
     ev_signal_init(&p->term, on_signal, SIGTERM);
     ev_signal_init(&p->interrupt, on_signal, SIGINT);
-    p->term.data = p->interrupt.data = p;
+    ev_signal_init(&p->hangup, on_hangup, SIGHUP);
+    p->term.data = p->interrupt.data = p->hangup.data = p;
     ev_signal_start(p->loop, &p->term);
     ev_signal_start(p->loop, &p->interrupt);
+    ev_signal_start(p->loop, &p->hangup);
     log_info("cleat-manager " CLEAT_VERSION " on %s, node %s", p->config->data_dir,
              manager_node_id(p->manager));
+    service_ready(p->loop);
     ev_run(p->loop, 0);
+    service_stopping(p->loop);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
-    struct program p = {0};
+    struct program p = {.argc = argc, .argv = argv};
     struct err e = ERR_INIT;
     int r = config_new(&p.config, &e);
 
     if (!r)
         r = configure(argc, argv, p.config, &p.throw_away, &e);
+    if (!r && p.throw_away)
+        r = make_data_dir(p.config, &e);
     if (r) {
         if (e.code)
             (void)fprintf(stderr, "cleat-manager: %s\n", e.text);
@@ -215,6 +265,7 @@ int main(int argc, char **argv)
         config_free(p.config);
         return EXIT_USAGE;
     }
+    service_init();
     (void)signal(SIGPIPE, SIG_IGN);
     /* Not the default loop: that one waits for every child of the process. */
     p.loop = evloop_new(EVFLAG_AUTO);

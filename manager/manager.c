@@ -173,6 +173,12 @@ int manager_new(struct ev_loop *loop, const struct config *config, struct manage
     return 0;
 }
 
+void manager_reconfigure(struct manager *m)
+{
+    json_decref(m->attributes);
+    m->attributes = fingerprint_attributes(m->config, &m->cgroup);
+}
+
 static bool has_executors(const struct manager *m)
 {
     for (const struct alloc *alloc = m->allocs; alloc; alloc = alloc->next)

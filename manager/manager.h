@@ -19,6 +19,9 @@
 int manager_new(struct ev_loop *loop, const struct config *config, struct manager **ret_manager,
                 struct err *e);
 
+/* The configuration given to manager_new() has other contents now. */
+void manager_reconfigure(struct manager *m);
+
 /* Lets go of everything; executors and tasks run on. NULL is fine; returns NULL. */
 struct manager *manager_free(struct manager *m);
 

@@ -24,6 +24,7 @@
 #include "shared/cleanup.h"
 #include "shared/device_filter.h"
 #include "shared/log.h"
+#include "shared/proto/wire.h"
 #include "shared/sys.h"
 
 /* Where the manager and its executors are in a group that was left to it. */
@@ -463,6 +464,22 @@ static void init_dirs(struct cgroup_layout *layout, const char *below)
         layout->version = layout->dirs.v2_controllers ? "v2" : (*found->unified ? "hybrid" : "v1");
 }
 
+/* An init system may hold a place for executors beside this node's directory. */
+static void find_executors(struct cgroup_layout *layout)
+{
+    const char *node = layout->dirs.unified;
+    char *dir;
+
+    if (!node)
+        return;
+    if (asprintf(&dir, "%.*s/" WIRE_EXECUTORS_GROUP, (int)(strrchr(node, '/') - node), node) < 0)
+        abort();
+    if (access(dir, F_OK) == 0)
+        layout->dirs.executor = dir;
+    else
+        free(dir);
+}
+
 void cgroup_layout_init(struct cgroup_layout *layout, const char *parent, const char *node_id)
 {
     autofree char *below = NULL;
@@ -470,8 +487,10 @@ void cgroup_layout_init(struct cgroup_layout *layout, const char *parent, const 
     if (asprintf(&below, "/%s/%s", parent, node_id) < 0)
         abort();
     init_dirs(layout, below);
-    if (!layout->reason)
-        try_shared(layout);
+    if (layout->reason)
+        return;
+    try_shared(layout);
+    find_executors(layout);
 }
 
 void cgroup_layout_init_roots(struct cgroup_layout *layout)
@@ -482,6 +501,7 @@ void cgroup_layout_init_roots(struct cgroup_layout *layout)
 void cgroup_layout_deinit(struct cgroup_layout *layout)
 {
     free(layout->dirs.unified);
+    free(layout->dirs.executor);
     for (size_t i = 0; i < N_TREES; i++)
         free(*slot_of(layout, i));
     free(layout->cpus);

@@ -52,6 +52,7 @@ static const struct field cgroup_fields[] = {
     FIELD_SPARSE(struct spec_cgroup, cpuacct, STRING),
     FIELD_SPARSE(struct spec_cgroup, devices, STRING),
     FIELD(struct spec_cgroup, v2_controllers, BOOL),
+    FIELD_SPARSE(struct spec_cgroup, executor, STRING),
     {0}};
 
 static const struct field limits_fields[] = {

@@ -55,6 +55,7 @@ struct spec_cgroup {
     char *devices;       /* only where they are not restricted through `unified` */
     char *cpuacct;       /* only where there is no `unified`, which counts CPU time too */
     bool v2_controllers; /* `unified` carries the cpu and memory controllers */
+    char *executor; /* where the executor itself goes once its task runs; no place for leaves */
 };
 
 /* What a task may use beyond `cpu_shares` and `memory_bytes`; 0 and NULL: no such limit. */

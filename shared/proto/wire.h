@@ -46,9 +46,12 @@ enum {
     "a /proc of the task's own cannot be mounted here, where parts of the host's are covered: it " \
     "sees the host's, read-only"
 
+/* A group of that name in the configured cgroup is where executors go (cleat-executor hold). */
+#define WIRE_EXECUTORS_GROUP "executors"
+
 /* Exit codes of `cleat-executor supervise`; the task's own code is in the record, not here. */
 enum wire_exit {
-    WIRE_EXIT_OK = 0,      /* the task is dead and recorded */
+    WIRE_EXIT_OK = 0,      /* what became of the task is recorded */
     WIRE_EXIT_USAGE = 64,  /* wrong arguments */
     WIRE_EXIT_STATE = 65,  /* spec or state directory unusable; text on stderr */
     WIRE_EXIT_LOCKED = 66, /* another executor holds the task */

@@ -150,6 +150,10 @@ class Manager:
 
     def answers(self):
         assert self.process.poll() is None, f"manager ended:\n{self.log()}"
+        return self.responds()
+
+    def responds(self):
+        """True when some process answers, whoever started it."""
         try:
             return self.get("/v1/agent/health") is not None
         except (ConnectionError, FileNotFoundError):

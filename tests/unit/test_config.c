@@ -278,12 +278,40 @@ static void test_fragments(void **state)
     (void)config_free(config);
 }
 
+/* What may change under a running manager does; the rest stays and is named. */
+static void test_replace(void **state)
+{
+    struct config *config = new_config(), *fresh = new_config();
+    const char *fixed[CONFIG_FIXED_MAX];
+
+    (void)state;
+    assert_int_equal(config_replace(config, fresh, fixed), 0);
+    assert_int_equal(load(fresh,
+                          "name = \"n\"\nlog_level = \"debug\"\ndata_dir = \"/x\"\n"
+                          "addresses = [\"unix:///run/cleat/cleat.sock\", \"unix:///y\"]\n"
+                          "client {\n  cgroup_parent = \"z\"\n  meta {\n    a = \"b\"\n  }\n}\n",
+                          NULL),
+                     0);
+    assert_int_equal(config_replace(config, fresh, fixed), 3);
+    assert_string_equal(fixed[0], "data_dir");
+    assert_string_equal(fixed[1], "addresses");
+    assert_string_equal(fixed[2], "cgroup_parent");
+    config_free(fresh);
+    assert_string_equal(config->name, "n");
+    assert_int_equal(config->log_level, LOG_LEVEL_DEBUG);
+    assert_int_equal(json_object_size(config->meta), 1);
+    assert_string_equal(config->data_dir, "/var/lib/cleat");
+    assert_null(config->addresses[1]);
+    assert_string_equal(config->cgroup_parent, "cleat");
+    config_free(config);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),  cmocka_unit_test(test_everything),
         cmocka_unit_test(test_directory), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_fragments),
+        cmocka_unit_test(test_fragments), cmocka_unit_test(test_replace),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

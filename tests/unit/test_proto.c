@@ -126,10 +126,12 @@ static void test_spec_limits(void **state)
     assert_int_equal(spec_encode(&in, &lean, &lean_size), 0);
     assert_null(memmem(lean, lean_size, "\xa6limits", 7));
     assert_null(memmem(lean, lean_size, "cpuset", 6));
+    assert_null(memmem(lean, lean_size, "executor", 8));
     assert_int_equal(spec_decode(lean, lean_size, &out, &e), 0);
     assert_null(out->limits.cpus);
     out = spec_free(out);
     in.cgroup.cpuset = "/sys/fs/cgroup/cpuset/cleat";
+    in.cgroup.executor = "/sys/fs/cgroup/cleat/executors";
     in.limits = (struct spec_limits){.memory_low_bytes = 1,
                                      .cpu_quota_us = 50000,
                                      .cpu_period_us = 100000,
@@ -141,6 +143,7 @@ static void test_spec_limits(void **state)
     assert_int_equal(spec_encode(&in, &full, &full_size), 0);
     assert_int_equal(spec_decode(full, full_size, &out, &e), 0);
     assert_string_equal(out->cgroup.cpuset, in.cgroup.cpuset);
+    assert_string_equal(out->cgroup.executor, in.cgroup.executor);
     assert_string_equal(out->limits.cpus, "2-3");
     assert_int_equal(out->limits.cpu_quota_us, 50000);
     assert_int_equal(out->limits.pids, 5);
