@@ -263,6 +263,21 @@ static void test_a_segment_compressed_while_it_is_read(void **state)
     reader_close(&other);
 }
 
+static void test_a_sleeper_finds_what_is_left(void **state)
+{
+    struct log_reader r;
+
+    (void)state;
+    put_segment(0, "a", 1);
+    open_at(&r, READER_START, 0);
+    expect(&r, "a");
+    put_segment(2, "c", 1);
+    remove_segment(0);
+    expect_gap(&r, 1, 1, false);
+    expect(&r, "c");
+    reader_close(&r);
+}
+
 static void test_unread(void **state)
 {
     struct log_reader r;
@@ -493,6 +508,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_follows_the_writer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_segment_compressed_while_it_is_read, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_a_sleeper_finds_what_is_left, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unread, setup, teardown),
         cmocka_unit_test_setup_teardown(test_places_that_are_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_since, setup, teardown),
