@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Both streams of a task at full speed while everything around them is taken away: the managers, the
-executor's program. CLEAT_SOAK=1: a million lines of each stream."""
+executor's program, the space on the disk. CLEAT_SOAK=1: a million lines of each stream."""
 import contextlib
 import http.client
 import os
@@ -12,8 +12,10 @@ import msgpack
 import pytest
 
 import records
-from harness import BUILD, SOAK, Manager, wait_for
+from harness import BUILD, SLOW, SOAK, Manager, wait_for
 from jobs import simple
+from test_log_faults import BLOCK, DROP, fill, small_disk
+from test_logs import cpu_ticks
 
 UPGRADE = 5
 SEGMENT = 8192
@@ -21,7 +23,7 @@ BURST, BURSTS = (100000, 10) if SOAK else (30000, 4)
 STREAMS = ("stdout", "stderr")
 
 
-def lines(count, width=100):
+def lines(count, width):
     """What the payload's lines:COUNT:0:WIDTH prints."""
     return "".join(f"{i}".ljust(width - 1, ".") + "\n" for i in range(count))
 
@@ -136,7 +138,7 @@ def test_managers_killed_executor_upgraded_and_followed(box):
     assert manager.wait_event(alloc_id, "Terminated")["ExitCode"] == 7
     print(f"{kills} managers killed, {upgrades} upgrades")
     assert upgrades >= BURSTS
-    expected = lines(BURST) * BURSTS
+    expected = lines(BURST, 100) * BURSTS
     for stream, follower in zip(STREAMS, followers):
         segments = manager.segments(alloc_id, stream=stream)
         assert [p.suffix for p in segments] == [f".{n}" for n in range(len(segments))]
@@ -145,3 +147,62 @@ def test_managers_killed_executor_upgraded_and_followed(box):
         assert all(content.endswith(b"\n") for content in contents)
         assert b"".join(contents).decode() == expected
         assert follower.whole() == expected
+
+
+def pieces_of_lines(text, segments):
+    """What in the segments is only the beginning of a line of `text`; all other lines are in order."""
+    where = {line: number for number, line in enumerate(text.splitlines())}
+    kept = [line for segment in segments for line in segment.splitlines()]
+    whole = [where[line] for line in kept if line in where]
+    pieces = [line for line in kept if line not in where]
+    assert whole == sorted(set(whole))
+    assert all(any(line.startswith(piece) for line in where) for piece in pieces)
+    return pieces
+
+
+@pytest.mark.timeout(300 if SOAK else 60)
+@pytest.mark.parametrize("on_full", [DROP, BLOCK], ids=["drop", "block"])
+def test_the_disk_is_full_for_a_while(executor, box, on_full):
+    """Before, while and after it is full a third is written; each line's width tells them apart."""
+    count, full_s = (333334, 10) if SOAK else (20000, 2)
+    gates = [box.dir / "gate0", box.dir / "gate1"]
+    for gate in gates:
+        os.mkfifo(gate)
+    before, after = lines(count, 100), lines(count, 103)
+    whole = before + lines(count, 101) + lines(3000, 102) + after
+    one = executor(
+        "both", f"lines:{count}:0:100", f"cat:{gates[0]}", f"lines:{count}:0:101",
+        f"cat:{gates[1]}", "lines:3000:1:102", f"lines:{count}:0:103",
+    )  # fmt: skip
+    one.spec["logs"].update(max_files=100000, max_file_size=1 << 16, on_full=on_full)
+
+    def segments(stream):
+        paths = sorted(one.log_dir.glob(f"t.{stream}.*"), key=lambda p: int(p.suffix[1:]))
+        return [p.read_text() for p in paths]
+
+    def written():
+        return sum(p.stat().st_size for p in one.log_dir.glob("t.std*"))
+
+    with small_disk(one, 300 if SOAK else 32):
+        one.start()
+        wait_for(lambda: written() == 2 * len(before), "the first third", 60)
+        ballast = fill(one.log_dir)
+        pass_gate(gates[0])
+        ticks = cpu_ticks(one.process.pid)
+        select.select([], [], [], full_s)  # the time that is measured
+        assert cpu_ticks(one.process.pid) - ticks < 50 * SLOW
+        ballast.unlink()
+        pass_gate(gates[1])
+        code, status = one.end()
+        assert (code, status["exit_code"], status["exit_signal"]) == (0, 0, 0)
+        size = written()
+        kept = {stream: segments(stream) for stream in STREAMS}
+    assert size + status["log_lost_bytes"] == 2 * len(whole)
+    for parts in kept.values():
+        text = "".join(parts)
+        if on_full == BLOCK:
+            assert text == whole
+        else:
+            assert len(text) < len(whole)
+            assert text.startswith(before) and text.endswith(after)
+            assert len(pieces_of_lines(whole, parts)) <= 1
