@@ -141,7 +141,7 @@ def test_follow_across_rotations(manager):
 
 def test_follow_from_the_end_sees_only_what_comes(manager):
     alloc_id = manager.run_one(
-        simple("print:old", "handle:USR1", "pause", driver="raw_exec")
+        simple("handle:USR1", "print:old", "pause", driver="raw_exec")
     )
     wait_for(lambda: manager.output(alloc_id) == "old\n", "the first line")
     pid = manager.wait_running(alloc_id)
