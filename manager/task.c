@@ -327,13 +327,13 @@ static void adopt_dead(struct task *task, const char *dir, bool noted)
     bool known = read_record(task, &record);
     bool of_this_boot = known && strcmp(record.boot_id, task->alloc->manager->boot_id) == 0;
 
+    if (of_this_boot) { /* even where nothing else is new to this manager */
+        task->status.pid = record.pid;
+        task->status.pid_start = record.pid_start;
+    }
     if (known && record.state == TASK_STATE_DEAD) {
         task->phase = TASK_PHASE_DONE;
     } else if (noted) {
-        if (of_this_boot) {
-            task->status.pid = record.pid;
-            task->status.pid_start = record.pid_start;
-        }
         task_wait_again(task);
     } else if (known && !of_this_boot) {
         task_lose_boot(task);

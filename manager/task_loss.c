@@ -218,6 +218,16 @@ static void lose_running(struct task *task, const char *detail)
     lose(task, false);
 }
 
+/* Before the task was started, or between its end and its next start: that end stands. */
+static void lose_idle(struct task *task, const char *detail)
+{
+    struct task_event *event = task_note(
+        task, TASK_EVENT_LOST, "executor died%s; by its record the task did not run then", detail);
+
+    log_error("alloc %s task %s: %s", task->alloc->id, task->def->name, event->message);
+    lose(task, false);
+}
+
 /* The executor died between the exit of its task and the end of its own work. */
 static bool had_ended_well(const struct task *task)
 {
@@ -235,7 +245,10 @@ void task_lose_executor(struct task *task, const char *detail)
         wait_for_end(task);
         return;
     }
-    lose_running(task, detail);
+    if (task->status.pid)
+        lose_running(task, detail);
+    else
+        lose_idle(task, detail);
 }
 
 void task_lose_boot(struct task *task)

@@ -238,16 +238,21 @@ class World:
 
     def check_lost(self, job_id):
         """The first executor was killed, at whatever point: all of it is told."""
+        self.wait(lambda: "+++ " in self.trace(EXECUTOR).read_text(errors="replace"),
+                  "strace to tell the first executor's end")  # fmt: skip
         killed = self.was_killed(EXECUTOR)
         for alloc_id, name in self.tasks(job_id):
             lines = self.account(alloc_id, name)
             state = self.ask("GET", f"/v1/allocation/{alloc_id}")["TaskStates"][name]
             facts = (name, killed, lines, json.dumps(state, indent=1))
             named = any("executor" in e["DisplayMessage"] for e in state["Events"])
+            codes = told(state, "Events", "Type", "Terminated", "ExitCode")
             own = [code for code in exit_codes(lines) if code >= 0]
-            kept = [c for c in told(state, "Events", "Type", "Terminated", "ExitCode") if c >= 0]
+            kept = [code for code in codes if code >= 0]
             full = len(state["Events"]) == EVENTS_MAX
             need(state["State"] == "dead" and not state["Failed"], *facts)
+            # One run may have ended before it wrote its first line.
+            need(len(codes) <= lines.count("start") + killed, *facts)
             need(lines.count("start") - 1 <= state["Restarts"] <= lines.count("start"), *facts)
             # One exit may go with the executor that was about to record it, and that is told.
             need(is_part(kept, own) and len(own) - len(kept) <= named + full, *facts)

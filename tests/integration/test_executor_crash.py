@@ -7,7 +7,7 @@ import pytest
 import leftovers
 import records
 from harness import BUILD, kill_hard, process_gone, wait_for
-from jobs import restart, simple
+from jobs import SECOND, restart, simple
 
 DRIVERS = ["exec", "raw_exec"]
 
@@ -59,6 +59,26 @@ def test_the_task_is_restarted_by_policy(manager, driver):
     assert process_gone(pid)
     assert manager.task(alloc_id)["Restarts"] == 1
     assert manager.alloc(alloc_id)["ClientStatus"] == "running"
+
+
+@pytest.mark.parametrize("while_away", [False, True])
+def test_an_end_on_record_stands(manager, while_away):
+    """The executor dies while its task waits for a restart: that is no second end of the task."""
+    alloc_id = manager.run_one(simple("exit:7", policy=restart(3, 60 * SECOND, 600 * SECOND)))
+    manager.wait_event(alloc_id, "Restarting")
+    pid = executor(manager, alloc_id)
+    if while_away:
+        manager.kill9()
+    kill_hard(pid)
+    if while_away:
+        manager.start()
+    manager.wait_event(alloc_id, "Restarting", count=2)
+    events = manager.task(alloc_id)["Events"]
+    assert [e["ExitCode"] for e in events if e["Type"] == "Terminated"] == [7]
+    (lost,) = [e["DisplayMessage"] for e in events if e["Type"] == "Lost"]
+    assert "executor died" in lost
+    manager.stop("job")
+    manager.wait_dead(alloc_id)
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
