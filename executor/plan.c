@@ -391,6 +391,8 @@ static const struct hint hints[] = {
     {"exec", -E2BIG, "arguments and environment together are too large"},
     {"cgroup", -EACCES, "only root may make one here; others name a group that was left to them"},
     {"dev", -ENODEV, "it is no device; see the job's devices"},
+    {"open-volumes", -ENOENT,
+     "make it again, or mend host_volume in the agent's configuration (or -mount)"},
     {"volumes", -EROFS, "make the mount point in the read-only directory first, or choose another"},
     {"work-dir", -ENOENT, "make the directory, or mend work_dir"},
     {"work-dir", -EACCES, "the task's user may not enter it"},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Defaults, then each file over what is there: a value replaces, client { meta } is merged key by
- * key, chroot_env replaces the default map as a whole (as in Nomad). A file that is refused changes
- * nothing.
+ * key and host_volume name by name, chroot_env replaces the default map as a whole (as in Nomad). A
+ * file that is refused changes nothing.
  */
 #include "manager/config.h"
 
@@ -135,6 +135,12 @@ static void free_binds(struct config_bind *binds, size_t n)
     free(binds);
 }
 
+static void free_volume(struct config_volume *volume)
+{
+    free(volume->name);
+    free(volume->path);
+}
+
 struct config *config_free(struct config *config)
 {
     if (!config)
@@ -146,6 +152,9 @@ struct config *config_free(struct config *config)
     free(config->region);
     free(config->executor);
     free_binds(config->chroot_env, config->n_chroot_env);
+    for (size_t i = 0; i < config->n_volumes; i++)
+        free_volume(&config->volumes[i]);
+    free(config->volumes);
     json_decref(config->meta);
     value_free_strings(config->exec.allow_caps);
     value_free_strings(config->exec.allow_devices);
@@ -190,6 +199,27 @@ static int merge_binds(struct config *config, const json_t *map)
     free_binds(config->chroot_env, config->n_chroot_env);
     config->chroot_env = binds;
     config->n_chroot_env = n;
+    return 0;
+}
+
+static int merge_volume(struct config *config, struct config_volume *from)
+{
+    struct config_volume *volumes = config->volumes;
+    size_t at = 0;
+
+    while (at < config->n_volumes && strcmp(volumes[at].name, from->name) != 0)
+        at++;
+    if (at < config->n_volumes) {
+        free_volume(&volumes[at]);
+    } else {
+        volumes = reallocarray(volumes, at + 1, sizeof(*volumes));
+        if (!volumes)
+            return -ENOMEM;
+        config->volumes = volumes;
+        config->n_volumes++;
+    }
+    volumes[at] = *from;
+    *from = (struct config_volume){0};
     return 0;
 }
 
@@ -268,6 +298,8 @@ static int merge(struct config *config, struct config_file *file)
 
     if (!r)
         r = merge_exec(&config->exec, file);
+    for (size_t i = 0; !r && i < file->client.n_volumes; i++)
+        r = merge_volume(config, &file->client.volumes[i]);
     if (r < 0)
         return r;
     if (json_object_update(config->meta, file->client.meta) < 0)

@@ -17,6 +17,12 @@ struct config_bind { /* one entry of client { chroot_env { "source" = "target" }
     char *target;
 };
 
+struct config_volume { /* client { host_volume "name" { } } */
+    char *name;
+    char *path; /* absolute */
+    bool read_only;
+};
+
 struct config_exec {      /* plugin "exec" { config { } } */
     char **allow_caps;    /* NULL-terminated; Docker's defaults */
     char **allow_devices; /* patterns (fnmatch(3)) of devices of the host; none */
@@ -43,6 +49,8 @@ struct config {
     enum log_level log_level;
     struct config_bind *chroot_env; /* default map of Nomad, or the configured one */
     size_t n_chroot_env;
+    struct config_volume *volumes;
+    size_t n_volumes;
     json_t *meta;                           /* client { meta { } }: string to string */
     unsigned long long max_kill_timeout_ns; /* 30 s */
     bool disable_remote_exec;               /* client { disable_remote_exec }: no alloc exec */

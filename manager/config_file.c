@@ -282,6 +282,21 @@ static const struct schema plugin_schema = {
 
 /* ---- client ---- */
 
+static const struct schema_field volume_fields[] = {
+    SCHEMA_FIELD(STRING, config_volume, name, NULL, NULL, .required = true),
+    SCHEMA_FIELD(STRING, config_volume, path, "path", NULL, .required = true,
+                 .check = check_absolute),
+    SCHEMA_FIELD(BOOL, config_volume, read_only, "read_only", NULL),
+};
+
+static const struct schema volume_schema = {
+    .what = "host_volume",
+    .size = sizeof(struct config_volume),
+    .labelled = true,
+    .fields = volume_fields,
+    .n_fields = ARRAY_LEN(volume_fields),
+};
+
 static const struct schema_field client_fields[] = {
     SCHEMA_FIELD(BOOL, config_client, enabled, "enabled", NULL, .check = check_enabled),
     SCHEMA_FIELD(STRING_MAP, config_client, chroot_env, "chroot_env", NULL,
@@ -316,7 +331,8 @@ static const struct schema_field client_fields[] = {
     SCHEMA_LATER("gc_parallel_destroys", NULL),
     SCHEMA_LATER("gc_volumes_on_node_gc", NULL),
     SCHEMA_LATER("host_network", NULL),
-    SCHEMA_LATER("host_volume", NULL),
+    SCHEMA_FIELD(BLOCKS, config_client, volumes, "host_volume", NULL,
+                 .count = offsetof(struct config_client, n_volumes), .block = &volume_schema),
     SCHEMA_LATER("host_volume_plugin_dir", NULL),
     SCHEMA_LATER("host_volumes_dir", NULL),
     SCHEMA_LATER("max_dynamic_port", NULL),

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "manager/config.h"
 #include "shared/job/schema.h"
 
 struct config_plugin { /* plugin "name" { config { } } */
@@ -24,6 +25,8 @@ struct config_client {
     int64_t max_kill_timeout_ns; /* -1: not mentioned */
     bool disable_remote_exec;
     char *cgroup_parent;
+    struct config_volume *volumes;
+    size_t n_volumes;
 };
 
 struct config_file {

@@ -12,6 +12,7 @@
 
 #include "manager/limits.h"
 #include "manager/rootless.h"
+#include "manager/volumes.h"
 
 const struct driver *const drivers[] = {&driver_exec, &driver_raw_exec, NULL};
 
@@ -55,6 +56,8 @@ int driver_check(const struct job_task *task, const struct config *config,
     if (r)
         return r;
     r = limits_check(task, &options, cgroup, e);
+    if (!r)
+        r = volumes_check_driver(task, driver, config, e);
     if (!r)
         r = check_user(driver, task, config, &options, e);
     if (!r && driver->check)

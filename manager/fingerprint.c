@@ -13,6 +13,7 @@
 #include "manager/driver.h"
 #include "manager/features.h"
 #include "manager/rootless.h"
+#include "manager/volumes.h"
 #include "shared/cleanup.h"
 
 static void set(json_t *attributes, const char *name, const char *value)
@@ -208,14 +209,14 @@ json_t *fingerprint_node(const struct config *config, const struct cgroup_layout
     long long cpu = number(attributes, "cpu.totalcompute");
     long long cores = number(attributes, "cpu.numcores");
 
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:O, s:O, s:o, s:{s:{s:I, s:I}, "
-                     "s:{s:I}, s:{s:I}},"
-                     " s:{s:I, s:I, s:I}}",
-                     "ID", node_id, "Name", config->name, "Datacenter", config->datacenter,
-                     "NodeClass", "", "NodePool", "default", "Status", "ready",
-                     "SchedulingEligibility", "eligible", "Drain", 0, "Attributes", attributes,
-                     "Meta", config->meta, "Drivers", drivers_json(config, cgroup), "NodeResources",
-                     "Cpu", "CpuShares", cpu, "TotalCpuCores", cores, "Memory", "MemoryMB",
-                     memory_mb, "Disk", "DiskMB", disk_mb, "Resources", "CPU", cpu, "MemoryMB",
-                     memory_mb, "DiskMB", disk_mb);
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:O, s:O, s:o, s:o, s:{s:{s:I, s:I}, "
+        "s:{s:I}, s:{s:I}},"
+        " s:{s:I, s:I, s:I}}",
+        "ID", node_id, "Name", config->name, "Datacenter", config->datacenter, "NodeClass", "",
+        "NodePool", "default", "Status", "ready", "SchedulingEligibility", "eligible", "Drain", 0,
+        "Attributes", attributes, "Meta", config->meta, "Drivers", drivers_json(config, cgroup),
+        "HostVolumes", volumes_json(config), "NodeResources", "Cpu", "CpuShares", cpu,
+        "TotalCpuCores", cores, "Memory", "MemoryMB", memory_mb, "Disk", "DiskMB", disk_mb,
+        "Resources", "CPU", cpu, "MemoryMB", memory_mb, "DiskMB", disk_mb);
 }

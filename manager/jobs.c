@@ -16,6 +16,7 @@
 #include "manager/cores.h"
 #include "manager/driver.h"
 #include "manager/features.h"
+#include "manager/volumes.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
 
@@ -158,7 +159,10 @@ static int check(const struct manager *m, const struct job *job, struct err *e)
 {
     int r = check_count(job, e);
 
-    for (size_t g = 0; !r && g < job->n_groups; g++)
+    for (size_t g = 0; !r && g < job->n_groups; g++) {
+        r = volumes_check(m->config, &job->groups[g], e);
+        if (r)
+            err_wrap(e, "group \"%s\"", job->groups[g].name);
         for (size_t t = 0; !r && t < job->groups[g].n_tasks; t++) {
             const struct job_task *def = &job->groups[g].tasks[t];
 
@@ -168,6 +172,7 @@ static int check(const struct manager *m, const struct job *job, struct err *e)
             if (r)
                 err_wrap(e, "task \"%s\"", def->name);
         }
+    }
     return r;
 }
 

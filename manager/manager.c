@@ -24,6 +24,7 @@
 #include "manager/spawn.h"
 #include "manager/task.h"
 #include "manager/upgrade.h"
+#include "manager/volumes.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
 
@@ -135,6 +136,7 @@ static int open_state(struct manager *m, struct err *e)
     if (m->cgroup.reason)
         log_warn("tasks run without cgroups: %s", m->cgroup.reason);
     m->attributes = fingerprint_attributes(m->config, &m->cgroup);
+    volumes_warn(m->config);
     return 0;
 }
 

@@ -15,6 +15,7 @@
 #include "manager/limits.h"
 #include "manager/rootless.h"
 #include "manager/taskenv.h"
+#include "manager/volumes.h"
 #include "shared/proto/spec.h"
 #include "shared/units.h"
 
@@ -139,6 +140,8 @@ int spec_build(const struct spec_build_input *in, const struct task *task, char 
         limits_plan(task, &options, in->config, in->cgroup, in->attributes, &spec);
         r = driver->plan(in->config, &options, &env, &bag, &spec, e);
     }
+    if (!r)
+        r = volumes_plan(in->config, task, &env, &bag, &spec, e);
     spec.env = taskenv_list(&env, &bag);
     driver_config_deinit(&options);
     taskenv_deinit(&env);

@@ -12,6 +12,7 @@
 #include "shared/cleanup.h"
 #include "shared/job/job_schema.h"
 #include "shared/job/schema.h"
+#include "shared/job/volume.h"
 
 #define SECOND 1000000000LL
 #define DEFAULT_CPU_MHZ 100
@@ -179,6 +180,8 @@ static int finish_group(struct schema_context *ctx, const struct job *job, struc
             r = finish_resources(ctx, group->tasks[i].pos, &group->tasks[i].resources);
         if (r == 0)
             r = finish_logs(ctx, group->tasks[i].pos, &group->tasks[i].logs);
+        if (r == 0)
+            r = volume_check_mounts(ctx, group, &group->tasks[i]);
         schema_leave(ctx, mark);
     }
     return r;
@@ -307,5 +310,13 @@ const struct job_task *job_group_find_task(const struct job_group *group, const 
     for (size_t i = 0; i < group->n_tasks; i++)
         if (strcmp(group->tasks[i].name, name) == 0)
             return &group->tasks[i];
+    return NULL;
+}
+
+const struct job_volume *job_group_find_volume(const struct job_group *group, const char *name)
+{
+    for (size_t i = 0; i < group->n_volumes; i++)
+        if (strcmp(group->volumes[i].name, name) == 0)
+            return &group->volumes[i];
     return NULL;
 }

@@ -61,6 +61,28 @@ struct job_resources {
     int64_t pids;          /* processes and threads; 0: the driver's default. Not in Nomad */
 };
 
+enum job_propagation {
+    JOB_PROPAGATION_PRIVATE,
+    JOB_PROPAGATION_HOST_TO_TASK,
+    JOB_PROPAGATION_BIDIRECTIONAL,
+    JOB_PROPAGATION_N
+};
+
+struct job_volume_mount {
+    struct hcl_pos pos;
+    char *volume;      /* one of the group's */
+    char *destination; /* absolute as the task sees it, or begins with a variable */
+    bool read_only;
+    enum job_propagation propagation;
+};
+
+struct job_volume {
+    char *name;
+    char *type;   /* "host" */
+    char *source; /* the name of a host volume of the node */
+    bool read_only;
+};
+
 struct job_task {
     struct hcl_pos pos;
     char *name;
@@ -75,6 +97,8 @@ struct job_task {
     struct job_logs logs;
     struct job_resources resources;
     struct job_restart restart; /* Nomad has it on the group and, newer, on the task */
+    struct job_volume_mount *volume_mounts;
+    size_t n_volume_mounts;
 };
 
 struct job_disk {
@@ -88,6 +112,8 @@ struct job_group {
     json_t *meta;
     struct job_disk disk;
     struct job_restart restart;
+    struct job_volume *volumes;
+    size_t n_volumes;
     struct job_task *tasks;
     size_t n_tasks;
 };
@@ -124,5 +150,6 @@ struct job *job_free(struct job *job);
 
 const struct job_group *job_find_group(const struct job *job, const char *name);
 const struct job_task *job_group_find_task(const struct job_group *group, const char *name);
+const struct job_volume *job_group_find_volume(const struct job_group *group, const char *name);
 
 const char *job_type_name(enum job_type type);

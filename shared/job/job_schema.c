@@ -12,6 +12,7 @@
 #include "shared/cleanup.h"
 #include "shared/job/driver_config.h"
 #include "shared/job/job.h"
+#include "shared/job/volume.h"
 #include "shared/units.h"
 
 enum {
@@ -229,7 +230,9 @@ static const struct schema_field task_fields[] = {
     SCHEMA_LATER("service", "Services"),
     SCHEMA_LATER("template", "Templates"),
     SCHEMA_LATER("vault", "Vault"),
-    SCHEMA_LATER("volume_mount", "VolumeMounts"),
+    SCHEMA_FIELD(BLOCKS, job_task, volume_mounts, "volume_mount", "VolumeMounts",
+                 .count = offsetof(struct job_task, n_volume_mounts),
+                 .block = &volume_mount_schema),
 };
 
 static const struct schema task_schema = {
@@ -280,7 +283,9 @@ static const struct schema_field group_fields[] = {
     SCHEMA_LATER("stop_after_client_disconnect", "StopAfterClientDisconnect"),
     SCHEMA_LATER("update", "Update", .neutral = NEUTRAL_UPDATE),
     SCHEMA_LATER("vault", NULL),
-    SCHEMA_LATER("volume", "Volumes"),
+    SCHEMA_FIELD(BLOCKS, job_group, volumes, "volume", "Volumes",
+                 .count = offsetof(struct job_group, n_volumes), .block = &volume_schema,
+                 .by_name = true),
 };
 
 static const struct schema group_schema = {

@@ -181,6 +181,20 @@ static json_t *encode_blocks(const struct schema *schema, const char *first, siz
     return take_ptr(array);
 }
 
+static json_t *encode_by_name(const struct schema *schema, const char *first, size_t n)
+{
+    autojson json_t *map = json_object();
+
+    for (size_t i = 0; i < n; i++) {
+        const char *element = first + i * schema->size;
+        const char *name = *(char **)schema_member(element, schema->fields[0].offset);
+
+        if (json_object_set_new(map, name, schema_encode(schema, element)) < 0)
+            return NULL;
+    }
+    return take_ptr(map);
+}
+
 static json_t *encode_field(const struct schema_field *field, const void *obj)
 {
     void *at = schema_member(obj, field->offset);
@@ -200,8 +214,8 @@ static json_t *encode_field(const struct schema_field *field, const void *obj)
     case FIELD_BLOCK:
         return schema_encode(field->block, at);
     case FIELD_BLOCKS:
-        return encode_blocks(field->block, *(char **)at,
-                             *(size_t *)schema_member(obj, field->count));
+        return (field->by_name ? encode_by_name : encode_blocks)(
+            field->block, *(char **)at, *(size_t *)schema_member(obj, field->count));
     default:
         return *(json_t **)at ? value_copy(*(json_t **)at) : json_null();
     }

@@ -63,6 +63,7 @@ struct schema_field {
     size_t offset;
     size_t count;               /* BLOCKS: offset of a size_t */
     const struct schema *block; /* BLOCK, BLOCKS */
+    bool by_name;               /* BLOCKS, labelled: JSON has an object, each element at its name */
     bool required;              /* absent or empty is an error */
     const char *def;            /* default as text; else "", 0, false, empty */
     int64_t min, max;           /* INT, DURATION; the default is not held to them; max 0: none */

@@ -247,6 +247,45 @@ static int decode_hcl_blocks(struct schema_context *ctx, const struct schema_fie
     return r;
 }
 
+/* The element at `name` may say its name again. */
+static int decode_named(struct schema_context *ctx, const struct schema_field *field,
+                        const char *name, const json_t *item, void *obj)
+{
+    const json_t *again = schema_json_get(item, field->block->fields[0].json);
+
+    if (!json_is_object(item))
+        return fail_kind(ctx, (struct hcl_pos){0}, field->json, "an object of objects", item);
+    if (again && !json_is_null(again) &&
+        strcmp(json_is_string(again) ? json_string_value(again) : "", name) != 0)
+        return schema_fail(ctx, (struct hcl_pos){0}, -EINVAL,
+                           "\"%s\" of a %s must be its key, \"%.64s\"",
+                           field->block->fields[0].json, field->block->what, name);
+    return decode_element(ctx, field, (struct schema_source){.json = item}, name, obj);
+}
+
+static int decode_json_map(struct schema_context *ctx, const struct schema_field *field,
+                           const json_t *json, void *obj)
+{
+    const char *name;
+    json_t *item;
+    int r;
+
+    if (!json_is_object(json))
+        return fail_kind(ctx, (struct hcl_pos){0}, field->json, "an object of objects", json);
+    r = make_room(ctx, field, json_object_size(json), (struct hcl_pos){0}, obj);
+    json_object_foreach((json_t *)json, name, item)
+    {
+        size_t mark;
+
+        if (r < 0)
+            break;
+        mark = schema_enter(ctx, "%s", name);
+        r = decode_named(ctx, field, name, item, obj);
+        schema_leave(ctx, mark);
+    }
+    return r;
+}
+
 static int decode_json_blocks(struct schema_context *ctx, const struct schema_field *field,
                               const json_t *json, void *obj)
 {
@@ -397,7 +436,7 @@ static int decode_json_field(struct schema_context *ctx, const struct schema_fie
     int r;
 
     if (field->kind == FIELD_BLOCKS)
-        return decode_json_blocks(ctx, field, json, obj);
+        return (field->by_name ? decode_json_map : decode_json_blocks)(ctx, field, json, obj);
     if (field->kind == FIELD_BLOCK) {
         if (!json_is_object(json))
             return fail_kind(ctx, source.pos, field->json, "an object", json);

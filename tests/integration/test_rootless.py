@@ -30,6 +30,7 @@ from test_escape import (  # noqa: F401  they run with the fixtures of this modu
     test_the_stub_and_what_belongs_to_it,
 )
 from test_isolation import values
+from test_volumes import SHARED, WRITTEN, host_volumes, mount_late, mount_lines, mounted
 
 SUBIDS = 1_900_000_000, 65536
 
@@ -204,6 +205,29 @@ def test_a_user_known_only_at_the_start(rootless):
 
 
 # What it has
+
+
+def test_volumes(box, account):
+    """What is read-only or sealed on the host stays so, and its mounts follow; the task's don't."""
+    data = box.dir / "data"
+    data.mkdir()
+    manager = box.manager(user=account.pw_name, config=host_volumes(rw=data))
+    manager.start(wrapper=[*SHARED, str(data)])
+    steps = ["write:/rw/x", "write:/rw/sealed/x", "write:/ro/x", "cat:/ro/x", "pause"]
+    mounts = [("rw", "/rw", {"PropagationMode": "host-to-task"}), ("rw", "/ro", {"ReadOnly": True})]
+    alloc_id = manager.run_one(mounted(*steps, mounts=mounts))
+    pid = manager.wait_running(alloc_id)
+    wait_for(lambda: WRITTEN in manager.output(alloc_id), "the task's last word")
+    assert manager.output(alloc_id).splitlines() == [
+        "write /rw/x=ok", "write /rw/sealed/x=EROFS", "write /ro/x=EROFS", WRITTEN.strip(),
+    ]  # fmt: skip
+    options = {line.split()[4]: line.split()[5] for line in mount_lines(pid)}
+    assert "noexec" in options["/rw/sealed"] and "ro" in options["/ro/sealed"].split(",")
+    mount_late(manager, data / "late")
+    points = [line.split()[4] for line in mount_lines(pid)]
+    assert "/rw/late" in points and "/ro/late" not in points
+    shared = mounted("pause", id="no", mounts=[("rw", "/v", {"PropagationMode": "bidirectional"})])
+    assert "only root can let a task's mounts appear" in refusal(manager, shared)
 
 
 def test_secrets_are_the_users_alone(rootless):

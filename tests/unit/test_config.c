@@ -161,6 +161,16 @@ static void test_everything(void **state)
     assert_string_equal(json_string_value(json_object_get(config->meta, "l")), "2");
     assert_true(config->raw_exec_enabled);
     assert_int_equal(config->n_chroot_env, 2);
+    must_load(config, "client { host_volume \"a\" { path = \"/a\" }\n"
+                      "host_volume \"b\" { path = \"/b\"\n read_only = true } }");
+    must_load(config, "client { host_volume \"c\" { path = \"/c\" }\n"
+                      "host_volume \"a\" { path = \"/other\"\n read_only = true } }");
+    assert_int_equal(config->n_volumes, 3);
+    assert_string_equal(config->volumes[0].name, "a");
+    assert_string_equal(config->volumes[0].path, "/other");
+    assert_string_equal(config->volumes[2].name, "c");
+    assert_true(config->volumes[0].read_only && config->volumes[1].read_only &&
+                !config->volumes[2].read_only);
     must_load(config, "plugin \"raw_exec\" { config { enabled = false } }");
     assert_false(config->raw_exec_enabled);
     must_load(config, "client { options { \"driver.raw_exec.enable\" = \"1\" } }");
@@ -212,7 +222,8 @@ static void test_refusals(void **state)
         {"server { enabled = true }", -ENOTSUP, "\"server\" is known to Nomad"},
         {"client \"x\" { }", -EINVAL, "\"client\" takes no name"},
         {"client { enabled = false }", -EINVAL, "the manager is always a client"},
-        {"client { host_volume \"v\" { } }", -ENOTSUP, "\"host_volume\" is known to Nomad"},
+        {"client { host_volume \"v\" { } }", -EINVAL, "a host_volume needs \"path\""},
+        {"client { host_volume \"v\" { path = \"srv\" } }", -EINVAL, "start it with \"/\""},
         {"client { cgroup_parent = \"../x\" }", -EINVAL, "\"cgroup_parent\" is a path below"},
         {"client { cgroup_parent = \"/x\" }", -EINVAL, "\"cgroup_parent\" is a path below"},
         {"client { chroot_env { \"/a\" = \"b\" } }", -EINVAL, "not \"/a\" to \"b\""},

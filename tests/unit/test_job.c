@@ -255,6 +255,50 @@ static void test_resources(void **state)
     assert_null(job_free(job));
 }
 
+static void test_volumes(void **state)
+{
+    struct job *job = must_read(
+        read_hcl, "job \"j\" {\n  group \"g\" {\n"
+                  "    volume \"a\" { type = \"host\"\n source = \"x\" }\n"
+                  "    volume \"b\" { type = \"host\"\n source = \"x\"\n read_only = true }\n"
+                  "    task \"t\" {\n driver = \"exec\"\n config { command = \"c\" }\n"
+                  "      volume_mount { volume = \"b\"\n destination = \"/b..\" }\n"
+                  "      volume_mount { volume = \"a\"\n destination = \"${NOMAD_TASK_DIR}/a\"\n"
+                  "        read_only = true\n propagation_mode = \"host-to-task\" }\n"
+                  "    }\n  }\n}\n");
+    struct job *of_nomad = must_read(
+        read_json,
+        "{\"ID\":\"j\",\"TaskGroups\":[{\"Name\":\"g\",\"Volumes\":{\"a\":{\"Name\":\"a\",\"Type\":"
+        "\"host\",\"Source\":\"x\",\"ReadOnly\":true,\"AccessMode\":\"\",\"AttachmentMode\":\"\","
+        "\"MountOptions\":null,\"PerAlloc\":false},\"b\":{\"Name\":null,\"Type\":\"host\","
+        "\"Source\":\"y\"}},"
+        "\"Tasks\":[{\"Name\":\"t\",\"Driver\":\"exec\",\"Config\":{\"command\":\"c\"},"
+        "\"VolumeMounts\":[{\"Volume\":\"a\",\"Destination\":\"/a\",\"ReadOnly\":false,"
+        "\"PropagationMode\":\"\",\"SELinuxLabel\":\"\"}]}]}]}");
+    const struct job_group *g = &job->groups[0];
+    const struct job_volume_mount *m = g->tasks[0].volume_mounts;
+
+    (void)state;
+    assert_int_equal(g->n_volumes, 2);
+    assert_ptr_equal(job_group_find_volume(g, "b"), &g->volumes[1]);
+    assert_null(job_group_find_volume(g, "x"));
+    assert_string_equal(g->volumes[1].source, "x");
+    assert_true(g->volumes[1].read_only && !g->volumes[0].read_only);
+    assert_int_equal(g->tasks[0].n_volume_mounts, 2);
+    assert_true(!m[0].read_only && m[1].read_only);
+    assert_int_equal(m[0].propagation, JOB_PROPAGATION_PRIVATE);
+    assert_int_equal(m[1].propagation, JOB_PROPAGATION_HOST_TO_TASK);
+    check_round_trip(job);
+    assert_null(job_free(job));
+
+    g = &of_nomad->groups[0];
+    assert_int_equal(g->n_volumes, 2);
+    assert_string_equal(job_group_find_volume(g, "b")->source, "y");
+    assert_int_equal(g->tasks[0].volume_mounts[0].propagation, JOB_PROPAGATION_PRIVATE);
+    check_round_trip(of_nomad);
+    assert_null(job_free(of_nomad));
+}
+
 /* ---- jobs that are refused ---- */
 
 #define JOB(body) "job \"j\" {\n" body "\n}"
@@ -262,6 +306,11 @@ static void test_resources(void **state)
 #define GROUP(body)                                                                                \
     JOB("group \"g\" {\n" body                                                                     \
         "\n task \"t\" {\n driver = \"exec\"\n config { command = \"c\" }\n}\n}")
+
+#define MOUNT(path) "volume_mount { volume = \"data\"\n destination = \"" path "\" }\n"
+#define VOLUME(body)                                                                               \
+    JOB("group \"g\" {\n volume \"data\" { type = \"host\"\n source = \"d\" }\n"                   \
+        "task \"t\" {\n driver = \"exec\"\n config { command = \"c\" }\n" body "}\n}")
 
 static void test_hcl_refusals(void **state)
 {
@@ -310,7 +359,30 @@ static void test_hcl_refusals(void **state)
         {JOB("affinity { }"), -ENOTSUP, "\"affinity\" is known to Nomad"},
         {JOB("vault { }"), -ENOTSUP, "\"vault\" is known to Nomad"},
         {GROUP("network { port \"http\" {} }"), -ENOTSUP, "\"network\" is known to Nomad"},
-        {GROUP("volume \"v\" { }"), -ENOTSUP, "\"volume\" is known to Nomad"},
+        {GROUP("volume \"v\" { }"), -EINVAL, "a volume needs \"type\""},
+        {GROUP("volume \"v\" { type = \"host\" }"), -EINVAL, "a volume needs \"source\""},
+        {GROUP("volume \"v\" { type = \"csi\"\n source = \"x\" }"), -ENOTSUP,
+         "the type \"csi\" are not supported by this release"},
+        {GROUP("volume \"v\" { type = \"nfs\"\n source = \"x\" }"), -EINVAL,
+         "there is no type \"nfs\" of volumes"},
+        {GROUP("volume \"v\" { type = \"host\"\n source = \"x\"\n per_alloc = true }"), -ENOTSUP,
+         "\"per_alloc\" is known to Nomad"},
+        {GROUP("volume { type = \"host\" }"), -EINVAL, "\"volume\" takes exactly one name"},
+        {TASK("volume_mount { destination = \"/x\" }"), -EINVAL, "a volume_mount needs \"volume\""},
+        {TASK("volume_mount { volume = \"v\" }"), -EINVAL, "a volume_mount needs \"destination\""},
+        {TASK("volume_mount { volume = \"v\"\n destination = \"/x\" }"), -EINVAL,
+         "t.hcl:5:1: the volume_mount asks for the volume \"v\", which the group \"t\" does not"},
+        {VOLUME("volume_mount { volume = \"datum\"\n destination = \"/x\" }"), -EINVAL,
+         "does not have; did you mean \"data\"? Add volume \"datum\" { … }"},
+        {VOLUME(MOUNT("/x") MOUNT("/y") MOUNT("/x")), -EINVAL, "two volumes are to be at \"/x\""},
+        {VOLUME(MOUNT("x")), -EINVAL, "an absolute path without \"..\", not \"x\""},
+        {VOLUME(MOUNT("/x/../y")), -EINVAL, "without \"..\", not \"/x/../y\""},
+        {VOLUME(MOUNT("/..")), -EINVAL, "without \"..\", not \"/..\""},
+        {VOLUME(MOUNT("//")), -EINVAL, "cannot be shown at \"/\""},
+        {VOLUME(MOUNT("//proc/x")), -EINVAL, "cannot be shown at \"/proc/x\""},
+        {VOLUME("volume_mount { volume = \"data\"\n destination = \"/x\"\n"
+                "propagation_mode = \"shared\" }"),
+         -EINVAL, "write \"private\", \"host-to-task\" or \"bidirectional\""},
         {GROUP("service { }"), -ENOTSUP, "\"service\" is known to Nomad"},
         {GROUP("count = -1"), -EINVAL, "\"count\" is less than the least allowed, 0"},
         {GROUP("restart \"x\" { }"), -EINVAL, "\"restart\" takes no name"},
@@ -393,6 +465,8 @@ static void test_hcl_refusals(void **state)
     "{\"ID\":\"j\",\"TaskGroups\":[{\"Name\":\"g\",\"Tasks\":[{\"Name\":\"t\",\"Driver\":"         \
     "\"exec\",\"Config\":{\"command\":\"c\"}" keys "}]}]}"
 
+#define JSON_GROUP(body) "{\"ID\":\"j\",\"TaskGroups\":[{\"Name\":\"g\"," body "}]}"
+
 static void test_json_refusals(void **state)
 {
     static const struct refusal cases[] = {
@@ -410,6 +484,13 @@ static void test_json_refusals(void **state)
         {JSON_TASK(",\"KillTimeout\":-5"), -EINVAL,
          "\"KillTimeout\" is less than the least allowed, 0s"},
         {"{\"ID\":\"j\",\"TaskGroups\":{}}", -EINVAL, "TaskGroups: \"TaskGroups\" must be a list"},
+        {JSON_GROUP("\"Volumes\":[]"), -EINVAL,
+         "Volumes: \"Volumes\" must be an object of objects"},
+        {JSON_GROUP("\"Volumes\":{\"v\":1}"), -EINVAL,
+         "Volumes.v: \"Volumes\" must be an object of"},
+        {JSON_GROUP("\"Volumes\":{\"v\":{\"Name\":\"w\"}}"), -EINVAL,
+         "Volumes.v: \"Name\" of a volume must be its key, \"v\""},
+        {JSON_GROUP("\"Volumes\":{\"\":{\"Type\":\"host\"}}"), -EINVAL, "a volume needs \"Name\""},
         {"{\"ID\":\"j\",\"TaskGroups\":[1]}", -EINVAL, "TaskGroups[0]: "},
         {"{\"ID\":\"j\",\"TaskGroups\":[{\"Name\":\"g\"}]}", -EINVAL, "TaskGroups[0]: the group"},
         {"{\"ID\":\"j\",\"TaskGroups\":[{\"Name\":\"a\"},{\"Count\":1}]}", -EINVAL,
@@ -452,10 +533,10 @@ static void test_json_depth(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everything),   cmocka_unit_test(test_resources),
-        cmocka_unit_test(test_defaults),     cmocka_unit_test(test_json_of_nomad),
-        cmocka_unit_test(test_hcl_refusals), cmocka_unit_test(test_json_refusals),
-        cmocka_unit_test(test_json_depth),
+        cmocka_unit_test(test_everything),    cmocka_unit_test(test_resources),
+        cmocka_unit_test(test_volumes),       cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_json_of_nomad), cmocka_unit_test(test_hcl_refusals),
+        cmocka_unit_test(test_json_refusals), cmocka_unit_test(test_json_depth),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

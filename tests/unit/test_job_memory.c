@@ -59,7 +59,10 @@ char *__wrap_strdup(const char *text)
 
 static const char text[] =
     "job \"j\" {\n  datacenters = [\"a\", \"b\"]\n  meta { a = 1 }\n"
-    "  group \"g\" {\n    restart { attempts = 1 }\n    task \"t\" {\n      driver = \"exec\"\n"
+    "  group \"g\" {\n    restart { attempts = 1 }\n"
+    "    volume \"v\" { type = \"host\"\n source = \"s\" }\n"
+    "    task \"t\" {\n      driver = \"exec\"\n"
+    "      volume_mount { volume = \"v\"\n destination = \"/v\" }\n"
     "      config {\n        command = \"c\"\n        args = \"x 'y z'\"\n      }\n"
     "      env = { A = 1, B = \"${x}\" }\n    }\n  }\n"
     "  task \"u\" {\n    driver = \"raw_exec\"\n    config = { command = \"c\", args = [1, 2] }\n"

@@ -24,6 +24,22 @@ static void print_drivers(const json_t *drivers)
     table_print(&t);
 }
 
+static void print_volumes(const json_t *volumes)
+{
+    const json_t *volume;
+    const char *name;
+    struct table t;
+
+    if (json_object_size(volumes) == 0)
+        return;
+    (void)putchar('\n');
+    table_init(&t, 3, (const char *const[]){"Host Volume", "Read Only", "Path"});
+    json_object_foreach((json_t *)volumes, name, volume)
+        TABLE_ROW(&t, name, json_is_true(json_object_get(volume, "ReadOnly")) ? "yes" : "no",
+                  get_text(volume, "Path"));
+    table_print(&t);
+}
+
 static void print_node(const json_t *node)
 {
     const json_t *attributes = json_object_get(node, "Attributes");
@@ -38,6 +54,7 @@ static void print_node(const json_t *node)
                 6);
     (void)putchar('\n');
     print_drivers(json_object_get(node, "Drivers"));
+    print_volumes(json_object_get(node, "HostVolumes"));
     if (json_array_size(damaged))
         (void)puts("\nState files that could not be read and were set aside");
     json_array_foreach(damaged, i, path)(void) puts(json_string_value(path));
@@ -60,7 +77,8 @@ static int node_status(struct cli *cli)
 }
 
 const struct command node_commands[] = {
-    {"node status", NULL, "", 0, 0, "", "Show this host: drivers, and what is wrong with it", "",
-     "\n-json", node_status},
+    {"node status", NULL, "", 0, 0, "",
+     "Show this host: drivers, host volumes, and what is wrong with it", "", "\n-json",
+     node_status},
     {0},
 };
