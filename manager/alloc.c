@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,10 +63,27 @@ struct alloc *alloc_new(struct manager *m, struct job_record *record, const stru
     return alloc;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    return strcmp(((const struct alloc *)a)->id, ((const struct alloc *)b)->id);
+}
+
+struct alloc *manager_find_alloc(const struct manager *m, const char *id)
+{
+    struct alloc key, **found;
+
+    if (snprintf(key.id, sizeof(key.id), "%s", id) >= (int)sizeof(key.id))
+        return NULL;
+    found = tfind(&key, &m->allocs_by_id, compare_ids);
+    return found ? *found : NULL;
+}
+
 struct alloc *alloc_free(struct alloc *alloc)
 {
     if (!alloc)
         return NULL;
+    if (manager_find_alloc(alloc->manager, alloc->id) == alloc)
+        (void)tdelete(alloc, &alloc->manager->allocs_by_id, compare_ids);
     for (size_t i = 0; i < alloc->group->n_tasks; i++)
         task_deinit(&alloc->tasks[i]);
     free(alloc->tasks);
@@ -82,6 +100,8 @@ void alloc_link(struct alloc *alloc)
 
     *m->allocs_end = alloc;
     m->allocs_end = &alloc->next;
+    if (!tsearch(alloc, &m->allocs_by_id, compare_ids))
+        abort();
 }
 
 void alloc_unlink(struct alloc *alloc)
@@ -95,6 +115,7 @@ void alloc_unlink(struct alloc *alloc)
     *at = alloc->next;
     if (m->allocs_end == &alloc->next)
         m->allocs_end = at;
+    (void)tdelete(alloc, &m->allocs_by_id, compare_ids);
 }
 
 void alloc_changed(struct alloc *alloc, bool save)

@@ -29,6 +29,7 @@ struct manager {
     struct job_record *jobs; /* newest version of each, in no order */
     struct alloc *allocs;    /* oldest first */
     struct alloc **allocs_end;
+    void *allocs_by_id; /* the same ones, for tsearch(3) */
 
     struct alloc *dirty; /* changed since the last flush */
     struct alloc *in_line;

@@ -146,15 +146,17 @@ int cores_reserve(struct task *task, struct err *e)
 
 void cores_adopt(struct task *task, const char *dir)
 {
-    autofd int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     struct exec_spec *spec = NULL;
     autofree char *data = NULL;
     struct err e = ERR_INIT;
+    autofd int fd = -1;
     uint32_t version;
     size_t size;
 
-    if (!task->def->resources.cores || task->cpus || fd < 0 ||
-        statefile_read(fd, WIRE_SPEC, SPEC_MAX_BYTES, &version, &data, &size, &e) < 0 ||
+    if (!task->def->resources.cores || task->cpus)
+        return;
+    fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || statefile_read(fd, WIRE_SPEC, SPEC_MAX_BYTES, &version, &data, &size, &e) < 0 ||
         spec_decode(data, size, &spec, &e) < 0)
         return;
     if (spec->limits.cpus)

@@ -128,7 +128,8 @@ static json_t *job_file(const struct manager *m, const struct job_record *newest
                                               a->group->name, "Index", a->index, "CreateIndex",
                                               (json_int_t)a->create_index));
     }
-    return json_pack("{s:s, s:o}", "ID", newest->job->id, "Versions", versions);
+    return json_pack("{s:s, s:s, s:o}", "ID", newest->job->id, "Release", CLEAT_VERSION, "Versions",
+                     versions);
 }
 
 static int save(struct manager *m, const struct job_record *newest, struct err *e)
@@ -338,8 +339,8 @@ static void raise_index(struct manager *m, uint64_t index)
         m->index = index;
 }
 
-static void load_alloc(struct manager *m, struct job_record *record, const json_t *json,
-                       bool newest)
+static int load_alloc(struct manager *m, struct job_record *record, const json_t *json, bool newest,
+                      struct err *e)
 {
     const char *id = json_string_value(json_object_get(json, "ID"));
     const char *group_name = json_string_value(json_object_get(json, "Group"));
@@ -347,11 +348,17 @@ static void load_alloc(struct manager *m, struct job_record *record, const json_
     json_int_t created = json_integer_value(json_object_get(json, "CreateIndex"));
     json_t *known = NULL;
     struct alloc *alloc;
+    int r;
 
     if (!id || strlen(id) != sizeof(alloc->id) - 1 || strchr(id, '/') || !group) {
         log_error("job \"%s\": an allocation in its record has no valid id or group; skipped",
                   record->job->id);
-        return;
+        return 0;
+    }
+    if (manager_find_alloc(m, id)) {
+        log_error("job \"%s\": its record names allocation %s, which there is already; skipped",
+                  record->job->id, id);
+        return 0;
     }
     alloc = alloc_new(m, record, group,
                       (unsigned int)json_integer_value(json_object_get(json, "Index")), id);
@@ -359,13 +366,15 @@ static void load_alloc(struct manager *m, struct job_record *record, const json_
         alloc->create_index = (uint64_t)created;
     if (!newest || record->stop)
         alloc->desired = DESIRED_STOP;
-    if (store_read_alloc(&m->store, id, &known) == 0)
+    r = store_read_alloc(&m->store, id, &known, e);
+    if (!r)
         alloc_apply_json(alloc, known);
     json_decref(known);
     alloc->client = alloc_judge(alloc->tasks, group->n_tasks);
     raise_index(m, alloc->modify_index);
     m->n_tidy += alloc->tidy;
     alloc_link(alloc);
+    return r == -ENOTSUP ? r : 0;
 }
 
 static int load_version(struct manager *m, const json_t *json, bool newest, struct err *e)
@@ -384,13 +393,29 @@ static int load_version(struct manager *m, const json_t *json, bool newest, stru
     record->create_index = (uint64_t)json_integer_value(json_object_get(json, "CreateIndex"));
     record->modify_index = (uint64_t)json_integer_value(json_object_get(json, "ModifyIndex"));
     raise_index(m, record->modify_index);
-    for (size_t i = 0; i < json_array_size(allocs); i++)
-        load_alloc(m, record, json_array_get(allocs, i), newest);
+    for (size_t i = 0; !r && i < json_array_size(allocs); i++)
+        r = load_alloc(m, record, json_array_get(allocs, i), newest, e);
     if (newest)
         (void)link_newest(m, record);
     else
         job_record_unref(record); /* its allocations hold it */
-    return 0;
+    return r;
+}
+
+/* A job that this release would refuse was accepted by another one: `e` is made to say so. */
+static bool is_of_another(const json_t *json, struct err *e)
+{
+    const char *id = json_string_value(json_object_get(json, "ID"));
+    const char *release = json_string_value(json_object_get(json, "Release"));
+
+    if (!release || strcmp(release, CLEAT_VERSION) == 0)
+        return false;
+    e->code = -ENOTSUP;
+    err_wrap(e,
+             "job \"%.100s\" is of release %.20s, and " CLEAT_VERSION
+             " cannot run it; start that one again, or stop the job with it",
+             id ? id : "?", release);
+    return true;
 }
 
 static int load_job(void *arg, const json_t *json, struct err *e)
@@ -402,7 +427,7 @@ static int load_job(void *arg, const json_t *json, struct err *e)
     /* The newest first: if that one is no good, none of the job is taken. */
     for (size_t i = n; !r && i > 0; i--)
         r = load_version(arg, json_array_get(versions, i - 1), i == n, e);
-    return r;
+    return r == -EINVAL && is_of_another(json, e) ? -ENOTSUP : r;
 }
 
 static int compare_allocs(const void *a, const void *b)
@@ -438,8 +463,10 @@ static void sort_allocs(struct manager *m)
     }
 }
 
-void jobs_load(struct manager *m)
+int jobs_load(struct manager *m, struct err *e)
 {
-    store_load_jobs(&m->store, load_job, m);
+    int r = store_load_jobs(&m->store, load_job, m, e);
+
     sort_allocs(m);
+    return r;
 }

@@ -13,8 +13,8 @@ struct job_record *job_record_ref(struct job_record *record);
 struct job_record *job_record_unref(struct job_record *record);
 
 /* Reads all records: jobs, and for each the allocations with what is known of them. Nothing is
- * started. */
-void jobs_load(struct manager *m);
+ * started. -ENOTSUP: some of it is of another release and beyond this one; nothing was changed. */
+int jobs_load(struct manager *m, struct err *e);
 
 /* Records job `id` as it is now, or removes it when it is done with: no allocations are left, and
  * none will come. */

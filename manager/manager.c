@@ -130,6 +130,8 @@ static int open_state(struct manager *m, struct err *e)
     if (r)
         return err_sys(e, r, "read the boot id from /proc");
     r = store_open(&m->store, m->config->data_dir, e);
+    if (!r)
+        r = jobs_load(m, e); /* it may refuse, so before anything else is touched */
     if (r)
         return r;
     cgroup_layout_init(&m->cgroup, m->config->cgroup_parent, m->store.node_id);
@@ -167,7 +169,6 @@ int manager_new(struct ev_loop *loop, const struct config *config, struct manage
         return r;
     }
     ev_prepare_start(loop, &m->flusher);
-    jobs_load(m);
     reap_leftovers(m);
     adopt_all(m);
     limits_protect(m, NULL);
@@ -242,15 +243,6 @@ struct job_record *manager_jobs(const struct manager *m)
 struct alloc *manager_allocs(const struct manager *m)
 {
     return m->allocs;
-}
-
-struct alloc *manager_find_alloc(const struct manager *m, const char *id)
-{
-    struct alloc *alloc = m->allocs;
-
-    while (alloc && strcmp(alloc->id, id) != 0)
-        alloc = alloc->next;
-    return alloc;
 }
 
 json_t *manager_node_json(const struct manager *m)

@@ -2,7 +2,9 @@
  *
  * Opened once, closed when the manager ends. Invariants: no record is read or written by two
  * managers (the lock, a POSIX one, so that the holder can be named); a record that cannot be read
- * is renamed to <name>.damaged and stops nothing else.
+ * is renamed to <name>.damaged and stops nothing else, but one of a newer release stops the start
+ * before anything is changed. Keys of records are only added; what is not of that kind raises
+ * RECORD_VERSION, and read_json() makes of the older what the newer is.
  */
 #include "manager/store.h"
 
@@ -32,6 +34,7 @@ enum {
 };
 
 #define NODE_ID_FILE "node-id"
+#define ASIDE ".damaged"
 
 void uuid_make(char ret_id[37])
 {
@@ -117,12 +120,41 @@ static int read_json(int dirfd, const char *name, json_t **ret_json, struct err 
     if (r)
         return r;
     if (version > RECORD_VERSION)
-        return err_set(e, -EBADMSG, "record \"%s\" has format %u; this release knows %d", name,
-                       version, RECORD_VERSION);
+        return err_set(e, -ENOTSUP,
+                       "record \"%s\" has format %u, this release (" CLEAT_VERSION
+                       ") knows up to %d: it is of a newer release, so start that one again",
+                       name, version, RECORD_VERSION);
     *ret_json = json_loadb(text, size, 0, &error);
     if (!*ret_json)
         return err_set(e, -EBADMSG, "record \"%s\": %s", name, error.text);
     return 0;
+}
+
+static void move_aside(const char *aside)
+{
+    autofree char *path = strndup(aside, strlen(aside) - strlen(ASIDE));
+
+    if (rename(path, aside) < 0)
+        log_error("set %s aside: %s", path, strerror(errno));
+    else
+        log_error("what could not be read is kept as %s", aside);
+}
+
+/* Lists and renames the record `name` of `dir` below state/. While records are loaded nothing is
+ * renamed: a newer one among them may end that, and then all has to be as it was. */
+static void set_aside(struct store *store, const char *dir, const char *name, const struct err *why)
+{
+    char **grown = reallocarray(store->damaged, store->n_damaged + 1, sizeof(*grown));
+    char **path;
+
+    assert(grown);
+    store->damaged = grown;
+    path = &grown[store->n_damaged++];
+    if (asprintf(path, "%s/state/%s/%s" ASIDE, store->data_dir, dir, name) < 0)
+        abort();
+    log_error("%s", why->text);
+    if (!store->loading)
+        move_aside(*path);
 }
 
 static int load_node_id(struct store *store, struct err *e)
@@ -133,6 +165,8 @@ static int load_node_id(struct store *store, struct err *e)
 
     if (r && r != -ENOENT && r != -EBADMSG)
         return r;
+    if (r == -EBADMSG)
+        set_aside(store, ".", NODE_ID_FILE, e);
     id = json_string_value(json_object_get(json, "ID"));
     if (id && strlen(id) == sizeof(store->node_id) - 1) {
         memcpy(store->node_id, id, sizeof(store->node_id));
@@ -234,33 +268,12 @@ int store_write_alloc(struct store *store, const char *id, const json_t *json, s
     return write_json(store->allocs_fd, id, json, statefile_write_unsynced, e);
 }
 
-/* `dir`: the path of `dirfd`, or where it is below state/. */
-static void set_aside(struct store *store, int dirfd, const char *dir, const char *name,
-                      const struct err *why)
+int store_read_alloc(struct store *store, const char *id, json_t **ret_json, struct err *e)
 {
-    char **grown = reallocarray(store->damaged, store->n_damaged + 1, sizeof(*grown));
-    struct err e;
+    int r = read_json(store->allocs_fd, id, ret_json, e);
 
-    assert(grown);
-    store->damaged = grown;
-    if (statefile_set_aside(dirfd, name, &e)) {
-        log_error("%s: %s; it could not be set aside: %s", name, why->text, e.text);
-        return;
-    }
-    if (asprintf(&grown[store->n_damaged], "%s/state/%s/%s.damaged", store->data_dir, dir, name) <
-        0)
-        abort();
-    log_error("%s; kept as %s", why->text, grown[store->n_damaged]);
-    store->n_damaged++;
-}
-
-int store_read_alloc(struct store *store, const char *id, json_t **ret_json)
-{
-    struct err e;
-    int r = read_json(store->allocs_fd, id, ret_json, &e);
-
-    if (r && r != -ENOENT)
-        set_aside(store, store->allocs_fd, "allocs", id, &e);
+    if (r && r != -ENOENT && r != -ENOTSUP)
+        set_aside(store, "allocs", id, e);
     return r;
 }
 
@@ -282,18 +295,20 @@ static bool has_suffix(const char *name, const char *suffix)
     return n >= k && strcmp(name + n - k, suffix) == 0;
 }
 
-static void load_job(struct store *store, const char *name,
-                     int (*each)(void *arg, const json_t *json, struct err *e), void *arg)
+static int load_job(struct store *store, const char *name,
+                    int (*each)(void *arg, const json_t *json, struct err *e), void *arg,
+                    struct err *e)
 {
     json_t *json = NULL;
-    struct err e = ERR_INIT;
-    int r = read_json(store->jobs_fd, name, &json, &e);
+    int r = read_json(store->jobs_fd, name, &json, e);
 
     if (!r)
-        r = each(arg, json, &e);
-    if (r)
-        set_aside(store, store->jobs_fd, "jobs", name, &e);
+        r = each(arg, json, e);
     json_decref(json);
+    if (!r || r == -ENOTSUP)
+        return r;
+    set_aside(store, "jobs", name, e);
+    return 0;
 }
 
 static DIR *list_records(int dirfd)
@@ -306,20 +321,25 @@ static DIR *list_records(int dirfd)
     return dir;
 }
 
-void store_load_jobs(struct store *store, int (*each)(void *arg, const json_t *json, struct err *e),
-                     void *arg)
+int store_load_jobs(struct store *store, int (*each)(void *arg, const json_t *json, struct err *e),
+                    void *arg, struct err *e)
 {
     autodir DIR *dir = list_records(store->jobs_fd);
+    size_t listed = store->n_damaged;
     struct dirent *entry;
+    int r = 0;
 
-    if (!dir) {
-        log_error("list %s/state/jobs: %s", store->data_dir, strerror(errno));
-        return;
-    }
-    while ((entry = readdir(dir)))
+    if (!dir)
+        return err_sys(e, -errno, "list %s/state/jobs", store->data_dir);
+    store->loading = true;
+    while (!r && (entry = readdir(dir)))
         if (entry->d_name[0] != '.' && !has_suffix(entry->d_name, ".tmp") &&
-            !has_suffix(entry->d_name, ".damaged"))
-            load_job(store, entry->d_name, each, arg);
+            !has_suffix(entry->d_name, ASIDE))
+            r = load_job(store, entry->d_name, each, arg, e);
+    store->loading = false;
+    for (; !r && listed < store->n_damaged; listed++)
+        move_aside(store->damaged[listed]);
+    return r;
 }
 
 static void remove_unfinished(int dirfd)
@@ -338,15 +358,16 @@ static bool is_done_with(struct store *store, const char *alloc_id)
     char name[NAME_LENGTH_MAX], aside[NAME_MAX + 1];
     json_t *json = NULL;
     const char *job_id;
+    struct err e;
     bool done;
 
-    if (store_read_alloc(store, alloc_id, &json))
+    if (store_read_alloc(store, alloc_id, &json, &e))
         return false;
     job_id = json_string_value(json_object_get(json, "JobID"));
     done = json_is_true(json_object_get(json, "Tidy")) && job_id &&
            escape_id(job_id, name, sizeof(name)) == 0;
     if (done) {
-        (void)snprintf(aside, sizeof(aside), "%s.damaged", name);
+        (void)snprintf(aside, sizeof(aside), "%s" ASIDE, name);
         done = faccessat(store->jobs_fd, aside, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
     }
     json_decref(json);
@@ -363,7 +384,7 @@ void store_prune(struct store *store, bool (*is_known)(void *arg, const char *id
     remove_unfinished(store->allocs_fd);
     dir = list_records(store->allocs_fd);
     while (dir && (entry = readdir(dir)))
-        if (entry->d_name[0] != '.' && !has_suffix(entry->d_name, ".damaged") &&
+        if (entry->d_name[0] != '.' && !has_suffix(entry->d_name, ASIDE) &&
             !is_known(arg, entry->d_name) && is_done_with(store, entry->d_name))
             store_remove_alloc(store, entry->d_name);
 }
@@ -377,11 +398,11 @@ void store_check_spec(struct store *store, const char *alloc_id, const char *tas
     size_t size;
     struct err e;
 
-    store_task_dir(store, alloc_id, task, dir, sizeof(dir));
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    (void)snprintf(dir, sizeof(dir), "tasks/%s/%s", alloc_id, task);
+    fd = openat(store->state_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0 &&
         statefile_read(fd, WIRE_SPEC, SPEC_MAX_BYTES, &version, &data, &size, &e) == -EBADMSG)
-        set_aside(store, fd, dir, WIRE_SPEC, &e);
+        set_aside(store, dir, WIRE_SPEC, &e);
 }
 
 static void remove_task_dir(int alloc_fd, const char *task)

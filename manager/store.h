@@ -26,6 +26,7 @@ struct store {
     char node_id[37];
     char **damaged; /* paths, n_damaged of them */
     size_t n_damaged;
+    bool loading; /* nothing is renamed meanwhile */
 };
 
 #define STORE_INIT                                                                                 \
@@ -47,8 +48,9 @@ int store_remove_job(struct store *store, const char *id, struct err *e);
 /* Not synced. */
 int store_write_alloc(struct store *store, const char *id, const json_t *json, struct err *e);
 
-/* -ENOENT. A damaged record is set aside, logged and listed, and is -EBADMSG. */
-int store_read_alloc(struct store *store, const char *id, json_t **ret_json);
+/* -ENOENT. A damaged record is set aside, logged and listed, and is -EBADMSG. -ENOTSUP: it is of a
+ * newer release. */
+int store_read_alloc(struct store *store, const char *id, json_t **ret_json, struct err *e);
 bool store_has_alloc(const struct store *store, const char *id);
 void store_remove_alloc(struct store *store, const char *id);
 
@@ -57,9 +59,10 @@ void store_remove_alloc(struct store *store, const char *id);
  * that `is_known` denies. Those of a job that was set aside stay: a person may put it back. */
 void store_prune(struct store *store, bool (*is_known)(void *arg, const char *id), void *arg);
 
-/* Calls `each` for every readable job record; those it refuses (negative) are set aside too. */
-void store_load_jobs(struct store *store, int (*each)(void *arg, const json_t *json, struct err *e),
-                     void *arg);
+/* Calls `each` for every readable job record; those it refuses (negative) are set aside too.
+ * -ENOTSUP, from `each` or because a record's format is of a newer release: nothing was changed. */
+int store_load_jobs(struct store *store, int (*each)(void *arg, const json_t *json, struct err *e),
+                    void *arg, struct err *e);
 
 /* Looks whether the spec of a task that was started is sound; a damaged one is set aside as above.
  * The executor that lives has read it, and a new one gets a new one. */

@@ -70,23 +70,32 @@ static int open_in(const char *dir, const char *name, int flags)
 
 static int open_fifo(const char *dir, const char *name)
 {
+    int fd = open_in(dir, name, O_RDWR | O_NONBLOCK);
     char path[PATH_MAX];
 
-    if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
-        return -ENAMETOOLONG;
+    if (fd != -ENOENT)
+        return fd;
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
     if (mkfifo(path, 0600) < 0 && errno != EEXIST)
         return -errno;
     return open_in(dir, name, O_RDWR | O_NONBLOCK);
 }
 
-pid_t task_handle_find(const char *dir)
+/* The pid of who holds the lock on a status file; 0: nobody. */
+static pid_t holder(int status_fd)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    autofd int fd = open_in(dir, WIRE_STATUS, O_RDWR);
 
-    if (fd < 0 || fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+    if (status_fd < 0 || fcntl(status_fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
         return 0;
     return lock.l_pid;
+}
+
+pid_t task_handle_find(const char *dir)
+{
+    autofd int fd = open_in(dir, WIRE_STATUS, O_RDWR);
+
+    return holder(fd);
 }
 
 int task_handle_read_record(const char *dir, struct task_status *ret_status)
@@ -336,16 +345,16 @@ int task_handle_spawn(struct task *task, const char *dir, struct err *e)
 
 int task_handle_attach(struct task *task, const char *dir, struct err *e)
 {
+    autofd int status_fd = open_in(dir, WIRE_STATUS, O_RDWR), pidfd = -1;
+    pid_t pid = holder(status_fd);
     struct task_handle *handle;
-    pid_t pid = task_handle_find(dir);
-    autofd int pidfd = -1;
     int r;
 
     if (!pid)
         return err_sys(e, -ESRCH, "find the executor of %s", dir);
     pidfd = sys_pidfd_open(pid, 0);
     /* Still the holder: then the pidfd is of that process and no other. */
-    if (pidfd < 0 || task_handle_find(dir) != pid)
+    if (pidfd < 0 || holder(status_fd) != pid)
         return err_sys(e, -ESRCH, "attach to executor %d of %s", pid, dir);
     handle = handle_new(task);
     r = open_pipes(handle, dir, e);

@@ -158,14 +158,3 @@ int statefile_read(int dirfd, const char *name, size_t max, uint32_t *ret_versio
     *ret_data = take_ptr(text);
     return 0;
 }
-
-int statefile_set_aside(int dirfd, const char *name, struct err *e)
-{
-    char aside[NAME_MAX + 1];
-
-    if (snprintf(aside, sizeof(aside), "%s.damaged", name) >= (int)sizeof(aside))
-        return err_sys(e, -ENAMETOOLONG, "set aside state file \"%s\"", name);
-    if (renameat(dirfd, name, dirfd, aside) < 0)
-        return err_sys(e, -errno, "set aside state file \"%s\"", name);
-    return 0;
-}

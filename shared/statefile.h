@@ -27,9 +27,6 @@ int statefile_write_unsynced(int dirfd, const char *name, uint32_t version, cons
 int statefile_read(int dirfd, const char *name, size_t max, uint32_t *ret_version, char **ret_data,
                    size_t *ret_size, struct err *e);
 
-/* Renames a damaged file to `<name>.damaged` so that it stops nothing and is kept for a person. */
-int statefile_set_aside(int dirfd, const char *name, struct err *e);
-
 /* Checks the envelope of a file's content `text`, which is NUL-terminated behind its `size` bytes.
  * 0, and the payload is from *ret_start to the end; or -EBADMSG. */
 int statefile_decode(const char *text, size_t size, uint32_t *ret_version, size_t *ret_start);

@@ -22,6 +22,10 @@ from harness import BUILD, TOP
             ["cleat, raw_exec", "cleat, exec", "cleat-manager, 3 tasks"],
         ),
         (
+            "reattach --tasks 5 --rounds 1 --seconds 1",
+            ["raw_exec, 5 tasks", "exec, 5 tasks", "exec, 5 idle tasks"],
+        ),
+        (
             "logs --mib 8 --tasks 2 --many 3 --seconds 1 --idle 1 --settle 1 --rounds 1 --markdown"
             " --only raw_exec --only splice --only fast --only counted",
             ["cleat, raw_exec", "floor: splice, 64 KiB", "cleat, fast writer, per MiB"],

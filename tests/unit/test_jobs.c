@@ -167,7 +167,7 @@ static void test_all_is_there_after_a_crash(void **state)
     index = f->m.index;
     close_manager(f);
     open_manager(f);
-    jobs_load(&f->m);
+    assert_int_equal(jobs_load(&f->m, &e), 0);
     assert_int_equal(f->m.store.n_damaged, 0);
     assert_int_equal(f->m.index, index);
     assert_int_equal(manager_find_job(&f->m, "a")->version, 1);
@@ -210,7 +210,7 @@ static void test_order_outlives_the_manager(void **state)
     before = list_all(f);
     close_manager(f);
     open_manager(f);
-    jobs_load(&f->m);
+    assert_int_equal(jobs_load(&f->m, &e), 0);
     after = list_all(f);
     assert_string_equal(before, after);
     add(f, "c", 1);
@@ -306,6 +306,72 @@ static void test_a_job_goes_with_its_last_allocation(void **state)
     assert_int_equal(faccessat(f->m.store.jobs_fd, "a", F_OK, 0), -1);
 }
 
+/* Changes a job's record by hand: its id, the driver of its task, the release it is of. */
+struct forgery {
+    struct fixture *f;
+    const char *id, *driver, *release;
+};
+
+static int forge(void *arg, const json_t *json, struct err *e)
+{
+    const struct forgery *forgery = arg;
+    json_t *copy = json_deep_copy(json);
+    json_t *job = json_object_get(json_array_get(json_object_get(copy, "Versions"), 0), "Job");
+    json_t *group = json_array_get(json_object_get(job, "TaskGroups"), 0);
+    json_t *task = json_array_get(json_object_get(group, "Tasks"), 0);
+    int r;
+
+    (void)json_object_set_new(copy, "ID", json_string(forgery->id));
+    (void)json_object_set_new(copy, "Release", json_string(forgery->release));
+    (void)json_object_set_new(job, "ID", json_string(forgery->id));
+    (void)json_object_set_new(task, "Driver", json_string(forgery->driver));
+    r = store_write_job(&forgery->f->m.store, forgery->id, copy, e);
+    json_decref(copy);
+    return r;
+}
+
+static void test_an_allocation_is_of_one_job(void **state)
+{
+    struct fixture *f = *state;
+    struct forgery forgery = {f, "b", "raw_exec", CLEAT_VERSION};
+    struct err e = ERR_INIT;
+
+    add(f, "a", 2);
+    assert_int_equal(store_load_jobs(&f->m.store, forge, &forgery, &e), 0);
+    close_manager(f);
+    open_manager(f);
+    assert_int_equal(jobs_load(&f->m, &e), 0);
+    assert_non_null(manager_find_job(&f->m, "a"));
+    assert_non_null(manager_find_job(&f->m, "b"));
+    assert_int_equal(count_allocs(f, "a", DESIRED_RUN) + count_allocs(f, "b", DESIRED_RUN), 2);
+    for (const struct alloc *a = f->m.allocs; a; a = a->next)
+        assert_ptr_equal(manager_find_alloc(&f->m, a->id), a);
+    assert_null(manager_find_alloc(&f->m, "no such"));
+}
+
+/* Beyond this release: set aside if it is its own, else not touched, and neither is any other. */
+static void test_a_job_of_another_release(void **state)
+{
+    static const char *const releases[] = {"99.0.0", CLEAT_VERSION};
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+
+    add(f, "a", 1);
+    for (size_t i = 0; i < 2; i++) {
+        struct forgery forgery = {f, "a", "", releases[i]};
+        bool other = i == 0;
+
+        assert_int_equal(store_load_jobs(&f->m.store, forge, &forgery, &e), 0);
+        close_manager(f);
+        open_manager(f);
+        assert_int_equal(jobs_load(&f->m, &e), other ? -ENOTSUP : 0);
+        assert_int_equal(faccessat(f->m.store.jobs_fd, "a", F_OK, 0), other ? 0 : -1);
+        assert_int_equal(f->m.store.n_damaged, !other);
+        if (other)
+            assert_non_null(strstr(e.text, "release 99.0.0"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +384,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_count_beyond_reason_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_status, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_allocation_is_of_one_job, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_job_of_another_release, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_job_goes_with_its_last_allocation, set_up,
                                         tear_down),
     };

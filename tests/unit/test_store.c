@@ -17,6 +17,7 @@
 
 #include "manager/store.h"
 #include "shared/cleanup.h"
+#include "shared/statefile.h"
 
 struct fixture {
     char dir[64];
@@ -80,10 +81,11 @@ static void test_jobs_of_any_id_come_back(void **state)
 {
     static const char *const ids[] = {"plain", "../up", ".hidden", "a/b c", "x.tmp", "x.damaged"};
     struct fixture *f = *state;
+    struct err e = ERR_INIT;
 
     for (size_t i = 0; i < ARRAY_LEN(ids); i++)
         write_job(f, ids[i]);
-    store_load_jobs(&f->store, each, f);
+    assert_int_equal(store_load_jobs(&f->store, each, f, &e), 0);
     assert_int_equal(f->n_seen, ARRAY_LEN(ids));
     assert_int_equal(f->store.n_damaged, 0);
     for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
@@ -111,6 +113,7 @@ static void test_ids_that_make_no_name(void **state)
 static void test_damaged_and_refused_jobs_stop_nothing(void **state)
 {
     struct fixture *f = *state;
+    struct err e = ERR_INIT;
     int fd;
 
     write_job(f, "good");
@@ -120,7 +123,7 @@ static void test_damaged_and_refused_jobs_stop_nothing(void **state)
     assert_int_equal(pwrite(fd, "#", 1, 30), 1);
     close(fd);
     f->refuse = "refused";
-    store_load_jobs(&f->store, each, f);
+    assert_int_equal(store_load_jobs(&f->store, each, f, &e), 0);
     assert_int_equal(f->n_seen, 1);
     assert_string_equal(f->seen[0], "good");
     assert_int_equal(f->store.n_damaged, 2);
@@ -135,18 +138,46 @@ static void test_alloc_records(void **state)
     struct err e = ERR_INIT;
     int fd;
 
-    assert_int_equal(store_read_alloc(&f->store, "a1", &back), -ENOENT);
+    assert_int_equal(store_read_alloc(&f->store, "a1", &back, &e), -ENOENT);
     assert_false(store_has_alloc(&f->store, "a1"));
     assert_int_equal(store_write_alloc(&f->store, "a1", json, &e), 0);
     assert_true(store_has_alloc(&f->store, "a1"));
-    assert_int_equal(store_read_alloc(&f->store, "a1", &back), 0);
+    assert_int_equal(store_read_alloc(&f->store, "a1", &back, &e), 0);
     assert_true(json_equal(json, back));
     json_decref(json);
     json_decref(back);
     fd = openat(f->store.allocs_fd, "a1", O_WRONLY | O_TRUNC);
     close(fd);
-    assert_int_equal(store_read_alloc(&f->store, "a1", &back), -EBADMSG);
+    assert_int_equal(store_read_alloc(&f->store, "a1", &back, &e), -EBADMSG);
     assert_int_equal(f->store.n_damaged, 1);
+}
+
+/* Every kind of record: it is refused as what it is, and what is damaged beside it stays as well.
+ */
+static void test_records_of_a_newer_release_stop_the_start(void **state)
+{
+    static const char json[] = "{\"ID\": \"x\"}";
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+    json_t *back = NULL;
+
+    assert_int_equal(statefile_write(f->store.allocs_fd, "a1", 2, json, strlen(json), &e), 0);
+    assert_int_equal(store_read_alloc(&f->store, "a1", &back, &e), -ENOTSUP);
+    assert_int_equal(statefile_write(f->store.jobs_fd, "new", 2, json, strlen(json), &e), 0);
+    for (size_t i = 0; i < 2; i++) { /* whichever is listed first */
+        int fd = openat(f->store.jobs_fd, i ? "a" : "z", O_WRONLY | O_CREAT, 0600);
+
+        assert_int_equal(close(fd), 0);
+    }
+    assert_int_equal(store_load_jobs(&f->store, each, f, &e), -ENOTSUP);
+    assert_non_null(strstr(e.text, "\"new\" has format 2"));
+    assert_int_equal(faccessat(f->store.jobs_fd, "a", F_OK, 0), 0);
+    assert_int_equal(faccessat(f->store.jobs_fd, "z", F_OK, 0), 0);
+    store_close(&f->store);
+    assert_int_equal(store_open(&f->store, f->dir, &e), 0);
+    assert_int_equal(statefile_write(f->store.state_fd, "node-id", 2, json, strlen(json), &e), 0);
+    store_close(&f->store);
+    assert_int_equal(store_open(&f->store, f->dir, &e), -ENOTSUP);
 }
 
 static void test_the_node_id_stays(void **state)
@@ -201,6 +232,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damaged_and_refused_jobs_stop_nothing, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_alloc_records, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_records_of_a_newer_release_stop_the_start, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_the_node_id_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_second_manager_is_refused_by_name, set_up,
                                         tear_down),

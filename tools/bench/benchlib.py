@@ -114,6 +114,24 @@ def kill_descendants():
     wait_until(all_gone, "killed processes to go", 30)
 
 
+def rollup(pid):
+    """(PSS, private) of a process in KiB."""
+    pss = private = 0
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        for line in file:
+            key, _, rest = line.partition(":")
+            if key == "Pss":
+                pss = int(rest.split()[0])
+            elif key in ("Private_Clean", "Private_Dirty"):
+                private += int(rest.split()[0])
+    return pss, private
+
+
+def cpu_ms(pids):
+    """What the processes have used by the kernel's account of each."""
+    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e6
+
+
 # Cgroups and mounts
 
 
@@ -334,9 +352,12 @@ class Manager:
             f'client {{\n  cgroup_parent = "{session.token}"\n  chroot_env {{\n{lines}\n  }}\n}}\n'
         )
         address = f"unix://{self.socket}"
-        command = [session.program("cleat-manager"), "-config", config, "-address", address]
-        with open(self.log, "wb") as log:
-            self.process = session.popen(command, stdout=log, stderr=log, **popen)
+        self.command = [session.program("cleat-manager"), "-config", config, "-address", address]
+        self.spawn(**popen)
+
+    def spawn(self, **popen):
+        with open(self.log, "ab") as log:
+            self.process = self.session.popen(self.command, stdout=log, stderr=log, **popen)
 
     def __enter__(self):
         wait_until(self.answers, "the manager to answer")
