@@ -76,6 +76,8 @@ static void drop(struct pump *p, const char *data, size_t size)
     p->loss.to_ns = clock_now_ns(CLOCK_REALTIME);
     p->loss.mid_line = data[size - 1] != '\n';
     *p->lost_bytes += size; /* not the writer's own count: that begins anew with each open */
+    if (p->lost_here)
+        *p->lost_here += size;
     p->passed_over = 0;
     writer_drop(&p->writer, size);
 }

@@ -59,6 +59,7 @@ struct pump {
 
     struct pump_loss loss;
     uint64_t *lost_bytes; /* the owner's count of all bytes ever dropped, added to at once */
+    uint64_t *lost_here;  /* … and, where the owner sets it, of this stream's */
     uint64_t passed_over; /* of a line whose beginning was dropped */
     ev_tstamp checked_at; /* that the live segment is in its place */
     ev_tstamp retry_at;

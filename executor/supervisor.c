@@ -460,6 +460,7 @@ static void init_logs(struct supervisor *s)
         pump_init(&s->pumps[i], s->loop, &s->log_dir, s->streams[i], &s->spec->logs,
                   &s->record.status.log_lost_bytes, on_pump_news, s);
     }
+    s->pumps[STREAM_STDERR].lost_here = &s->record.status.log_lost_stderr_bytes;
     housekeeper_init(&s->housekeeper, s->loop, &s->spec->logs, &s->log_dir, s->pumps, STREAM_N,
                      on_say, s);
 }

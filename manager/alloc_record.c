@@ -51,7 +51,7 @@ static json_t *task_to_json(const struct task *task)
     for (size_t i = 0; i < task->n_events; i++)
         (void)json_array_append_new(events, event_to_json(&task->events[i]));
     return json_pack("{s:I, s:s, s:b, s:b, s:i, s:i, s:I, s:I, s:I, s:i, s:i, s:b, s:I, s:i, s:i, "
-                     "s:I, s:b, s:b, s:b, s:o}",
+                     "s:I, s:b, s:b, s:b, s:I, s:o}",
                      "Seq", (json_int_t)s->seq, "State", task_state_name(s->state), "Failed",
                      s->failed, "Lost", task->lost, "Attempt", (int)s->attempt, "Restarts",
                      (int)s->restarts, "StartedAt", (json_int_t)s->started_ns, "FinishedAt",
@@ -60,7 +60,8 @@ static json_t *task_to_json(const struct task *task)
                      s->oom_killed, "LogLostBytes", (json_int_t)s->log_lost_bytes, "OwnRestarts",
                      (int)task->own_restarts, "WindowCount", (int)task->window_count, "Window",
                      (json_int_t)task->window_ns, "Waiting", task->phase == TASK_PHASE_WAITING,
-                     "Unheard", task->unheard, "Paused", s->paused, "Events", events);
+                     "Unheard", task->unheard, "Paused", s->paused, "LogLostStderrBytes",
+                     (json_int_t)s->log_lost_stderr_bytes, "Events", events);
 }
 
 static uint64_t number(const json_t *json, const char *key)
@@ -94,6 +95,7 @@ static void task_apply_json(struct task *task, const json_t *json)
     s->oom_killed = flag(json, "OOMKilled");
     s->paused = flag(json, "Paused");
     s->log_lost_bytes = number(json, "LogLostBytes");
+    s->log_lost_stderr_bytes = number(json, "LogLostStderrBytes");
     task->unheard = flag(json, "Unheard");
     task->lost = flag(json, "Lost");
     task->own_restarts = (uint32_t)number(json, "OwnRestarts");

@@ -63,7 +63,7 @@ struct task_summary {
     int exit_signal;
     bool oom_killed;
     bool paused;
-    uint64_t log_lost_bytes;
+    uint64_t log_lost_bytes, log_lost_stderr_bytes; /* all of them; those of one stream */
 };
 
 /* Where the manager is with a task; task.c changes it. */

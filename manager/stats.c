@@ -24,21 +24,9 @@ enum {
     FILE_MAX = 8192
 };
 
-struct memory {
-    uint64_t rss, cache, swap, mapped, usage, max_usage, kernel, kernel_max;
-};
-
 struct cpu {
     uint64_t total_ns, user_ns, system_ns;
     uint64_t throttled_periods, throttled_ns;
-};
-
-struct usage {
-    struct memory memory;
-    double user_percent, system_percent, percent, ticks;
-    uint64_t throttled_periods, throttled_ns;
-    uint64_t pids;
-    uint64_t read_bytes, write_bytes;
 };
 
 struct source {
@@ -78,12 +66,12 @@ static bool text_of(int dir, const char *file, char buf[FILE_MAX])
     return dir >= 0 && cgroupfs_read(dir, file, buf, FILE_MAX) >= 0;
 }
 
-static void read_memory_v2(int dir, struct memory *m)
+static void read_memory_v2(int dir, struct usage_memory *m)
 {
     char text[FILE_MAX];
 
     (void)text_of(dir, "memory.stat", text);
-    *m = (struct memory){
+    *m = (struct usage_memory){
         .rss = cgroupfs_value(text, "anon"),
         .cache = cgroupfs_value(text, "file"),
         .mapped = cgroupfs_value(text, "file_mapped"),
@@ -94,12 +82,12 @@ static void read_memory_v2(int dir, struct memory *m)
     };
 }
 
-static void read_memory_v1(int dir, struct memory *m)
+static void read_memory_v1(int dir, struct usage_memory *m)
 {
     char text[FILE_MAX];
 
     (void)text_of(dir, "memory.stat", text);
-    *m = (struct memory){
+    *m = (struct usage_memory){
         .rss = cgroupfs_value(text, "total_rss"),
         .cache = cgroupfs_value(text, "total_cache"),
         .mapped = cgroupfs_value(text, "total_mapped_file"),
@@ -111,12 +99,14 @@ static void read_memory_v1(int dir, struct memory *m)
     };
 }
 
-static void read_cpu(const struct source *src, int unified, struct cpu *cpu)
+/* False where nothing is measured. */
+static bool read_cpu(const struct source *src, int unified, struct cpu *cpu)
 {
     autofd int v1 = open_leaf(src, src->layout->dirs.cpu);
     autofd int acct = unified < 0 ? open_leaf(src, src->layout->dirs.cpuacct) : -1;
     uint64_t tick_ns = (uint64_t)(SECOND_NS / (double)sysconf(_SC_CLK_TCK));
     char text[FILE_MAX];
+    bool measured = true;
 
     *cpu = (struct cpu){0};
     if (text_of(unified, "cpu.stat", text)) {
@@ -129,11 +119,14 @@ static void read_cpu(const struct source *src, int unified, struct cpu *cpu)
         cpu->total_ns = number_in(acct, "cpuacct.usage");
         cpu->user_ns = cgroupfs_value(text, "user") * tick_ns;
         cpu->system_ns = cgroupfs_value(text, "system") * tick_ns;
+    } else {
+        measured = false;
     }
     if (text_of(v1, "cpu.stat", text)) {
         cpu->throttled_periods = cgroupfs_value(text, "nr_throttled");
         cpu->throttled_ns = cgroupfs_value(text, "throttled_time");
     }
+    return measured;
 }
 
 /* Percentages of one core since `since`, which becomes `now`. */
@@ -150,6 +143,8 @@ static void rate_cpu(struct task *task, const struct cpu *cpu, uint64_t now_ns, 
     u->user_percent = 100.0 * (double)(cpu->user_ns - last->user_ns) / elapsed;
     u->system_percent = 100.0 * (double)(cpu->system_ns - last->system_ns) / elapsed;
     u->ticks = u->percent / 100.0 * (double)core_mhz;
+    u->user_ns = cpu->user_ns;
+    u->system_ns = cpu->system_ns;
     u->throttled_periods = cpu->throttled_periods;
     u->throttled_ns = cpu->throttled_ns;
     *last = (struct task_sample){.time_ns = now_ns,
@@ -198,7 +193,7 @@ static json_t *pressure(int dir, const char *file)
     return json;
 }
 
-static json_t *memory_json(const struct memory *m, bool v2)
+static json_t *memory_json(const struct usage_memory *m, bool v2)
 {
     json_t *measured = v2 ? json_pack("[s,s,s,s,s,s]", "RSS", "Cache", "Swap", "Usage", "Max Usage",
                                       "Kernel Usage")
@@ -238,33 +233,56 @@ static uint64_t count_processes(int dir)
     return lines;
 }
 
-static json_t *task_stats(struct task *task, uint64_t now_ns, struct usage *u)
+static void name_leaf(const struct task *task, struct source *src)
 {
-    struct manager *m = task->alloc->manager;
-    struct source src = {.layout = &m->cgroup};
-    bool v2 = m->cgroup.dirs.v2_controllers;
-    autofd int unified = -1, memory = -1, pids = -1, io = -1;
-    struct cpu cpu;
-    json_t *json;
-
-    (void)snprintf(src.leaf, sizeof(src.leaf), "%s.%s.%u", task->alloc->id, task->def->name,
+    src->layout = &task->alloc->manager->cgroup;
+    (void)snprintf(src->leaf, sizeof(src->leaf), "%s.%s.%u", task->alloc->id, task->def->name,
                    task->status.attempt);
-    unified = open_unified(&src);
-    memory = open_leaf(&src, m->cgroup.dirs.memory);
-    pids = open_leaf(&src, m->cgroup.dirs.pids);
-    io = open_leaf(&src, m->cgroup.dirs.io);
-    *u = (struct usage){0};
+}
+
+static void read_usage(struct task *task, const struct source *src, int unified, uint64_t now_ns,
+                       struct usage *u)
+{
+    const struct spec_cgroup *dirs = &src->layout->dirs;
+    bool v2 = dirs->v2_controllers;
+    autofd int memory = open_leaf(src, dirs->memory), pids = open_leaf(src, dirs->pids);
+    autofd int io = open_leaf(src, dirs->io);
+    struct cpu cpu;
+
+    *u = (struct usage){.has_memory = (v2 ? unified : memory) >= 0};
     if (v2)
         read_memory_v2(unified, &u->memory);
     else
         read_memory_v1(memory, &u->memory);
-    read_cpu(&src, unified, &cpu);
-    rate_cpu(task, &cpu, now_ns, fingerprint_core_mhz(m->attributes), u);
+    u->has_cpu = read_cpu(src, unified, &cpu);
+    rate_cpu(task, &cpu, now_ns, fingerprint_core_mhz(task->alloc->manager->attributes), u);
     u->pids = number_in(v2 ? unified : pids, "pids.current");
     if (!u->pids)
         u->pids = count_processes(unified >= 0 ? unified : memory);
     read_io(v2 ? unified : -1, io, u);
-    json = json_pack("{s:o, s:I, s:n}", "ResourceUsage", usage_json(u, v2), "Timestamp",
+}
+
+void stats_task(struct task *task, uint64_t now_ns, struct usage *ret_usage)
+{
+    struct source src;
+    autofd int unified = -1;
+
+    name_leaf(task, &src);
+    unified = open_unified(&src);
+    read_usage(task, &src, unified, now_ns, ret_usage);
+}
+
+static json_t *task_stats(struct task *task, uint64_t now_ns, struct usage *u)
+{
+    struct source src;
+    autofd int unified = -1;
+    json_t *json;
+
+    name_leaf(task, &src);
+    unified = open_unified(&src);
+    read_usage(task, &src, unified, now_ns, u);
+    json = json_pack("{s:o, s:I, s:n}", "ResourceUsage",
+                     usage_json(u, src.layout->dirs.v2_controllers), "Timestamp",
                      (json_int_t)now_ns, "Pids");
     (void)json_object_set_new(json, "PressureStats",
                               json_pack("{s:o,s:o,s:o}", "Cpu", pressure(unified, "cpu.pressure"),

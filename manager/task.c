@@ -264,6 +264,7 @@ static void merge(struct task *task, const struct task_status *record)
         .oom_killed = record->oom_killed,
         .paused = record->paused,
         .log_lost_bytes = record->log_lost_bytes,
+        .log_lost_stderr_bytes = record->log_lost_stderr_bytes,
     };
     if (s->state == TASK_STATE_DEAD)
         drop_secrets(task);

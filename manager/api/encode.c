@@ -3,7 +3,7 @@
  * Field names and shapes are those of Nomad's api package (JobListStub, AllocationListStub,
  * Allocation, TaskState, TaskEvent). What this release has no notion of (evaluations, deployments,
  * rescheduling) is there with its empty value, because clients index it. Ours: TaskState.Pid,
- * LogLostBytes, ExitCode, Signal and OOMKilled of the last attempt.
+ * LogLostBytes, LogLostStderrBytes, ExitCode, Signal and OOMKilled of the last attempt.
  *
  * Jansson's setters take NULL values and report -1; a lost field can only come from lack of memory,
  * so the object as a whole is what is checked (request_reply_json()).
@@ -233,6 +233,7 @@ static json_t *encode_task_state(const struct task *task)
     set_text(json, "Paused", encode_pause(task));
     set(json, "OOMKilled", json_boolean(status->oom_killed));
     set_int(json, "LogLostBytes", status->log_lost_bytes);
+    set_int(json, "LogLostStderrBytes", status->log_lost_stderr_bytes);
     set(json, "Events", events);
     return json;
 }

@@ -14,6 +14,9 @@ void system_gc(struct request *r);
 void system_stop_all(struct request *r);
 void system_upgrade_executors(struct request *r);
 
+/* metrics.c */
+void metrics_get(struct request *r);
+
 /* node.c */
 void node_list(struct request *r);
 void node_read(struct request *r);

@@ -49,6 +49,7 @@ const struct route api_routes[] = {
     {HTTP_GET, "/v1/node/", "", false, node_read},
     {HTTP_GET, "/v1/agent/self", NULL, false, agent_self},
     {HTTP_GET, "/v1/agent/health", NULL, false, agent_health},
+    {HTTP_GET, "/v1/metrics", NULL, false, metrics_get},
     {HTTP_PUT, "/v1/system/gc", NULL, false, system_gc},
     {HTTP_PUT, "/v1/system/stop-all", NULL, false, system_stop_all},                   /* ours */
     {HTTP_PUT, "/v1/system/upgrade-executors", NULL, false, system_upgrade_executors}, /* ours */

@@ -56,6 +56,7 @@ static const struct field status_fields[] = {
     FIELD(struct task_status, oom_killed, BOOL),
     FIELD(struct task_status, log_lost_bytes, UINT),
     FIELD_SPARSE(struct task_status, paused, BOOL),
+    FIELD_SPARSE(struct task_status, log_lost_stderr_bytes, UINT),
     {.key = "events",
      .kind = FIELD_LIST,
      .offset = offsetof(struct task_status, events),

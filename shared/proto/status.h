@@ -92,8 +92,9 @@ struct task_status {
     int exit_code;
     int exit_signal;
     bool oom_killed;
-    bool paused; /* RUNNING, but frozen */
-    uint64_t log_lost_bytes;
+    bool paused;                    /* RUNNING, but frozen */
+    uint64_t log_lost_bytes;        /* of both streams … */
+    uint64_t log_lost_stderr_bytes; /* … and of standard error alone; older executors: 0 */
     size_t n_events;
     struct task_event events[STATUS_EVENTS]; /* oldest first */
 };

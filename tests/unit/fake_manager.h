@@ -17,4 +17,5 @@ struct manager {
     void *stop_done_arg;
     struct job *registered; /* what manager_job_register() was given; owned */
     int register_result;
+    int n_tasks_read; /* by stats_task() */
 };

@@ -301,6 +301,50 @@ static void test_enforced_index(void **state)
     expect(w, "PUT", "jobs", current, 200, NULL);
 }
 
+/* Thousands of tasks are read a few at a time, and others are served meanwhile. */
+static void test_metrics_of_many(void **state)
+{
+    enum {
+        N = 2000
+    };
+    struct world *w = *state;
+    struct alloc *allocs = calloc(N, sizeof(*allocs));
+    struct task *tasks = calloc(N, sizeof(*tasks));
+    struct client c;
+    int before;
+
+    assert_true(allocs && tasks);
+    for (int i = 0; i < N; i++) {
+        allocs[i] = w->alloc;
+        allocs[i].tasks = &tasks[i];
+        allocs[i].next = i + 1 < N ? &allocs[i + 1] : NULL;
+        (void)snprintf(allocs[i].id, sizeof(allocs[i].id), "%08d-0000-4000-8000-000000000000", i);
+        tasks[i] = w->task;
+        tasks[i].alloc = &allocs[i];
+    }
+    w->manager.allocs = allocs;
+    client_start(&c, w, "GET", "metrics?format=prometheus", NULL, 0);
+    while (w->manager.n_tasks_read < N / 2) {
+        before = w->manager.n_tasks_read;
+        turn(w);
+        assert_in_range(w->manager.n_tasks_read, before, before + 8);
+    }
+    get(w, "agent/health", 200, "\"ok\":true");
+    assert_false(c.done);
+    allocs[N - 2].next = NULL; /* the last one is removed */
+    finish(&c);
+    assert_int_equal(c.status, 200);
+    assert_int_equal(w->manager.n_tasks_read, N - 1);
+    assert_non_null(strstr(c.body, "nomad_client_allocations_running{"));
+    assert_non_null(strstr(c.body, "alloc_id=\"00001998-"));
+    assert_null(strstr(c.body, "alloc_id=\"00001999-"));
+    assert_string_equal(strrchr(c.body, ','), ",stream=\"stderr\"} 0\n");
+    client_end(&c);
+    w->manager.allocs = &w->alloc;
+    free(tasks);
+    free(allocs);
+}
+
 static void test_large_bodies(void **state)
 {
     struct world *w = *state;
@@ -610,6 +654,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_reading, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_registering, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_enforced_index, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_metrics_of_many, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_large_bodies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_blocking_query, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_client_leaves_while_blocked, set_up, tear_down),

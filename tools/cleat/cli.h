@@ -38,6 +38,7 @@ struct cli {
     const char *lines; /* -n */
     const char *bytes; /* -c */
     const char *since;
+    const char *format;
     char **args;
     int n_args;
 };

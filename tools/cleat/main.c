@@ -42,6 +42,7 @@ static const struct option_help {
     {"state", 'S', "STATE", false, "pause (the default) or run"},
     {"status", 'p', NULL, false, "only show how it is"},
     {"stats", 'u', NULL, false, "show what the tasks use"},
+    {"format", 'F', "FORMAT", false, "prometheus, instead of JSON"},
     {"json", 'j', NULL, true, "print JSON"},
     {"address", 'a', "ADDR", true,
      "where the manager is: unix:///PATH or http://127.0.0.1:PORT\n"
@@ -173,6 +174,9 @@ static void set_option(struct cli *cli, int letter, const char *value)
     case 'T':
         cli->tty = is_true(value);
         cli->set_tty = true;
+        break;
+    case 'F':
+        cli->format = value;
         break;
     case 'S':
         cli->state = value;

@@ -1,12 +1,32 @@
 /* SPDX-License-Identifier: MIT
  *
- * cleat system gc, system stop-all, system upgrade-executors, version.
+ * cleat operator metrics, system gc, system stop-all, system upgrade-executors, version.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "tools/cleat/cli.h"
 #include "tools/cleat/http.h"
 #include "tools/cleat/output.h"
+
+/* Nomad prints the reply as it comes; -json differs in its line breaks. */
+static int operator_metrics(struct cli *cli)
+{
+    json_t *reply = NULL;
+    int r;
+
+    if (cli->format && strcmp(cli->format, "prometheus") != 0)
+        return cli_usage(cli, "-format must be prometheus, not \"%s\"", cli->format);
+    if (cli->format && cli->json)
+        return cli_usage(cli, "-json and -format exclude each other");
+    if (!cli->json)
+        return http_copy(cli, "/v1/metrics%s", cli->format ? "?format=prometheus" : "");
+    r = http_get(cli, &reply, "/v1/metrics");
+    if (!r)
+        print_json(reply);
+    json_decref(reply);
+    return r;
+}
 
 static int system_gc(struct cli *cli)
 {
@@ -66,6 +86,11 @@ static int version(struct cli *cli)
 }
 
 const struct command system_commands[] = {
+    {"operator metrics", NULL, "", 0, 0, " format ",
+     "Show figures of the manager, its allocations and their tasks",
+     "\nWhat tasks use, how often they were restarted, what their logs lost; as JSON, or as\n"
+     "Prometheus reads it from the API: /v1/metrics?format=prometheus.\n",
+     "-json\n-format prometheus", operator_metrics},
     {"system gc", NULL, "", 0, 0, "", "Remove finished allocations and jobs",
      "\nWith their directories: logs and data are gone then. By itself the manager keeps the 500 "
      "newest.\n",
