@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "manager/volumes.h"
 #include "shared/cleanup.h"
 #include "shared/job/driver_config.h"
 #include "shared/log.h"
@@ -200,6 +201,22 @@ static void warn_of_task(struct warnings *w, const struct job_task *def,
     driver_config_deinit(&options);
 }
 
+static void warn_of_volumes(struct warnings *w, const struct job_group *group,
+                            const struct job_task *def, const struct config *config)
+{
+    for (size_t i = 0; i < def->n_volume_mounts; i++) {
+        const struct job_volume_mount *mount = &def->volume_mounts[i];
+        const struct job_volume *volume = job_group_find_volume(group, mount->volume);
+        const struct config_volume *host = volumes_find(config, volume->source);
+
+        if (host && !volumes_propagates(host, mount->propagation))
+            warn(w,
+                 "Task \"%s\": the propagation_mode of the volume \"%s\" has no effect: on this "
+                 "host the mount of %s is not shared (see mount --make-shared)",
+                 def->name, volume->name, host->path);
+    }
+}
+
 /* All that the job may use at one time, against what the node has. */
 static void warn_of_size(struct warnings *w, const struct job *job, const json_t *attributes)
 {
@@ -231,8 +248,10 @@ char *features_warnings(const struct job *job, const struct config *config,
     char *all;
 
     for (size_t g = 0; g < job->n_groups; g++)
-        for (size_t t = 0; t < job->groups[g].n_tasks; t++)
+        for (size_t t = 0; t < job->groups[g].n_tasks; t++) {
             warn_of_task(&w, &job->groups[g].tasks[t], config, attributes);
+            warn_of_volumes(&w, &job->groups[g], &job->groups[g].tasks[t], config);
+        }
     warn_of_size(&w, job, attributes);
     if (!w.n)
         all = strdup("");

@@ -8,12 +8,15 @@
 #include "manager/volumes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "manager/rootless.h"
+#include "shared/cleanup.h"
 #include "shared/job/volume.h"
 #include "shared/log.h"
 
@@ -55,22 +58,47 @@ static int fail_missing(const struct config *config, const char *name, struct er
                    name, all, name);
 }
 
+const struct config_volume *volumes_find(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->n_volumes; i++)
+        if (strcmp(config->volumes[i].name, name) == 0)
+            return &config->volumes[i];
+    return NULL;
+}
+
+bool volumes_propagates(const struct config_volume *volume, enum job_propagation mode)
+{
+    autoclose FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    struct statx st = {0};
+    char *line = NULL;
+    size_t size = 0;
+    bool found = false, does = mode == JOB_PROPAGATION_PRIVATE;
+
+    (void)statx(AT_FDCWD, volume->path, 0, STATX_MNT_ID, &st);
+    while (!does && mounts && !found && getline(&line, &size, mounts) > 0) {
+        found = strtoull(line, NULL, 10) == st.stx_mnt_id;
+        /* Blanks in paths are escaped there: these can only be the tags. */
+        does = found && (strstr(line, " shared:") ||
+                         (mode == JOB_PROPAGATION_HOST_TO_TASK && strstr(line, " master:")));
+    }
+    free(line);
+    return does;
+}
+
 /* The host volume that `volume` asks for. */
 static int find(const struct config *config, const struct job_volume *volume,
                 const struct config_volume **ret, struct err *e)
 {
-    size_t i = 0;
+    const struct config_volume *found = volumes_find(config, volume->source);
 
-    while (i < config->n_volumes && strcmp(config->volumes[i].name, volume->source) != 0)
-        i++;
-    if (i == config->n_volumes)
+    if (!found)
         return fail_missing(config, volume->source, e);
-    if (config->volumes[i].read_only && !volume->read_only)
+    if (found->read_only && !volume->read_only)
         return err_set(e, -EINVAL,
                        "the host volume \"%.64s\" is read-only on this node; add read_only = true "
                        "to volume \"%.64s\" of the job",
                        volume->source, volume->name);
-    *ret = &config->volumes[i];
+    *ret = found;
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "manager/bag.h"
 #include "manager/config.h"
@@ -19,6 +20,12 @@ void volumes_warn(const struct config *config);
 
 /* The node's HostVolumes. */
 json_t *volumes_json(const struct config *config);
+
+/* NULL: there is none of that name. */
+const struct config_volume *volumes_find(const struct config *config, const char *name);
+
+/* Whether its mount on this host lets later mounts through as `mode` asks. */
+bool volumes_propagates(const struct config_volume *volume, enum job_propagation mode);
 
 /* Whether this node has what the volumes of `group` ask for. -EINVAL with the cause and the mend.
  */

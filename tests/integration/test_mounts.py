@@ -103,6 +103,8 @@ def test_a_mount_that_cannot_be(box):
     for mount, code, message in [
         ("/nonexistent:/x", 125, 'stage "open-volumes": /nonexistent: No such file'),
         ("/tmp:/usr/nonexistent", 125, 'stage "volumes": /usr/nonexistent: Read-only file system'),
+        ("/tmp:/../../x", 125, 'stage "volumes": /../../x: Invalid cross-device link'),
+        ("/tmp:/a/../../x", 125, 'stage "volumes": /a/../../x: Invalid cross-device link'),
         ("/tmp:x", 125, "-mount: write FROM:TO"),
         ("/tmp:/x:rw", 125, '"rw" is none of ro, rslave, rshared'),
     ]:

@@ -196,6 +196,12 @@ def test_a_task_that_puts_a_link_where_its_volume_goes(box, data, target):
     assert os.listdir(outside) == [] and not os.path.exists("/etc/b")
 
 
+# A host all of whose mounts are shared, as systemd has it.
+ALL_SHARED = [
+    "unshare", "-m", "--propagation", "private", "sh", "-c", 'mount --make-rshared / && exec "$@"', "sh",
+]  # fmt: skip
+
+
 def removed(manager, alloc_id):
     """Asks for it, which does nothing as long as the executor has not ended."""
     manager.call("PUT", "/v1/system/gc")
@@ -206,14 +212,16 @@ def removed(manager, alloc_id):
 def test_what_is_in_a_volume_outlives_the_allocation(box, data, mode):
     (data / "deep").mkdir()
     (data / "deep/kept").write_text("kept\n")
-    manager = box.manager(config=host_volumes(rw=data)).start()
+    manager = box.manager(config=host_volumes(rw=data)).start(wrapper=ALL_SHARED)
     more = {"PropagationMode": mode}
     alloc_id = manager.run_one(
         mounted("pause", mounts=[("rw", "/v", more), ("rw", "/alloc/data/v", more),
                                  ("rw", "/local/v", more), ("rw", "/secrets/v", more)])
     )  # fmt: skip
     manager.wait_running(alloc_id)
-    # Of what a task mounts in its own namespace nothing is in its directory.
+    on_host = [line.split()[4] for line in mount_lines(manager.process.pid)]
+    of_alloc = [point for point in on_host if point.startswith(str(manager.alloc_dir(alloc_id)))]
+    assert of_alloc == [str(manager.alloc_dir(alloc_id) / "t/secrets")]
     assert os.listdir(manager.alloc_dir(alloc_id) / "t/v") == []
     manager.stop("job")
     manager.wait_dead(alloc_id)
@@ -259,3 +267,23 @@ def test_propagation(box, data):
     mount_late(manager, data / "in")
     seen = [line.split()[4] for line in mount_lines(pid)]
     assert "/follows/in" in seen and "/tmp/in" in seen and "/private/in" not in seen
+
+
+# After SHARED: makes the mount at $1 one that follows another, at $2.
+FOLLOWER = ["sh", "-c", 'mount --bind "$1" "$2" && mount --make-slave "$1" && shift 2 && exec "$@"', "sh"]
+
+
+@pytest.mark.parametrize("kind", ["private", "shared", "slave"])
+def test_propagation_that_this_host_has_not(box, data, kind):
+    """It is said when the job is registered."""
+    (box.dir / "leader").mkdir()
+    wrapper, warned = {
+        "private": (["unshare", "-m", "--propagation", "private"], ["host-to-task", "bidirectional"]),
+        "shared": ([*SHARED, str(data)], []),
+        "slave": ([*SHARED, str(data), *FOLLOWER, str(data), str(box.dir / "leader")], ["bidirectional"]),
+    }[kind]
+    manager = box.manager(config=host_volumes(rw=data)).start(wrapper=wrapper)
+    for mode in ("private", "host-to-task", "bidirectional"):
+        job = mounted("exit:0", id=mode, mounts=[("rw", "/v", {"PropagationMode": mode})])
+        warnings = manager.call("PUT", "/v1/jobs", {"Job": job})["Warnings"]
+        assert (f"the mount of {data} is not shared" in warnings) == (mode in warned), warnings
