@@ -5,28 +5,76 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "shared/cleanup.h"
 #include "shared/sys.h"
 
-/* Returns the descriptor. */
+/* The log directory's path below the shared one, or NULL where it lies elsewhere. */
+static const char *below_shared(const struct exec_spec *spec)
+{
+    size_t n = spec->shared_dir ? strlen(spec->shared_dir) : 0;
+    bool below = n && !strncmp(spec->log_dir, spec->shared_dir, n) && spec->log_dir[n] == '/';
+
+    return below ? spec->log_dir + n + 1 : NULL;
+}
+
+/* Returns the descriptor, as open_safely() does. */
+static int open_shared(const struct exec_spec *spec)
+{
+    int fd = open(spec->shared_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
 static int open_safely(const struct exec_spec *spec)
 {
-    const char *shared = spec->shared_dir, *dir = spec->log_dir;
-    size_t n = shared ? strlen(shared) : 0;
+    const char *path = below_shared(spec);
     autofd int base = -1;
     int fd;
 
-    if (n && strncmp(dir, shared, n) == 0 && dir[n] == '/') {
-        base = open(shared, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (path) {
+        base = open_shared(spec);
         if (base < 0)
-            return -errno;
-        fd = sys_openat2(base, dir + n + 1, O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
+            return base;
+        fd = sys_openat2(base, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
                          RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
     } else {
-        fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        fd = open(spec->log_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     }
     return fd < 0 ? -errno : fd;
+}
+
+/* Gives the new directory `name` the owner and mode of the one at `model`. Tasks may write to the
+ * directory it is in, and may have put another one in its place: only what is as we made it is
+ * touched, and none of theirs can be. */
+static int dress(int base, const char *name, int model)
+{
+    autofd int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat as, is;
+
+    if (fd < 0 || fstat(model, &as) < 0 || fstat(fd, &is) < 0)
+        return -errno;
+    if (is.st_uid != geteuid() || (is.st_mode & 07777) != 0700)
+        return -EEXIST;
+    if (geteuid() == 0 && fchown(fd, as.st_uid, as.st_gid) < 0)
+        return -errno;
+    return fchmod(fd, as.st_mode & 07777) < 0 ? -errno : 0;
+}
+
+/* Makes a directory that was removed once more, where it was directly in the shared one. */
+static int make_again(const struct log_dir *d)
+{
+    const char *name = below_shared(d->spec);
+    autofd int base = -1;
+    struct stat st;
+
+    if (!name || strchr(name, '/') || fstat(d->fd, &st) < 0 || st.st_nlink > 0)
+        return -ENOENT;
+    base = open_shared(d->spec);
+    if (base < 0)
+        return base;
+    return mkdirat(base, name, 0700) < 0 ? -errno : dress(base, name, d->fd);
 }
 
 static void take_identity(struct log_dir *d)
@@ -71,6 +119,10 @@ void log_dir_check(struct log_dir *d)
     if (stat(d->spec->log_dir, &st) == 0 && st.st_dev == d->dev && st.st_ino == d->ino)
         return;
     fd = open_safely(d->spec);
+    if (fd == -ENOENT && make_again(d) == 0) {
+        d->made++;
+        fd = open_safely(d->spec);
+    }
     if (fd < 0 || fstat(fd, &st) < 0 || (st.st_dev == d->dev && st.st_ino == d->ino))
         return;
     if (dup3(fd, d->fd, O_CLOEXEC) < 0)

@@ -140,10 +140,13 @@ static int open_segment(struct pump *p)
 /* Writing to a file that was removed, or whose directory was, works: one has to look. */
 static void check_place(struct pump *p)
 {
+    uint32_t made = p->dir->made;
     struct stat st;
 
     p->checked_at = ev_now(p->loop);
     log_dir_check(p->dir);
+    if (p->dir->made != made)
+        p->on_news(p, PUMP_DIR_MADE);
     if (p->generation != p->dir->generation ||
         (p->writer.fd >= 0 && fstat(p->writer.fd, &st) == 0 && st.st_nlink == 0)) {
         p->generation = p->dir->generation;

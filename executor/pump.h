@@ -24,11 +24,12 @@
 struct pump;
 
 enum pump_news {
-    PUMP_ROTATED, /* a segment was begun: the one before it is finished */
-    PUMP_FAILED,  /* a segment cannot be written, for p->loss.error */
-    PUMP_LOSING,  /* more was dropped since: *p->lost_bytes grew */
-    PUMP_MENDED,  /* writing works again; p->loss tells what it cost */
-    PUMP_GAVE_UP, /* the pump ends while it does not; p->loss as above */
+    PUMP_ROTATED,  /* a segment was begun: the one before it is finished */
+    PUMP_DIR_MADE, /* the log directory had been removed, and was made again */
+    PUMP_FAILED,   /* a segment cannot be written, for p->loss.error */
+    PUMP_LOSING,   /* more was dropped since: *p->lost_bytes grew */
+    PUMP_MENDED,   /* writing works again; p->loss tells what it cost */
+    PUMP_GAVE_UP,  /* the pump ends while it does not; p->loss as above */
 };
 
 typedef void pump_news_cb(struct pump *p, enum pump_news news);

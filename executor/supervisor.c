@@ -108,6 +108,10 @@ static void on_pump_news(struct pump *p, enum pump_news news)
     case PUMP_ROTATED:
         housekeeper_stir(&s->housekeeper);
         break;
+    case PUMP_DIR_MADE:
+        commit(s, TASK_EVENT_LOG_LOST, 0, 0,
+               "the log directory was removed, with what was in it, and is made again");
+        break;
     case PUMP_FAILED:
         tell_begin_of_loss(s, p);
         break;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Logs that cannot be written, and finished ones: what a task notices of it, what is lost, what is told."""
+import errno
 import gzip
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bare import STOP
 from harness import BUILD, PAYLOAD, process_gone, wait_for
 from jobs import simple
 from test_upgrade import UPGRADE_FAILED, upgrade
@@ -37,13 +39,13 @@ def remount(path, options):
 
 
 @contextmanager
-def small_disk(one, mib):
+def small_disk(one, mib, options="defaults"):
     """A real file system with room for so much, on a loop device."""
     image = one.box.dir / "disk"
     image.write_bytes(b"")
     os.truncate(image, mib * MIB)
     subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
-    with mounted(one, "-o", "loop", image):
+    with mounted(one, "-o", f"loop,{options}", image):
         yield
 
 
@@ -112,6 +114,85 @@ def test_a_full_disk(executor, box, on_full):
             assert said[0] in (one.task_dir / "executor.out").read_text()
 
 
+@contextmanager
+def traced(pid, *options):
+    """The process is under strace, where each system call costs it two switches."""
+    tracer = subprocess.Popen(["strace", "-o", "/dev/null", *options, "-p", str(pid)],
+                              stderr=subprocess.PIPE, text=True)  # fmt: skip
+    try:
+        while "attached" not in tracer.stderr.readline():
+            assert tracer.poll() is None
+        yield
+    finally:
+        tracer.terminate()
+        tracer.communicate()
+
+
+def does_not_spin(pid):
+    """For traced processes whose task prints a line each 20 ms, which needs a few system calls."""
+    before = switches(pid)
+    select.select([], [], [], 1)  # the time that is measured
+    return switches(pid) - before < 600
+
+
+def check_missing(one, width):
+    """What is not in the segments of a task that was stopped is what is said to be lost."""
+    one.command(STOP)
+    _, status = one.end()
+    seen = numbers(one.output())
+    missing = seen[-1] + 1 - len(seen)
+    assert seen == sorted(set(seen)) and status["log_lost_bytes"] == missing * width
+    return missing
+
+
+@pytest.mark.parametrize("on_full", [DROP, BLOCK], ids=["drop", "block"])
+@pytest.mark.parametrize("error", ["EIO", "EDQUOT"])
+def test_writes_that_fail(executor, error, on_full):
+    """A disk that breaks, a quota that is used up. (Root has no quota, so it is made up.)"""
+    one = executor("ignore:INT", "ignore:TERM", "lines:0:20:100", kill_timeout_ns=10**7)
+    one.spec["logs"].update(on_full=on_full)
+    one.start()
+    pid = one.wait_pid()
+    wait_for(lambda: one.output(), "the first lines")
+    fault = ("-e", f"inject=write:error={error}", "-P", one.log_dir / "t.stdout.0")
+    with traced(one.process.pid, *fault):
+        told = wait_for(lambda: messages(one, LOST, BLOCKED), "the fault to be told")
+        assert os.strerror(getattr(errno, error)) in told[0]
+        assert told[0] in (one.task_dir / "executor.out").read_text()
+        assert does_not_spin(one.process.pid)
+        assert (one.status()["log_lost_bytes"] > 0) == (on_full == DROP)
+    end = "is written again; " + (r"\d+ bytes were lost" if on_full == DROP else "nothing was lost")
+    wait_for(lambda: re.search(end, messages(one, LOST, BLOCKED)[-1]), "the end of it to be told")
+    assert not process_gone(pid) and one.status()["restarts"] == 0
+    assert (check_missing(one, 100) > 0) == (on_full == DROP)
+
+
+def test_a_disk_that_turns_read_only(executor, box):
+    """As ext4 does after an error, under the open segment; and another one in its place."""
+    one = executor("ignore:INT", "lines:0:20:100", kill_timeout_ns=10**7)
+    with small_disk(one, 16, "errors=remount-ro"):
+        one.start()
+        pid = one.wait_pid()
+        wait_for(lambda: one.output(), "the first lines")
+        number = one.log_dir.stat().st_dev
+        device = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve().name
+        Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("1")
+        wait_for(lambda: messages(one, LOST), "the fault to be told")
+        assert "Read-only" in messages(one, LOST)[0]
+        with traced(one.process.pid):
+            assert does_not_spin(one.process.pid)
+        before = one.output()
+        with mounted(one, "-t", "tmpfs", "tmpfs"):
+            wait_for(lambda: "is written again" in messages(one, LOST)[-1], "the end of it to be told")
+            wait_for(lambda: one.output(), "lines on the other disk")
+            assert not process_gone(pid)
+            one.command(STOP)
+            _, status = one.end()
+            seen = numbers(before) + numbers(one.output())
+            missing = seen[-1] + 1 - len(seen)
+            assert seen == sorted(set(seen)) and status["log_lost_bytes"] == missing * 100 > 0
+
+
 def test_a_read_only_disk(executor, box):
     """With on_full = "block" the task waits, over its own restart, and nothing is missing afterwards."""
     flag = box.dir / "flag"
@@ -164,6 +245,36 @@ def test_the_directory_is_removed_and_made_again(executor):
     assert not process_gone(pid)
     names = {p.name for p in one.log_dir.iterdir()}
     assert "t.stdout.0" not in names  # numbers do not go back
+
+
+def test_a_removed_directory_is_made_again(executor, box):
+    """In the directory that a task shares with others: as it was, and a link in its place is no place."""
+    shared = box.dir / "shared"
+    one = executor("lines:0:20", shared_dir=str(shared), log_dir=str(shared / "logs"))
+    one.log_dir = shared / "logs"
+    one.log_dir.mkdir(parents=True)
+    shutil.chown(one.log_dir, 65534, 65534)
+    one.log_dir.chmod(0o777)
+    one.start()
+    pid = one.wait_pid()
+    for number in 1, 2:
+        wait_for(lambda: one.output(), "lines")
+        shutil.rmtree(one.log_dir)
+        wait_for(lambda: one.log_dir.is_dir(), "the directory")
+        name = f"t.stdout.{number}"
+        wait_for(lambda: (one.log_dir / name).exists(), "a segment of the next number")
+    wait_for(lambda: one.output(), "lines")
+    there = one.log_dir.stat()
+    assert (there.st_uid, there.st_gid, there.st_mode & 0o7777) == (65534, 65534, 0o777)
+    seen = numbers(one.output())
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    assert len(messages(one, LOST)) == 2 and "made again" in messages(one, LOST)[0]
+    assert not process_gone(pid)
+    one.log_dir.rename(shared / "moved")
+    one.log_dir.symlink_to(box.dir / "logs")
+    shutil.rmtree(shared / "moved")
+    wait_for(lambda: one.status()["log_lost_bytes"], "what cannot be written to be lost")
+    assert not list((box.dir / "logs").iterdir())
 
 
 def test_a_link_in_the_place_of_the_directory(executor, box):

@@ -220,6 +220,23 @@ def test_since(manager):
     assert manager.cli("logs", "-since", "1h", "-n", 3, alloc_id, check=False).returncode == 2
 
 
+def leave_half(logs, *numbers):
+    """As a compressor does that was killed, and no other came after it."""
+    for number in numbers:
+        (logs / f".t.stdout.{number}.tmp").write_bytes(gzip.compress(b"half\n" * 1000)[:-10])
+
+
+def test_half_compressed_segments_are_ignored(manager, cli):
+    alloc_id = manager.run_one(simple("print:mine", "pause"))
+    wait_for(lambda: manager.output(alloc_id) == "mine\n", "the output")
+    leave_half(manager.alloc_dir(alloc_id) / "alloc/logs", 0, 1)
+    assert manager.get(logs_path(alloc_id)) == b"mine\n"
+    follower = cli(manager, "alloc", "logs", "-f", alloc_id)
+    follower.wait_out("mine\n")
+    manager.stop("job")
+    assert follower.end() == 0 and follower.out.read_text() == "mine\n"
+
+
 def test_hostile_entries_are_not_opened(manager):
     alloc_id = manager.run_one(simple("print:mine", "pause"))
     manager.wait_running(alloc_id)
@@ -343,6 +360,7 @@ def test_logcat(manager, cli):
     logs = manager.dir / "copy"
     shutil.copytree(manager.alloc_dir(alloc_id) / "alloc/logs", logs)
     (logs / "other.txt").write_text("no log\n")
+    leave_half(logs, 1)
 
     def logcat(*args, **options):
         return manager.cli("logcat", *args, address=False, **options)
