@@ -161,7 +161,7 @@ def test_no_root_rights(box):
     wait_for(lambda: manager.process.poll() is not None or manager.socket.exists(), "an answer")
     if manager.process.poll() is None:
         wait_for(manager.answers, "the manager to answer")
-        text = refused(manager, simple("pause"))
+        text = refused(manager, simple("pause", driver="raw_exec", User="daemon"))
         manager.terminate()
     else:
         text = manager.log()
