@@ -357,6 +357,8 @@ static void feed(struct supervisor *s, struct life_input in)
     s->record.status.state =
         is_done(s) && s->leaving ? TASK_STATE_PENDING : life_task_state(s->life.state);
     s->record.status.failed = s->life.failed;
+    s->record.status.window_count = s->life.count;
+    s->record.status.window_ns = s->life.window_open ? s->life.window_ns : 0;
     take_notes(s, &out);
     act(s, &out);
 }
@@ -521,6 +523,10 @@ int supervisor_new(struct ev_loop *loop, struct exec_spec *spec, int state_dir, 
         (void)supervisor_free(s);
         return r;
     }
+    /* The loss of an executor does not give its task the policy's attempts anew. */
+    s->life.count = s->record.status.window_count;
+    s->life.window_ns = s->record.status.window_ns;
+    s->life.window_open = s->life.window_ns > 0;
     *ret_supervisor = s;
     relaunch(s, true);
     return 0;

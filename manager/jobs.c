@@ -385,7 +385,7 @@ static int load_version(struct manager *m, const json_t *json, bool newest, stru
     int r = job_from_json(json_object_get(json, "Job"), &job, e);
 
     if (r)
-        return r;
+        return r == -ENOTSUP ? -EINVAL : r; /* whether that is for another release is seen below */
     record = job_record_new(job);
     record->version = (uint64_t)json_integer_value(json_object_get(json, "Version"));
     record->stop = json_is_true(json_object_get(json, "Stop"));

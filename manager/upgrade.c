@@ -86,12 +86,14 @@ static void ask(struct upgrade *u, struct task *task)
         return;
     }
     u->seq = task->status.seq;
-    u->asked = true;
     r = task_handle_upgrade(task->handle, u->manager->config->executor);
-    if (r) {
-        next(u, task, strerror(-r));
+    if (r && r != -EAGAIN) {
+        next(u, task, r == -ENXIO ? "its executor has just ended" : strerror(-r));
         return;
     }
+    u->asked = !r; /* else it is just starting: again when it has said hello */
+    if (ev_is_active(&u->late))
+        return;
     ev_timer_set(&u->late, answer_limit_s, 0);
     ev_timer_start(u->manager->loop, &u->late);
 }

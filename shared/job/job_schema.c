@@ -152,13 +152,13 @@ static const struct schema_field logs_fields[] = {
     SCHEMA_FIELD(INT, job_logs, max_file_size_mb, "max_file_size", "MaxFileSizeMB", .def = "10",
                  .min = 1, .max = LOG_FILE_MAX_MB),
     SCHEMA_FIELD(BOOL, job_logs, disabled, "disabled", "Disabled"),
-    SCHEMA_FIELD(DURATION, job_logs, max_age_ns, "max_age", "MaxAge"),
+    SCHEMA_FIELD(DURATION, job_logs, max_age_ns, "max_age", "MaxAge", .sparse = true),
     SCHEMA_FIELD(ENUM, job_logs, compress, "compress", "Compress", .def = "none",
-                 .names = compress_names),
+                 .names = compress_names, .sparse = true),
     SCHEMA_FIELD(DURATION, job_logs, compress_after_ns, "compress_after", "CompressAfter",
-                 .def = "-1"),
+                 .def = "-1", .sparse = true),
     SCHEMA_FIELD(ENUM, job_logs, on_full, "on_full", "OnFull", .def = "drop",
-                 .names = on_full_names),
+                 .names = on_full_names, .sparse = true),
     SCHEMA_LATER("enabled", "Enabled", .neutral = "[true]"),
 };
 
@@ -231,8 +231,8 @@ static const struct schema_field task_fields[] = {
     SCHEMA_LATER("template", "Templates"),
     SCHEMA_LATER("vault", "Vault"),
     SCHEMA_FIELD(BLOCKS, job_task, volume_mounts, "volume_mount", "VolumeMounts",
-                 .count = offsetof(struct job_task, n_volume_mounts),
-                 .block = &volume_mount_schema),
+                 .count = offsetof(struct job_task, n_volume_mounts), .block = &volume_mount_schema,
+                 .sparse = true),
 };
 
 static const struct schema task_schema = {
@@ -285,7 +285,7 @@ static const struct schema_field group_fields[] = {
     SCHEMA_LATER("vault", NULL),
     SCHEMA_FIELD(BLOCKS, job_group, volumes, "volume", "Volumes",
                  .count = offsetof(struct job_group, n_volumes), .block = &volume_schema,
-                 .by_name = true),
+                 .by_name = true, .sparse = true),
 };
 
 static const struct schema group_schema = {

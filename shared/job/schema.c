@@ -221,14 +221,32 @@ static json_t *encode_field(const struct schema_field *field, const void *obj)
     }
 }
 
+static bool is_zero(const struct schema_field *field, const void *obj)
+{
+    if (field->kind == FIELD_ENUM)
+        return !*(unsigned int *)schema_member(obj, field->offset);
+    if (field->kind == FIELD_BLOCKS)
+        return !*(size_t *)schema_member(obj, field->count);
+    return !*(int64_t *)schema_member(obj, field->offset);
+}
+
+static bool asks_for_sparse(const struct schema *schema, const void *obj)
+{
+    for (size_t i = 0; i < schema->n_fields; i++)
+        if (schema->fields[i].sparse && !is_zero(&schema->fields[i], obj))
+            return true;
+    return false;
+}
+
 json_t *schema_encode(const struct schema *schema, const void *obj)
 {
     autojson json_t *object = json_object();
+    bool all = asks_for_sparse(schema, obj);
 
     for (size_t i = 0; i < schema->n_fields; i++) {
         const struct schema_field *field = &schema->fields[i];
 
-        if (field->json && field->kind < FIELD_LATER &&
+        if (field->json && field->kind < FIELD_LATER && (all || !field->sparse) &&
             json_object_set_new(object, field->json, encode_field(field, obj)) < 0)
             return NULL;
     }

@@ -64,6 +64,7 @@ struct schema_field {
     size_t count;               /* BLOCKS: offset of a size_t */
     const struct schema *block; /* BLOCK, BLOCKS */
     bool by_name;               /* BLOCKS, labelled: JSON has an object, each element at its name */
+    bool sparse;                /* INT, DURATION, ENUM, BLOCKS: see schema_encode() */
     bool required;              /* absent or empty is an error */
     const char *def;            /* default as text; else "", 0, false, empty */
     int64_t min, max;           /* INT, DURATION; the default is not held to them; max 0: none */
@@ -106,7 +107,10 @@ int schema_init(const struct schema *schema, void *obj);
 int schema_decode(struct schema_context *ctx, const struct schema *schema,
                   struct schema_source source, void *obj);
 
-/* A JSON object of all fields that have a JSON name (new reference). NULL: out of memory. */
+/* A JSON object of all fields that have a JSON name (new reference). NULL: out of memory. A release
+ * refuses names it does not know, so fields that came after the first one are marked `sparse`:
+ * those of a block are left out while all of them are zero. Where they are not asked for, an
+ * earlier release can go on with the job. */
 json_t *schema_encode(const struct schema *schema, const void *obj);
 
 /* Frees what the fields own, not `obj`. Zeroed objects are fine. */

@@ -57,6 +57,8 @@ static const struct field status_fields[] = {
     FIELD(struct task_status, log_lost_bytes, UINT),
     FIELD_SPARSE(struct task_status, paused, BOOL),
     FIELD_SPARSE(struct task_status, log_lost_stderr_bytes, UINT),
+    FIELD_SPARSE(struct task_status, window_count, UINT),
+    FIELD_SPARSE(struct task_status, window_ns, UINT),
     {.key = "events",
      .kind = FIELD_LIST,
      .offset = offsetof(struct task_status, events),

@@ -95,6 +95,8 @@ struct task_status {
     bool paused;                    /* RUNNING, but frozen */
     uint64_t log_lost_bytes;        /* of both streams … */
     uint64_t log_lost_stderr_bytes; /* … and of standard error alone; older executors: 0 */
+    uint32_t window_count;          /* restarts by policy since … */
+    uint64_t window_ns;             /* … this, CLOCK_MONOTONIC; 0: none yet */
     size_t n_events;
     struct task_event events[STATUS_EVENTS]; /* oldest first */
 };

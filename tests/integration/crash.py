@@ -10,6 +10,7 @@ wait for is read from the disk, so that one life makes the same system calls as 
 import contextlib
 import http.client
 import json
+import os
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -184,14 +185,15 @@ class World:
         return all(self.record("allocs", a)["Tidy"] for a, _ in self.tasks(job_id))
 
     def executors(self):
-        """[(pid, the state directory it serves) …] A stub init is none of them."""
+        """[(pid, the state directory it serves) …] by the status file it has open, whatever program it
+        has become meanwhile. A stub init is none of them."""
         found = {}
         for pid in leftovers.processes(self.box.token):
-            with contextlib.suppress(OSError, IndexError):
-                words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            with contextlib.suppress(OSError):
                 parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-                if words[1] == "supervise" and "cleat-executor" in words[0]:
-                    found[pid] = (parent, words[2])
+                for link in map(os.readlink, Path(f"/proc/{pid}/fd").iterdir()):
+                    if link.endswith("/status") and pid != self.manager.process.pid:
+                        found[pid] = (parent, link[: -len("/status")])
         return [(pid, path) for pid, (parent, path) in found.items() if parent not in found]
 
     def state(self):

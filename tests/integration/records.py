@@ -26,10 +26,13 @@ def read_statefile(path):
     return msgpack.unpackb(payload, raw=False) if path.name == "spec" else payload
 
 
-def write_statefile(path, payload):
+def statefile(payload):
     """The same envelope around other bytes."""
-    header = b"CLEAT-STATE 1 %d %08x\n" % (len(payload), zlib.crc32(payload))
-    path.write_bytes(header + payload)
+    return b"CLEAT-STATE 1 %d %08x\n" % (len(payload), zlib.crc32(payload)) + payload
+
+
+def write_statefile(path, payload):
+    path.write_bytes(statefile(payload))
 
 
 def _slot(data):

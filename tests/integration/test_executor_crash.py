@@ -130,3 +130,15 @@ def test_there_is_never_a_second_executor_for_a_task(manager):
     )  # fmt: skip
     assert done.returncode == 66, done.stderr
     assert manager.wait_running(alloc_id) == pid
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_next_one_goes_on_counting(manager, driver):
+    """Killed after one of two restarts by policy: the task is started for the loss, then once more."""
+    steps = ["print:start", "wait:300", "exit:1"]
+    alloc_id = manager.run_one(simple(*steps, driver=driver, policy=restart(2)))
+    wait_for(lambda: manager.output(alloc_id) == "start\n" * 2, "the second run")
+    kill_hard(executor(manager, alloc_id))
+    state = manager.wait_client(alloc_id, "failed")["TaskStates"]["t"]
+    assert manager.output(alloc_id) == "start\n" * 4
+    assert state["Restarts"] == 3

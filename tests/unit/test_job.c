@@ -530,13 +530,48 @@ static void test_json_depth(void **state)
     json_decref(job);
 }
 
+/* What came after the first release is left out unless it is asked for; then its block has all. */
+static void test_what_older_releases_lack(void **state)
+{
+    static const char *const sparse[] = {"MaxAge", "CompressAfter", "Compress", "OnFull"};
+    static const char text[] =
+        "{\"ID\": \"j\", \"Name\": \"j\", \"Datacenters\": [\"dc1\"], \"TaskGroups\": [{\"Name\":"
+        " \"g\", \"Tasks\": [{\"Name\": \"t\", \"Driver\": \"exec\", \"Config\": {\"command\":"
+        " \"/x\"}, \"LogConfig\": {%s}}]}]}";
+    static const char *const configs[] = {"", "\"Compress\": \"gzip\", \"CompressAfter\": 0"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(configs); i++) {
+        char json[512], *encoded;
+        struct job *job;
+        json_t *object;
+
+        (void)snprintf(json, sizeof(json), text, configs[i]);
+        job = must_read(read_json, json);
+        check_round_trip(job);
+        object = job_to_json(job);
+        encoded = json_dumps(object, 0);
+        for (size_t k = 0; k < ARRAY_LEN(sparse); k++)
+            assert_int_equal(!strstr(encoded, sparse[k]), i == 0);
+        assert_null(strstr(encoded, "Volume"));
+        free(encoded);
+        json_decref(object);
+        job_free(job);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everything),    cmocka_unit_test(test_resources),
-        cmocka_unit_test(test_volumes),       cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_json_of_nomad), cmocka_unit_test(test_hcl_refusals),
-        cmocka_unit_test(test_json_refusals), cmocka_unit_test(test_json_depth),
+        cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_resources),
+        cmocka_unit_test(test_volumes),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_json_of_nomad),
+        cmocka_unit_test(test_hcl_refusals),
+        cmocka_unit_test(test_what_older_releases_lack),
+        cmocka_unit_test(test_json_refusals),
+        cmocka_unit_test(test_json_depth),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
