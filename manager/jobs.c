@@ -3,8 +3,9 @@
  * A job's file holds every version that still has allocations, and which those are; it is synced
  * before a registration is acknowledged, and is all that is synced for it, however many allocations
  * there are. Invariants: the newest version is last in the file and first in m->jobs; jobs and
- * allocations are listed in the order they were made in, by whichever manager; a change that cannot
- * be recorded did not happen.
+ * allocations are listed in the order they were made in, by whichever manager; a registration that
+ * cannot be recorded did not happen. Odd case: a stop that cannot be recorded happens all the same,
+ * and is recorded by the next change that can be.
  */
 #include "manager/jobs.h"
 
@@ -132,12 +133,13 @@ static json_t *job_file(const struct manager *m, const struct job_record *newest
                      versions);
 }
 
-static int save(struct manager *m, const struct job_record *newest, struct err *e)
+static int save(struct manager *m, struct job_record *newest, struct err *e)
 {
     json_t *json = job_file(m, newest);
     int r = store_write_job(&m->store, newest->job->id, json, e);
 
     json_decref(json);
+    newest->unsaved = r != 0;
     return r;
 }
 
@@ -269,18 +271,17 @@ int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)
 
     if (!record)
         return err_set(e, -ENOENT, "job \"%s\" not found", job_id);
-    if (record->stop)
+    if (record->stop && !record->unsaved)
         return 0;
     record->stop = true;
     record->modify_index = ++m->index;
     r = save(m, record, e);
-    if (r) {
-        record->stop = false;
-        return r;
-    }
-    log_info("job \"%s\" deregistered", job_id);
+    if (r)
+        err_wrap(e, "its tasks are stopped, but this is on no record; make room and stop it again");
+    else
+        log_info("job \"%s\" deregistered", job_id);
     start_and_stop(m, record);
-    return 0;
+    return r;
 }
 
 static bool has_allocs(const struct manager *m, const char *id)

@@ -216,7 +216,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
     if (p->throw_away && !p->ending) {
         p->ending = true;
         log_info("%s: stopping the tasks", strsignal(w->signum));
-        manager_stop_all(p->manager, on_all_stopped, p);
+        (void)manager_stop_all(p->manager, on_all_stopped, p, NULL); /* it is logged */
         return;
     }
     log_info("%s: the manager ends, tasks run on", strsignal(w->signum));

@@ -223,16 +223,23 @@ struct manager *manager_free(struct manager *m)
     return NULL;
 }
 
-void manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg)
+int manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg, struct err *e)
 {
+    int first = 0;
+
     m->stop_all_done = done;
     m->stop_all_arg = arg;
     for (struct job_record *record = m->jobs; record; record = record->next) {
-        struct err e;
+        struct err why;
+        int r = manager_job_deregister(m, record->job->id, &why);
 
-        if (manager_job_deregister(m, record->job->id, &e))
-            log_error("stop job \"%s\": %s", record->job->id, e.text);
+        if (!r)
+            continue;
+        log_error("stop job \"%s\": %s", record->job->id, why.text);
+        if (!first)
+            first = err_set(e, r, "%s", why.text);
     }
+    return first;
 }
 
 struct job_record *manager_jobs(const struct manager *m)

@@ -35,11 +35,13 @@ int manager_job_register(struct manager *m, struct job *job, struct job_record *
 /* What of a job this node falls short of, for people; "" when nothing. The caller frees. */
 char *manager_job_warnings(const struct manager *m, const struct job *job);
 
-/* Stops a job: its allocations run their stop sequences. -ENOENT. */
+/* Stops a job: its allocations run their stop sequences. -ENOENT. They do so even if it cannot be
+ * recorded (-ENOSPC, -EROFS …), which the next call tries again. */
 int manager_job_deregister(struct manager *m, const char *job_id, struct err *e);
 
-/* Stops every job and, when the last task is dead, calls `done` once. */
-void manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg);
+/* Stops every job and, when the last task is dead, calls `done` once. The error is that of the
+ * first job whose stop could not be recorded; it stops all the same. */
+int manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg, struct err *e);
 
 /* Begins to remove every allocation that is finished, and every job that is done with. */
 void manager_gc(struct manager *m);

@@ -40,6 +40,7 @@ struct job_record {
     struct job *job;
     uint64_t version;      /* Nomad: from 0, +1 at each change of the definition */
     bool stop;             /* deregistered */
+    bool unsaved;          /* the file does not say so yet: it could not be written */
     uint64_t submit_ns;    /* CLOCK_REALTIME of the registration */
     uint64_t create_index; /* this manager's counter of changes, as Nomad's raft index */
     uint64_t modify_index;

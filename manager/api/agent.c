@@ -58,14 +58,19 @@ static void on_all_stopped(void *arg)
     api_changed(api);
 }
 
-/* Ours. Answered when every task is dead; calls that come meanwhile join in. */
+/* Ours. Answered when every task is dead, or at once when that is not recorded; each call tries
+ * anew, and waits for the tasks of all of them. */
 void system_stop_all(struct request *r)
 {
     struct api *api = r->api;
+    struct err e = ERR_INIT;
 
-    if (!r->again && !api->stop_running) {
+    if (!r->again) {
         api->stop_running = true;
-        manager_stop_all(api->manager, on_all_stopped, api);
+        if (manager_stop_all(api->manager, on_all_stopped, api, &e)) {
+            request_reply_err(r, &e);
+            return;
+        }
     }
     r->blocked = api->stop_running;
     if (!r->blocked)

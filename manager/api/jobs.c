@@ -177,10 +177,11 @@ void job_deregister(struct request *r)
     if (purge)
         request_reply_text(
             r, 400, "purge is not supported: a stopped job keeps its record; stop it without");
-    else if (manager_job_deregister(r->api->manager, r->arg, &e))
-        request_reply_err(r, &e);
     else {
-        reply_changed(r, record, NULL);
+        if (manager_job_deregister(r->api->manager, r->arg, &e))
+            request_reply_err(r, &e);
+        else
+            reply_changed(r, record, NULL);
         api_changed(r->api);
     }
 }

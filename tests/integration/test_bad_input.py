@@ -197,28 +197,72 @@ def test_data_dir_is_a_file(box):
     ends_with(manager, str(manager.data_dir))
 
 
-def test_full_data_dir_refuses_jobs_and_runs_on(box):
+@pytest.fixture
+def small_disk(box):
+    """A manager whose data directory is a file system of 1 MiB."""
     manager = box.manager()
     manager.data_dir.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", manager.data_dir], check=True)
     try:
-        manager.start()
-        alloc_id = manager.run_one(simple("pause", id="first"))
-        pid = manager.wait_running(alloc_id)
-        with open(manager.data_dir / "ballast", "wb", buffering=0) as f:
-            with pytest.raises(OSError):
-                while True:
-                    f.write(bytes(4096))
-        with pytest.raises(ApiError) as e:
-            manager.run(simple("pause", id="second"))
-        assert "No space left" in e.value.text
-        assert manager.wait_running(alloc_id) == pid
-        (manager.data_dir / "ballast").unlink()
-        manager.wait_running(manager.run_one(simple("pause", id="second")))
+        yield manager.start()
         manager.stop_all()
         manager.process = None
     finally:
         subprocess.run(["umount", "-R", manager.data_dir], check=True)
+
+
+def fill(manager):
+    """Returns the file to remove again."""
+    ballast = manager.data_dir / "ballast"
+    with open(ballast, "wb", buffering=0) as f:
+        with pytest.raises(OSError):
+            while True:
+                f.write(bytes(4096))
+    return ballast
+
+
+def test_full_data_dir_refuses_jobs_and_runs_on(small_disk):
+    alloc_id = small_disk.run_one(simple("pause", id="first"))
+    pid = small_disk.wait_running(alloc_id)
+    ballast = fill(small_disk)
+    with pytest.raises(ApiError) as e:
+        small_disk.run(simple("pause", id="second"))
+    assert "No space left" in e.value.text
+    assert small_disk.wait_running(alloc_id) == pid
+    ballast.unlink()
+    small_disk.wait_running(small_disk.run_one(simple("pause", id="second")))
+
+
+def test_full_data_dir_does_not_keep_a_job_from_stopping(small_disk):
+    alloc_id = small_disk.run_one(simple("pause", type="service"))
+    small_disk.wait_running(alloc_id)
+    ballast = fill(small_disk)
+    for _ in range(2):
+        with pytest.raises(ApiError) as e:
+            small_disk.stop("job")
+        assert "on no record" in e.value.text and "No space left" in e.value.text
+        small_disk.wait_dead(alloc_id)
+    ballast.unlink()
+    small_disk.stop("job")
+    small_disk.kill9()
+    small_disk.start()
+    assert small_disk.get("/v1/job/job")["Stop"] is True
+
+
+def test_full_data_dir_does_not_keep_stop_all(small_disk):
+    alloc_ids = [small_disk.run_one(simple("pause", id=i, type="service")) for i in ("a", "b")]
+    for alloc_id in alloc_ids:
+        small_disk.wait_running(alloc_id)
+    ballast = fill(small_disk)
+    for _ in range(2):
+        with pytest.raises(ApiError) as e:
+            small_disk.call("PUT", "/v1/system/stop-all")
+        assert "No space left" in e.value.text
+    for alloc_id in alloc_ids:
+        small_disk.wait_dead(alloc_id)
+    ballast.unlink()
+    small_disk.call("PUT", "/v1/system/stop-all")
+    assert all(small_disk.get(f"/v1/job/{i}")["Stop"] for i in ("a", "b"))
 
 
 def test_second_manager_on_one_data_dir(box):

@@ -98,10 +98,12 @@ int manager_exec(struct manager *m, const struct task *task, char *const *argv, 
     return err_set(e, -ESRCH, "task \"%s\" is not running", task->def->name);
 }
 
-void manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg)
+int manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg, struct err *e)
 {
+    (void)e;
     m->stop_done = done;
     m->stop_done_arg = arg;
+    return 0;
 }
 
 struct job_record *manager_jobs(const struct manager *m)
