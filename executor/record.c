@@ -177,19 +177,33 @@ void record_resume(struct record *rec, struct ev_loop *loop, int state_dir, int 
     send_hello(rec); /* a manager learns the release from it */
 }
 
-void record_open_standalone(struct record *rec, struct ev_loop *loop)
+void record_open_standalone(struct record *rec, struct ev_loop *loop, const struct exec_spec *spec)
 {
     record_init(rec, loop, -1);
+    rec->tells_restarts = spec->restart.attempts > 0;
     rec->out_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 }
 
-/* A run in the foreground shares its stderr with the task: only what the task cannot tell is said.
- */
-static bool worth_saying(const struct record *rec, enum task_event_type type)
+/* A run in the foreground shares its stderr with the task and ends with its code: only what neither
+ * tells is said. */
+static bool worth_saying(const struct record *rec, const struct task_event *event)
 {
-    return rec->state_dir >= 0 || type == TASK_EVENT_DRIVER_FAILURE ||
-           type == TASK_EVENT_RESTARTING || type == TASK_EVENT_LOG_LOST ||
-           type == TASK_EVENT_LOG_BLOCKED;
+    if (rec->state_dir >= 0)
+        return true;
+    switch (event->type) {
+    case TASK_EVENT_DRIVER_FAILURE:
+    case TASK_EVENT_RESTARTING:
+    case TASK_EVENT_LOG_LOST:
+    case TASK_EVENT_LOG_BLOCKED:
+    case TASK_EVENT_OOM_KILL:
+        return true;
+    case TASK_EVENT_TERMINATED:
+        return event->oom_killed || (rec->tells_restarts && event->exit_code != 0);
+    case TASK_EVENT_NOT_RESTARTING:
+        return rec->tells_restarts;
+    default:
+        return false;
+    }
 }
 
 /* The account in the words of people. */
@@ -197,7 +211,7 @@ static void say_event(struct record *rec, const struct task_event *event)
 {
     const char *name = task_event_type_name(event->type);
 
-    if (!worth_saying(rec, event->type))
+    if (!worth_saying(rec, event))
         return;
     if (event->type == TASK_EVENT_TERMINATED)
         record_say(rec, "%s: exit code %d, signal %d%s%s%s", name, event->exit_code, event->signal,

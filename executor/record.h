@@ -23,7 +23,8 @@ struct record {
     int evt_fd; /* -1 while no manager reads */
     int out_fd; /* executor.out, -1 if it cannot be had; standalone: stderr */
     struct task_status status;
-    bool went_on; /* an earlier executor's record was continued */
+    bool went_on;        /* an earlier executor's record was continued */
+    bool tells_restarts; /* standalone: there may be some, so each end is told too */
 };
 
 /* Makes at need, opens and locks the status file in `state_dir`; returns its descriptor. To be
@@ -41,7 +42,7 @@ void record_resume(struct record *rec, struct ev_loop *loop, int state_dir, int 
                    int evt_fd, int out_fd, const struct task_status *status);
 
 /* For runs without a manager: keeps the account in memory and tells people on stderr. */
-void record_open_standalone(struct record *rec, struct ev_loop *loop);
+void record_open_standalone(struct record *rec, struct ev_loop *loop, const struct exec_spec *spec);
 
 /* Commits rec->status as a new change, with `event` if there is one (its seq and time are filled
  * in). `sync`: survive a crash of the machine too. */

@@ -27,7 +27,8 @@
 enum {
     ENV_MAX = 1024,
     GROUPS_MAX = 256,
-    MOUNTS_MAX = 64
+    MOUNTS_MAX = 64,
+    MEMORY_MIN = 1 << 20, /* with less no program gets as far as its own first line */
 };
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -94,7 +95,7 @@ struct options {
     const char *isolation;
     const char *root;
     const char *user;
-    bool unconfined;
+    const char *seccomp;
     size_t n_env;
     char *env[ENV_MAX + 2]; /* the large ones last, so that the rest is on one page */
     gid_t groups[GROUPS_MAX];
@@ -182,6 +183,11 @@ static int set_option(struct options *o, const char *name, char *value, struct e
         r = parse_count(value, 262144, &spec->cpu_shares, name, e);
     } else if (strcmp(name, "memory") == 0) {
         r = size_parse(value, &spec->memory_bytes);
+        if (!r && spec->memory_bytes && spec->memory_bytes < MEMORY_MIN)
+            return err_set(e, -EINVAL,
+                           "-memory: %s is less than 1MiB; without a unit it counts bytes, and the "
+                           "unit follows without a space, as in 32MiB",
+                           value);
     } else if (strcmp(name, "pids") == 0) {
         r = parse_count(value, UINT32_MAX, &spec->limits.pids, name, e);
     } else if (strcmp(name, "cpus") == 0) {
@@ -200,8 +206,8 @@ static int set_option(struct options *o, const char *name, char *value, struct e
     } else if (strcmp(name, "mount") == 0) {
         return add_mount(o, value, e);
     } else if (strcmp(name, "seccomp") == 0) {
-        o->unconfined = strcmp(value, "unconfined") == 0;
-        r = o->unconfined || strcmp(value, "default") == 0 ? 0 : -EINVAL;
+        o->seccomp = value;
+        r = strcmp(value, "unconfined") == 0 || strcmp(value, "default") == 0 ? 0 : -EINVAL;
     } else if (strcmp(name, "restart") == 0) {
         r = parse_count(value, UINT32_MAX, &n, name, e);
         spec->restart.attempts = (uint32_t)n;
@@ -324,7 +330,7 @@ static int isolate(struct options *o, struct err *e)
 
     spec->isolation = SPEC_ISOLATION_CHROOT;
     spec->private_pid = spec->private_ipc = spec->no_new_privs = true;
-    spec->seccomp = !o->unconfined;
+    spec->seccomp = !o->seccomp || strcmp(o->seccomp, "default") == 0;
     spec->caps = default_caps;
     spec->rootless = geteuid() != 0;
     if (spec->rootless) {
@@ -340,6 +346,17 @@ static int isolate(struct options *o, struct err *e)
     }
     spec->task_dir = realpath(o->root, NULL);
     return spec->task_dir ? 0 : err_sys(e, -errno, "-root %s", o->root);
+}
+
+/* What only a task with a root of its own can have is refused, not ignored. */
+static int leave_plain(const struct options *o, struct err *e)
+{
+    const char *name = o->root                ? "root"
+                       : o->spec.n_mounts > 0 ? "mount"
+                       : o->seccomp           ? "seccomp"
+                                              : NULL;
+
+    return name ? err_set(e, -EINVAL, "-%s needs -isolation exec", name) : 0;
 }
 
 static void defaults(struct options *o)
@@ -425,7 +442,9 @@ static int parse(struct options *o, int argc, char **argv, struct err *e)
         o->isolation = geteuid() == 0 ? "exec" : "none";
     if (strcmp(o->isolation, "exec") == 0)
         r = isolate(o, e);
-    else if (strcmp(o->isolation, "none") != 0)
+    else if (strcmp(o->isolation, "none") == 0)
+        r = leave_plain(o, e);
+    else
         r = err_set(e, -EINVAL, "-isolation: \"%s\" is neither exec nor none", o->isolation);
     if (!r && o->user)
         r = resolve_user(o, e);

@@ -495,7 +495,7 @@ static int open_record(struct supervisor *s, int state_dir, int status_fd, struc
     int r;
 
     if (s->standalone) {
-        record_open_standalone(&s->record, s->loop);
+        record_open_standalone(&s->record, s->loop, s->spec);
         return 0;
     }
     r = record_open(&s->record, s->loop, state_dir, status_fd, s->spec, e);
