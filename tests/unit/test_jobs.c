@@ -217,7 +217,7 @@ static void test_order_outlives_the_manager(void **state)
     assert_string_equal(manager_find_job(&f->m, "b")->next->job->id, "c");
 }
 
-static void test_what_cannot_be_recorded_did_not_happen(void **state)
+static void test_a_registration_without_record_did_not_happen(void **state)
 {
     struct fixture *f = *state;
     struct job *job = make_job("new", 2, "raw_exec");
@@ -228,7 +228,6 @@ static void test_what_cannot_be_recorded_did_not_happen(void **state)
     f->m.store.jobs_fd = open("/proc/self", O_RDONLY | O_DIRECTORY);
     assert_true(manager_job_register(&f->m, job, &record, &e) < 0);
     assert_non_null(strstr(e.text, "new"));
-    assert_true(manager_job_deregister(&f->m, "old", &e) < 0);
     job_free(job);
     job = make_job("old", 2, "raw_exec");
     assert_true(manager_job_register(&f->m, job, &record, &e) < 0);
@@ -240,6 +239,27 @@ static void test_what_cannot_be_recorded_did_not_happen(void **state)
     assert_false(old->stop);
     assert_int_equal(count_allocs(f, "old", DESIRED_RUN), 1);
     assert_null(f->m.allocs->next);
+}
+
+static void test_a_stop_without_record_happens(void **state)
+{
+    struct fixture *f = *state;
+    struct job_record *old = add(f, "old", 1);
+    int good = f->m.store.jobs_fd;
+    struct err e = ERR_INIT;
+
+    f->m.store.jobs_fd = open("/proc/self", O_RDONLY | O_DIRECTORY);
+    for (int i = 0; i < 2; i++)
+        assert_true(manager_job_deregister(&f->m, "old", &e) < 0);
+    assert_true(old->stop);
+    assert_int_equal(count_allocs(f, "old", DESIRED_STOP), 1);
+    close(f->m.store.jobs_fd);
+    f->m.store.jobs_fd = good;
+    assert_int_equal(manager_job_deregister(&f->m, "old", &e), 0);
+    close_manager(f);
+    open_manager(f);
+    assert_int_equal(jobs_load(&f->m, &e), 0);
+    assert_true(manager_find_job(&f->m, "old")->stop);
 }
 
 static void test_drivers_that_cannot_run_are_refused(void **state)
@@ -378,8 +398,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_versions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_all_is_there_after_a_crash, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_order_outlives_the_manager, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_cannot_be_recorded_did_not_happen, set_up,
+        cmocka_unit_test_setup_teardown(test_a_registration_without_record_did_not_happen, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_a_stop_without_record_happens, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_drivers_that_cannot_run_are_refused, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_count_beyond_reason_is_refused, set_up, tear_down),
