@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "manager/budget.h"
 #include "manager/volumes.h"
 #include "shared/cleanup.h"
 #include "shared/job/driver_config.h"
@@ -223,6 +224,7 @@ static void warn_of_size(struct warnings *w, const struct job *job, const json_t
     double mhz = 0, memory_mb = 0; /* no count overflows them */
     double has_mhz = strtod(attribute(attributes, "cpu.totalcompute"), NULL);
     double has_mb = strtod(attribute(attributes, "memory.totalbytes"), NULL) / (1 << 20);
+    double has_processes = strtod(attribute(attributes, "cleat.limit.processes"), NULL);
 
     for (size_t g = 0; g < job->n_groups; g++)
         for (size_t t = 0; t < job->groups[g].n_tasks; t++) {
@@ -231,6 +233,12 @@ static void warn_of_size(struct warnings *w, const struct job *job, const json_t
             mhz += (double)res->cpu_mhz * (double)job->groups[g].count;
             memory_mb += (double)res->memory_mb * (double)job->groups[g].count;
         }
+    if (has_processes > 0 && budget_processes(job) > has_processes)
+        warn(w,
+             "The job is at least %.0f processes, executors included, and this node may have %.0f: "
+             "not all of its tasks will start (see pid_max, threads-max, and TasksMax= of the "
+             "manager's unit)",
+             budget_processes(job), has_processes);
     if (has_mhz > 0 && mhz > has_mhz)
         warn(w, "The job asks for %.0f MHz of CPU, and this node has %.0f: its tasks share them",
              mhz, has_mhz);

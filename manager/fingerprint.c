@@ -10,6 +10,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "manager/budget.h"
 #include "manager/driver.h"
 #include "manager/features.h"
 #include "manager/rootless.h"
@@ -141,6 +142,7 @@ json_t *fingerprint_attributes(const struct config *config, const struct cgroup_
         set(attributes, "unique.cgroup.version", cgroup->version);
     take_controllers(attributes, cgroup);
     features_probe(attributes, cgroup);
+    budget_probe(attributes);
     take_rootless(attributes, config);
     for (size_t i = 0; drivers[i]; i++) {
         char name[64];

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "manager/alloc.h"
+#include "manager/budget.h"
 #include "manager/cores.h"
 #include "manager/driver.h"
 #include "manager/features.h"
@@ -161,7 +162,6 @@ static int check_count(const struct job *job, struct err *e)
 static int check(const struct manager *m, const struct job *job, struct err *e)
 {
     int r = check_count(job, e);
-
     for (size_t g = 0; !r && g < job->n_groups; g++) {
         r = volumes_check(m->config, &job->groups[g], e);
         if (r)
@@ -237,6 +237,9 @@ int manager_job_register(struct manager *m, struct job *job, struct job_record *
         *ret_record = old;
         return 0;
     }
+    r = budget_check(m, job, e);
+    if (r)
+        return r;
     record = job_record_new(job);
     record->version = old ? old->version + 1 : 0;
     record->submit_ns = manager_now_ns();

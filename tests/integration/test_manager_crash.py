@@ -233,3 +233,34 @@ def test_before_another_executor_has_its_lock(manager, driver):
     manager.start()
     wait_for(lambda: manager.output(alloc_id) == "start\n" * 2, "the task to run again")
     assert manager.wait_running(alloc_id) != pid
+
+
+@pytest.mark.parametrize("attempts", [0, 2])
+def test_after_a_reboot(manager, attempts):
+    """Everything that ran and was mounted is gone, and the boot id is another one, which nobody can
+    change but the kernel: the manager and its executors see a file mounted over it, in a mount
+    namespace of their own. What ran is reported lost, and runs again if the policy says so."""
+    job = simple("print:start", "pause", type="service", policy=restart(attempts, MS))
+    alloc_id = manager.run_one(job)
+    manager.wait_running(alloc_id)
+    wait_for(lambda: manager.output(alloc_id) == "start\n", "the first line")
+    manager.kill9()
+    kill_hard(records.task_status(manager, alloc_id)["executor_pid"])
+    leftovers.remove(manager.box.token, wait_for)
+    boot_id = manager.dir / "boot_id"
+    boot_id.write_text("01234567-89ab-cdef-0123-456789abcdef\n")
+    boot_id.chmod(0o444)
+    manager.start([
+        "unshare", "-m", "--propagation", "private", "sh", "-c",
+        'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"', str(boot_id),
+    ])  # fmt: skip
+    if attempts:
+        wait_for(lambda: manager.output(alloc_id) == "start\n" * 2, "the task to run again")
+        manager.wait_running(alloc_id)
+        status = records.task_status(manager, alloc_id)
+        assert status["boot_id"] == boot_id.read_text().strip()
+    else:
+        assert manager.wait_client(alloc_id, "lost")["TaskStates"]["t"]["Failed"]
+    state = manager.task(alloc_id)
+    assert [e["Type"] for e in state["Events"]].count("Lost") == 1
+    assert state["Restarts"] == min(attempts, 1)

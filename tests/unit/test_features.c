@@ -21,7 +21,8 @@ static const char *const names[] = {"cpu_weight", "memory_limit", "memory_soft_l
 static char *warnings_of(const char *resources, const char *options, const char *lacking)
 {
     json_t *attributes =
-        json_pack("{s:s, s:s}", "cpu.totalcompute", "4000", "memory.totalbytes", "1048576000");
+        json_pack("{s:s, s:s, s:s}", "cpu.totalcompute", "4000", "memory.totalbytes", "1048576000",
+                  "cleat.limit.processes", strcmp(lacking, "processes") == 0 ? "3" : "4");
     const struct config config = {.raw_exec_pids_limit = 10};
     autofree char *text = NULL;
     char *warnings;
@@ -70,6 +71,7 @@ static void test_warnings(void **state)
         {"", ", \"io_weight\": 50", "io_weight", "\"io_weight\" has no effect"},
         {"", ", \"io_weight\": 50", "oom_group", NULL},
         {"", "", "pids_limit", "any number of processes"},
+        {"", "", "processes", "at least 4 processes, executors included, and this node may have 3"},
     };
 
     (void)state;
