@@ -40,9 +40,12 @@ struct manager {
     ev_timer reaper;    /* at the start, while leftovers are dying */
     ev_idle starter;    /* active while `in_line` is not empty: one allocation per turn */
 
-    size_t n_tidy; /* allocations that are finished and tidied up */
-    size_t gc_at;  /* with so many, the oldest are removed */
-    bool gc_all;   /* asked to remove every one of them */
+    size_t n_tidy;     /* allocations that are finished and tidied up */
+    size_t gc_at;      /* with so many, the oldest are removed */
+    bool gc_all;       /* asked to remove every one of them */
+    size_t gc_removed; /* since then */
+    void (*gc_told)(void *arg, size_t removed, size_t left);
+    void *gc_told_arg;
     ev_io gc_done; /* pidfd of the child that removes directories; active while there is one */
 
     void (*on_change)(void *arg, struct alloc *alloc);

@@ -34,7 +34,8 @@ static void take_doomed(struct manager *m, const char *job_id, struct alloc **re
     }
 }
 
-static void forget_job(struct manager *m, const char *job_id)
+/* -ENOSPC …: its allocations are listed again. */
+static int forget_job(struct manager *m, const char *job_id)
 {
     struct alloc *list = NULL, *a;
     struct err e = ERR_INIT;
@@ -56,7 +57,9 @@ static void forget_job(struct manager *m, const char *job_id)
         store_remove_task_dirs(&m->store, a->id, NULL);
         alloc_free(a);
         m->n_tidy--;
+        m->gc_removed++;
     }
+    return r;
 }
 
 static struct alloc *find_doomed(const struct manager *m)
@@ -68,11 +71,32 @@ static struct alloc *find_doomed(const struct manager *m)
     return a;
 }
 
+static void finish_all(struct manager *m)
+{
+    size_t left = 0;
+
+    if (!m->gc_all)
+        return;
+    m->gc_all = false;
+    jobs_remove_empty(m);
+    for (const struct alloc *a = m->allocs; a; a = a->next)
+        left += alloc_is_terminal(a);
+    m->gc_told(m->gc_told_arg, m->gc_removed, left);
+}
+
+/* What cannot be removed now is not tried at every turn again. */
+static void give_up(struct manager *m)
+{
+    m->gc_at = m->n_tidy + GC_BATCH;
+    finish_all(m);
+}
+
 static void on_removed(struct ev_loop *loop, ev_io *w, int revents)
 {
     struct manager *m = container_of(w, struct manager, gc_done);
     siginfo_t info = {0};
     struct alloc *a;
+    int r = 0;
 
     (void)revents;
     (void)waitid(P_PIDFD, (id_t)w->fd, &info, WEXITED | WNOHANG);
@@ -83,9 +107,12 @@ static void on_removed(struct ev_loop *loop, ev_io *w, int revents)
     while ((a = find_doomed(m))) {
         autofree char *job_id = strdup(a->job->job->id);
 
-        forget_job(m, job_id);
+        r |= forget_job(m, job_id);
     }
-    gc_consider(m);
+    if (r)
+        give_up(m);
+    else
+        gc_consider(m);
 }
 
 static int spawn_removal(char *const argv[], pid_t *ret_pid)
@@ -146,8 +173,11 @@ void gc_consider(struct manager *m)
     size_t n = ROOTLESS_REMOVAL;
     int r;
 
-    m->gc_all &= m->n_tidy > 0;
-    if (ev_is_active(&m->gc_done) || (!m->gc_all && m->n_tidy < m->gc_at))
+    if (ev_is_active(&m->gc_done))
+        return;
+    if (!m->n_tidy)
+        finish_all(m);
+    if (!m->gc_all && m->n_tidy < m->gc_at)
         return;
     for (struct alloc *a = m->allocs; a && n < ROOTLESS_REMOVAL + GC_BATCH; a = a->next) {
         if (!a->tidy || a->dirty || a->queued)
@@ -159,16 +189,20 @@ void gc_consider(struct manager *m)
         return;
     rootless_removal(m->config, argv);
     r = start_removal(m, argv);
-    m->gc_at = r ? m->n_tidy + GC_BATCH : GC_KEEP + GC_BATCH; /* not at every turn again */
+    m->gc_at = GC_KEEP + GC_BATCH;
     if (!r)
         return;
     log_error("remove old allocations: %s", strerror(-r));
-    m->gc_all = false;
     for (struct alloc *a = m->allocs; a; a = a->next)
         a->doomed = false;
+    give_up(m);
 }
 
-void manager_gc(struct manager *m)
+void manager_gc(struct manager *m, void (*done)(void *arg, size_t removed, size_t left), void *arg)
 {
+    m->gc_told = done;
+    m->gc_told_arg = arg;
+    if (!m->gc_all)
+        m->gc_removed = 0;
     m->gc_all = true; /* the turn of the loop goes on from here */
 }

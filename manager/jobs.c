@@ -189,6 +189,30 @@ static bool same_definition(const struct job *a, const struct job *b)
     return same;
 }
 
+static bool has_allocs(const struct manager *m, const char *id)
+{
+    for (const struct alloc *a = m->allocs; a; a = a->next)
+        if (strcmp(a->job->job->id, id) == 0)
+            return true;
+    return false;
+}
+
+static bool asks_for_none(const struct job *job)
+{
+    for (size_t g = 0; g < job->n_groups; g++)
+        if (job->groups[g].count)
+            return false;
+    return true;
+}
+
+/* What was placed is there still, finished or not: nothing is to be done for `job`. */
+static bool is_placed(const struct manager *m, const struct job_record *record,
+                      const struct job *job)
+{
+    return !record->stop && same_definition(record->job, job) &&
+           (has_allocs(m, job->id) || asks_for_none(job));
+}
+
 static void place(struct manager *m, struct job_record *record)
 {
     const struct job *job = record->job;
@@ -232,7 +256,7 @@ int manager_job_register(struct manager *m, struct job *job, struct job_record *
 
     if (r)
         return r;
-    if (old && !old->stop && same_definition(old->job, job)) {
+    if (old && is_placed(m, old, job)) {
         job_free(job);
         *ret_record = old;
         return 0;
@@ -287,14 +311,6 @@ int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)
     return r;
 }
 
-static bool has_allocs(const struct manager *m, const char *id)
-{
-    for (const struct alloc *a = m->allocs; a; a = a->next)
-        if (strcmp(a->job->job->id, id) == 0)
-            return true;
-    return false;
-}
-
 const char *job_record_status(const struct manager *m, const struct job_record *job)
 {
     bool any = false;
@@ -306,7 +322,10 @@ const char *job_record_status(const struct manager *m, const struct job_record *
             return "running";
         any = true;
     }
-    return any || job->stop || job->job->type == JOB_TYPE_BATCH ? "dead" : "pending";
+    /* All are placed at once, so where none are left they have been removed. */
+    return any || job->stop || job->job->type == JOB_TYPE_BATCH || !asks_for_none(job->job)
+               ? "dead"
+               : "pending";
 }
 
 bool jobs_active(const struct manager *m)
@@ -333,6 +352,18 @@ int jobs_save_or_remove(struct manager *m, const char *id, struct err *e)
     unlink_newest(m, record, NULL);
     job_record_unref(record);
     return 0;
+}
+
+void jobs_remove_empty(struct manager *m)
+{
+    for (struct job_record *record = m->jobs, *next; record; record = next) {
+        struct err e;
+
+        next = record->next;
+        if (!has_allocs(m, record->job->id) && strcmp(job_record_status(m, record), "dead") == 0 &&
+            jobs_save_or_remove(m, record->job->id, &e))
+            log_error("remove a job without allocations: %s", e.text);
+    }
 }
 
 /* Loading */

@@ -20,5 +20,8 @@ int jobs_load(struct manager *m, struct err *e);
  * none will come. */
 int jobs_save_or_remove(struct manager *m, const char *id, struct err *e);
 
+/* Removes the jobs that are done with and have no allocations left. */
+void jobs_remove_empty(struct manager *m);
+
 /* True when some job is not stopped, or some allocation not terminal. */
 bool jobs_active(const struct manager *m);

@@ -43,8 +43,11 @@ int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)
  * first job whose stop could not be recorded; it stops all the same. */
 int manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg, struct err *e);
 
-/* Begins to remove every allocation that is finished, and every job that is done with. */
-void manager_gc(struct manager *m);
+/* Removes every allocation that is finished, and every job that is done with; then calls `done`
+ * once with how many allocations went, and how many finished ones are left: their executors were
+ * still ending, or the removal failed. A call under way goes on, and `done` takes the place of its.
+ */
+void manager_gc(struct manager *m, void (*done)(void *arg, size_t removed, size_t left), void *arg);
 
 /* Has every executor become the configured executor binary, one after another, under its running
  * task; `done` is called once with what became of each: [{"AllocID", "Task", "Before", "After",

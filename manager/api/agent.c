@@ -43,11 +43,30 @@ void agent_self(struct request *r)
                   manager_node_id(r->api->manager)));
 }
 
-/* As Nomad's, answered before it is done. */
+static void on_collected(void *arg, size_t removed, size_t left)
+{
+    struct api *api = arg;
+
+    api->gc_running = false;
+    api->gc_removed = removed;
+    api->gc_left = left;
+    api_changed(api);
+}
+
+/* Unlike Nomad's, answered when it is done; calls that come meanwhile join in. */
 void system_gc(struct request *r)
 {
-    manager_gc(r->api->manager);
-    request_reply_json(r, 200, json_object());
+    struct api *api = r->api;
+
+    if (!r->again && !api->gc_running) {
+        api->gc_running = true;
+        manager_gc(api->manager, on_collected, api);
+    }
+    r->blocked = api->gc_running;
+    if (!r->blocked)
+        request_reply_json(r, 200,
+                           json_pack("{s:I,s:I}", "Removed", (json_int_t)api->gc_removed, "Left",
+                                     (json_int_t)api->gc_left));
 }
 
 static void on_all_stopped(void *arg)

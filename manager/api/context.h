@@ -25,6 +25,8 @@ struct api {
     unsigned int n_execs;
     ev_timer told;     /* runs in the next turn of the loop, after a change */
     bool stop_running; /* manager_stop_all() has not called back yet */
+    bool gc_running;   /* manager_gc() has not */
+    size_t gc_removed, gc_left;
     bool upgrade_running;
     json_t *upgraded; /* what the newest upgrade of all executors came to, or NULL */
 };

@@ -283,18 +283,43 @@ def test_node_status(manager):
     assert node["Status"] == "ready" and node["Attributes"]["driver.exec"] == "1"
 
 
+def gc_until_empty(manager):
+    """An executor that is ending keeps its allocation. Returns how many went."""
+    total = 0
+
+    def collected():
+        nonlocal total
+        reply = json.loads(manager.cli("system", "gc", "-json").stdout)
+        total += reply["Removed"]
+        return reply["Left"] == 0
+
+    wait_for(collected, "all finished allocations to go")
+    return total
+
+
 def test_gc(manager, web):
     done = manager.run_one(simple("print:done", driver="raw_exec"))
     manager.wait_client(done, "complete")
-    manager.cli("system", "gc")
-    wait_for(lambda: not manager.alloc_dir(done).exists(), "the finished one's directory to go")
-    wait_for(lambda: [j["ID"] for j in manager.get("/v1/jobs")] == ["web"], "its job to go")
+    assert gc_until_empty(manager) == 1
+    assert not manager.alloc_dir(done).exists()
+    assert [j["ID"] for j in manager.get("/v1/jobs")] == ["web"]
     assert manager.wait_running(web)
     assert manager.alloc_dir(web).exists()
     state = manager.data_dir / "state"
     for kind in ("allocs", "tasks"):
         assert done not in [p.name for p in (state / kind).iterdir()]
     assert [p.name for p in (state / "jobs").iterdir()] == ["web"]
+
+
+def test_a_failed_service_runs_again_after_gc(manager):
+    text = hcl(script="exit 1")
+    assert manager.cli("run", "-", stdin=text, check=False).returncode == 1
+    assert gc_until_empty(manager) == 1
+    assert manager.cli("system", "gc").stdout == "Finished allocations: 0 removed, 0 left\n"
+    assert manager.cli("status").stdout == "No jobs\n"
+    assert manager.cli("run", "-", stdin=text, check=False).returncode == 1
+    (alloc,) = manager.get("/v1/job/web/allocations")
+    assert manager.wait_dead(alloc["ID"])["Failed"]
 
 
 def test_stop_all(manager, web):

@@ -72,9 +72,10 @@ int manager_pause(const struct manager *m, const struct task *task, bool paused,
                    task->def->name);
 }
 
-void manager_gc(struct manager *m)
+void manager_gc(struct manager *m, void (*done)(void *arg, size_t removed, size_t left), void *arg)
 {
     (void)m;
+    done(arg, 2, 1);
 }
 
 int manager_upgrade_executors(struct manager *m, void (*done)(void *arg, json_t *results),

@@ -306,6 +306,34 @@ static void test_job_status(void **state)
     assert_false(jobs_active(&f->m));
 }
 
+static void drop_allocs(struct fixture *f)
+{
+    f->m.in_line = f->m.dirty = NULL;
+    for (struct alloc *a; (a = f->m.allocs);) {
+        a->dirty = a->queued = false; /* as after its turn */
+        alloc_unlink(a);
+        alloc_free(a);
+    }
+}
+
+/* Records of earlier releases hold such jobs. */
+static void test_a_job_without_allocations(void **state)
+{
+    struct fixture *f = *state;
+
+    add(f, "none", 0);
+    add(f, "a", 1);
+    drop_allocs(f);
+    assert_string_equal(job_record_status(&f->m, manager_find_job(&f->m, "a")), "dead");
+    assert_int_equal(add(f, "a", 1)->version, 1);
+    assert_int_equal(count_allocs(f, "a", DESIRED_RUN), 1);
+    assert_int_equal(add(f, "none", 0)->version, 0);
+    drop_allocs(f);
+    jobs_remove_empty(&f->m);
+    assert_null(manager_find_job(&f->m, "a"));
+    assert_string_equal(job_record_status(&f->m, manager_find_job(&f->m, "none")), "pending");
+}
+
 static void test_a_job_goes_with_its_last_allocation(void **state)
 {
     struct fixture *f = *state;
@@ -405,6 +433,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_count_beyond_reason_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_status, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_job_without_allocations, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_allocation_is_of_one_job, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_job_of_another_release, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_job_goes_with_its_last_allocation, set_up,

@@ -36,7 +36,8 @@ static int system_gc(struct cli *cli)
     if (!r && cli->json)
         print_json(reply);
     else if (!r)
-        (void)puts("Finished allocations are being removed");
+        (void)printf("Finished allocations: %lld removed, %lld left\n",
+                     (long long)get_int(reply, "Removed"), (long long)get_int(reply, "Left"));
     json_decref(reply);
     return r;
 }
@@ -92,8 +93,9 @@ const struct command system_commands[] = {
      "Prometheus reads it from the API: /v1/metrics?format=prometheus.\n",
      "-json\n-format prometheus", operator_metrics},
     {"system gc", NULL, "", 0, 0, "", "Remove finished allocations and jobs",
-     "\nWith their directories: logs and data are gone then. By itself the manager keeps the 500 "
-     "newest.\n",
+     "\nWith their directories: logs and data are gone then. Waits for that, and says how many it\n"
+     "were, and how many are left since they were only just ending. By itself the manager keeps\n"
+     "the 500 newest.\n",
      "", system_gc},
     {"system stop-all", NULL, "", 0, 0, "", "Stop every job, and wait until all tasks are dead",
      "\nThe manager goes on. (Stopping the manager alone leaves tasks running.)\n", "",
