@@ -2,6 +2,7 @@
  *
  *   QUEUED -> SUPERVISED -> DONE            the usual way
  *             SUPERVISED -> WAITING -> QUEUED  the executor died, the restart policy allows another
+ *   QUEUED -> WAITING -> QUEUED             what keeps it from starting may pass
  *   QUEUED, WAITING -> DONE                 stopped before it ran, or it cannot be started
  * While an executor lives, its record alone says how the task is (task_on_record takes it over).
  * The manager's own part is what happens without one. Odd case: an executor that finds its task
@@ -112,10 +113,25 @@ void task_finish(struct task *task, bool failed)
     alloc_changed(task->alloc, true);
 }
 
+/* True for what other programs or people may mend meanwhile: a full disk or table, an executor that
+ * is just being replaced. What is wrong in the job itself is a driver failure. */
+static bool may_pass(enum task_event_type type, int code)
+{
+    static const int passing[] = {EAGAIN, EDQUOT, EMFILE, ENFILE, ENOENT,
+                                  ENOMEM, ENOSPC, EROFS,  ETXTBSY};
+
+    for (size_t i = 0; type == TASK_EVENT_SETUP_FAILURE && i < ARRAY_LEN(passing); i++)
+        if (code == -passing[i])
+            return true;
+    return false;
+}
+
 static void fail_start(struct task *task, enum task_event_type type, const struct err *e)
 {
     log_error("alloc %s task %s: %s", task->alloc->id, task->def->name, e->text);
     task_note(task, type, "%s", e->text);
+    if (may_pass(type, e->code) && task_retry_start(task))
+        return;
     task_note(task, TASK_EVENT_NOT_RESTARTING, "the task could not be started");
     task_finish(task, true);
 }

@@ -185,6 +185,27 @@ static bool may_restart(struct task *task, uint64_t *ret_delay_ns)
     return false;
 }
 
+static void note_restart(struct task *task, uint64_t delay_ns, const char *why)
+{
+    task->status.restarts++;
+    task->status.last_restart_ns = manager_now_ns();
+    task_note(task, TASK_EVENT_RESTARTING, "%s", why)->delay_ns = delay_ns;
+}
+
+bool task_retry_start(struct task *task)
+{
+    struct spec_restart policy;
+    uint64_t delay;
+
+    spec_build_restart(task, &policy);
+    if (!task_may_restart(&policy, manager_now_ns(), &task->window_count, &task->window_ns, &delay))
+        return false;
+    task->own_restarts++;
+    note_restart(task, delay, "Task is tried again: what kept it from starting may pass");
+    (void)wait_until_gone(task, delay);
+    return true;
+}
+
 /* The executor, or with it the machine, died under the task. */
 static void lose(struct task *task, bool rebooted)
 {
@@ -199,10 +220,7 @@ static void lose(struct task *task, bool rebooted)
     /* An executor that goes on from the record of a started task counts this restart there. */
     if (rebooted || !task->status.started_ns)
         task->own_restarts++;
-    task->status.restarts++;
-    task->status.last_restart_ns = manager_now_ns();
-    task_note(task, TASK_EVENT_RESTARTING, "Task restarting after the loss of its executor")
-        ->delay_ns = delay;
+    note_restart(task, delay, "Task restarting after the loss of its executor");
     (void)wait_until_gone(task, delay);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A task whose executor, or with it the machine, died under it.
+ * A task whose executor, or with it the machine, died under it, or could not be started.
  */
 #pragma once
 
@@ -13,6 +13,10 @@
 /* The executor is dead and has not recorded the end of its task. `detail`, for people, starts with
  * a blank or is empty. */
 void task_lose_executor(struct task *task, const char *detail);
+
+/* No executor could be started, for a cause that may pass. Returns false when the restart policy
+ * allows no further attempt. */
+bool task_retry_start(struct task *task);
 
 /* The record of the task is of another boot. */
 void task_lose_boot(struct task *task);

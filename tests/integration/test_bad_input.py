@@ -9,8 +9,8 @@ import pytest
 
 import leftovers
 import records
-from harness import SLOW, ApiError, wait_for
-from jobs import restart, simple
+from harness import SLOW, ApiError, kill_hard, wait_for
+from jobs import MS, restart, simple
 
 
 def refused(manager, job):
@@ -263,6 +263,37 @@ def test_full_data_dir_does_not_keep_stop_all(small_disk):
     ballast.unlink()
     small_disk.call("PUT", "/v1/system/stop-all")
     assert all(small_disk.get(f"/v1/job/{i}")["Stop"] for i in ("a", "b"))
+
+
+def test_full_data_dir_only_delays_a_restart(small_disk):
+    alloc_id = small_disk.run_one(simple("pause", type="service", policy=restart(99, 100 * MS)))
+    small_disk.wait_running(alloc_id)
+    ballast = fill(small_disk)
+    kill_hard(records.task_status(small_disk, alloc_id)["executor_pid"])
+    assert "No space left" in small_disk.wait_event(alloc_id, "Setup Failure")["DisplayMessage"]
+    ballast.unlink()
+    small_disk.wait_running(alloc_id)
+    state = small_disk.task(alloc_id)
+    assert state["Restarts"] >= 2 and not state["Failed"]
+
+
+@pytest.mark.parametrize("attempts", [1, 99])
+def test_missing_executor_is_waited_for_as_the_policy_says(box, attempts):
+    manager = box.manager()
+    executor = manager.dir / "late"
+    text = manager.config_path.read_text()
+    manager.config_path.write_text(text.replace(str(manager.executor()), str(executor)))
+    manager.start()
+    alloc_id = manager.run_one(simple("pause", policy=restart(attempts, 100 * MS)))
+    if attempts == 1:
+        state = manager.wait_client(alloc_id, "failed")["TaskStates"]["t"]
+        kinds = [e["Type"] for e in state["Events"]]
+        assert kinds.count("Setup Failure") == 2 and kinds.count("Restarting") == 1
+        assert kinds[-1] == "Not Restarting" and state["Restarts"] == 1
+        return
+    manager.wait_event(alloc_id, "Restarting")
+    executor.symlink_to(manager.executor())
+    manager.wait_running(alloc_id)
 
 
 def test_second_manager_on_one_data_dir(box):
