@@ -37,9 +37,11 @@ int reader_open(struct log_reader *r, int dirfd, const char *name, const struct 
     if (r->dirfd < 0)
         return err_sys(e, -errno, "cannot keep the log directory of '%s' open", name);
     rc = search_new(r, start, &r->search, e);
+    if (!rc)
+        rc = reader_find_start(r, e); /* its first step: the end is where it is now, not later */
     if (rc < 0)
         reader_close(r);
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 int reader_stop_at_end(struct log_reader *r, struct err *e)

@@ -66,6 +66,7 @@ def test_leftovers_of_a_dead_executor(box, manager):
 def test_oom_and_stats(manager):
     alloc = manager.run_one(jobs.simple("hog:5", "print:ready", "pause", id="stats"))
     wait_for(lambda: "ready" in manager.output(alloc), "the task to have done it")
+    manager.wait_running(alloc)  # its output may be there before the manager has heard of it
     usage = manager.get(f"/v1/client/allocation/{alloc}/stats")["Tasks"]["t"]["ResourceUsage"]
     assert usage["MemoryStats"]["RSS"] >= 5 << 20
     assert usage["CpuStats"]["Percent"] > 0

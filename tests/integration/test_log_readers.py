@@ -103,7 +103,7 @@ def test_follow_over_restarts_of_the_manager(small, cli):
         small.start()
     assert kills > 2
     assert follower.end() == 0
-    expected = "".join(f"{i}\n" for i in range(2000)) + lines(4000)
+    expected = "".join(f"{i}\n" for i in range(2000)) + lines(4000, 100)
     told = "cleat: cleat-manager is gone; going on when it is back\n"
     assert follower.out.read_text() == expected * 2
     errors = follower.err.read_text()
@@ -179,7 +179,7 @@ def test_compressed_under_a_follower(small, cli):
             compress(path)
             packed += 1
     assert follower.end() == 0 and packed > 10
-    assert follower.out.read_text() == lines(3000) and follower.err.read_text() == ""
+    assert follower.out.read_text() == lines(3000, 100) and follower.err.read_text() == ""
 
 
 def test_both_streams_in_order_and_apart(manager, cli):

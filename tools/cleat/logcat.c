@@ -118,12 +118,13 @@ static int show(const struct log_options *o, struct log_merge *m, const char *ta
     int rc;
 
     while ((rc = merge_read(m, block, sizeof(block), &n, &stream, &e)) != READER_IDLE) {
-        const struct log_reader *r = &m->readers[stream];
-
         if (rc < 0)
             return cli_fail(CLI_FAILED, "%s", e.text);
-        if (rc == READER_GAP)
+        if (rc == READER_GAP) {
+            const struct log_reader *r = &m->readers[stream];
+
             log_tell_gap(task, stream, r->lost_first, r->lost_segments, r->damaged);
+        }
         rc = rc == READER_DATA ? log_put(o, stream, block, n) : 0;
         if (rc)
             return cli_fail(CLI_FAILED, "cannot write the output: %s", strerror(-rc));
