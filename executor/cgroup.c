@@ -187,17 +187,24 @@ static int limit_memory(const struct cgroup *cg, const struct exec_spec *spec, s
 /* A v1 cpuset takes nobody in before it has memory nodes, and starts with none. */
 static int limit_cpus(const struct cgroup *cg, const struct exec_spec *spec, struct err *e)
 {
+    bool v2 = cg->parents->v2_controllers;
     char nodes[256];
     ssize_t n;
+    int r;
 
     if (!spec->limits.cpus)
         return 0;
-    if (!cg->parents->v2_controllers && cg->dir_fd[CGROUP_CPUSET] >= 0) {
+    if (!v2 && cg->dir_fd[CGROUP_CPUSET] >= 0) {
         n = cgroupfs_read(cg->dir_fd[CGROUP_CPUSET], "../cpuset.mems", nodes, sizeof(nodes));
         if (n < 0 || (n = cgroupfs_write(cg->dir_fd[CGROUP_CPUSET], "cpuset.mems", nodes)) < 0)
             return err_sys(e, (int)n, "set %s/%s/cpuset.mems", cg->parents->cpuset, cg->name);
     }
-    return write_limit(cg, CGROUP_CPUSET, "cpuset.cpus", spec->limits.cpus, e);
+    r = write_limit(cg, CGROUP_CPUSET, "cpuset.cpus", spec->limits.cpus, e);
+    if (r == -EINVAL || r == -ERANGE || r == -EACCES) /* which one depends on the kernel */
+        return err_set(e, -EINVAL, "CPUs \"%s\" are not all among those there are: see %s/%s",
+                       spec->limits.cpus, tree_parent(cg, v2 ? CGROUP_UNIFIED : CGROUP_CPUSET),
+                       v2 ? "cpuset.cpus.effective" : "cpuset.cpus");
+    return r;
 }
 
 /* Which file there is depends on the host's I/O scheduler; often none is. It is a wish only. BFQ

@@ -247,7 +247,7 @@ static int start_command(struct session *s, struct err *e)
         return err_set(e, -ESRCH, "task \"%s\" is not running any more", s->spec->task);
     r = launch_beside(s->spec, &s->cgroup, s->task_fd, fds, s->tty, &s->command, &stage, e);
     if (r < 0) {
-        const char *hint = plan_hint(stage, r);
+        const char *hint = plan_hint(stage, r, false);
 
         (void)err_wrap(e, "stage \"%s\"%s%s%s", stage, hint[0] ? " (" : "", hint,
                        hint[0] ? ")" : "");
@@ -274,7 +274,7 @@ static int let_go_of(int first, int last)
 static void say_failure(struct session *s, const struct report *report)
 {
     const char *stage = report->stage < n_stages ? stages[report->stage].name : "init";
-    const char *hint = plan_hint(stage, report->value);
+    const char *hint = plan_hint(stage, report->value, false);
 
     s->failed = strcmp(stage, "exec") != 0 ? EXEC_EXIT_FAILED
                 : report->value == -ENOENT ? EXEC_EXIT_NOT_FOUND

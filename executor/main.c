@@ -10,9 +10,9 @@
  *   cleat-executor remove … DIR …    for a manager without root, executor/remove.h
  *
  * Outlives: every manager, the closing of its standard streams, SIGHUP, SIGINT, SIGQUIT, SIGTERM,
- * SIGXFSZ and SIGPIPE (under `run`, SIGINT and SIGTERM stop the task). Dies of: the end of its
- * task, SIGKILL; the task then dies with it; SIGPWR, after it has stopped the task. `exec` outlives
- * nothing.
+ * SIGXFSZ and SIGPIPE (under `run`, SIGINT, SIGTERM and SIGHUP stop the task). Dies of: the end of
+ * its task, SIGKILL; the task then dies with it; SIGPWR, after it has stopped the task. `exec`
+ * outlives nothing.
  */
 #include <errno.h>
 #include <ev.h>
@@ -48,6 +48,13 @@ static const char usage[] =
     "more\n"
     "command inside a running task. `hold` is for an init system: it keeps the cgroup of all "
     "tasks.\n";
+
+static bool is_ignored(int signo)
+{
+    struct sigaction sa;
+
+    return sigaction(signo, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN;
+}
 
 static void ignore(int signo)
 {
@@ -175,8 +182,10 @@ int main(int argc, char **argv)
     if (strcmp(verb, "check") == 0 && argc == 3)
         return resume(argv[2], true);
     if (strcmp(verb, "run") == 0) {
+        bool hangs_up = !is_ignored(SIGHUP); /* as nohup(1) does */
+
         outlive_signals();
-        return run_main(argc - 1, argv + 1);
+        return run_main(argc - 1, argv + 1, hangs_up);
     }
     if (strcmp(verb, "exec") == 0)
         return exec_main(argc, argv);

@@ -370,66 +370,80 @@ void plan_deinit(struct plan *plan)
 struct hint {
     const char *stage; /* NULL: any */
     int error;
-    const char *text;
+    const char *text;  /* an event has room for about 120 characters of it */
+    const char *alone; /* instead, under `cleat-executor run`; NULL: the same */
 };
 
 /* AppArmor lets a namespace be made, and then allows nothing in it. */
 #define POLICY                                                                                     \
-    "a policy of this host forbids it: see kernel.apparmor_restrict_unprivileged_userns in "       \
-    "sysctl, or give cleat-executor a profile with \"userns,\""
+    "forbidden by policy: see kernel.apparmor_restrict_unprivileged_userns, or give "              \
+    "cleat-executor a profile with \"userns,\""
 
 static const struct hint hints[] = {
     {"exec", -ENOENT,
-     "no such file where the task looks: arguments go into args, and under chroot isolation the "
-     "root holds what chroot_env names"},
-    {"exec", -ENOEXEC,
-     "a text file without an interpreter: begin it with a line such as #!/bin/sh"},
-    {"exec", -ELIBBAD,
-     "the interpreter it names (#! line or ELF loader) is not in the task's root"},
-    {"exec", -EACCES, "it is no executable file, or its mount is noexec"},
-    {"exec", -EISDIR, "it is a directory; name the program in it"},
-    {"exec", -E2BIG, "arguments and environment together are too large"},
-    {"cgroup", -EACCES, "only root may make one here; others name a group that was left to them"},
-    {"dev", -ENODEV, "it is no device; see the job's devices"},
-    {"open-volumes", -ENOENT,
-     "make it again, or mend host_volume in the agent's configuration (or -mount)"},
-    {"volumes", -EROFS, "make the mount point in the read-only directory first, or choose another"},
-    {"work-dir", -ENOENT, "make the directory, or mend work_dir"},
-    {"work-dir", -EACCES, "the task's user may not enter it"},
+     "no such file where the task looks: arguments go into args, the root has what chroot_env "
+     "names",
+     "no such file where the task looks: with -isolation exec, in its own root"},
+    {"exec", -ENOEXEC, "a text file without an interpreter: begin it with a line such as #!/bin/sh",
+     NULL},
+    {"exec", -ELIBBAD, "the interpreter it names (#! line or ELF loader) is not in the task's root",
+     NULL},
+    {"exec", -EACCES, "it is no executable file, or its mount is noexec", NULL},
+    {"exec", -EISDIR, "it is a directory; name the program in it", NULL},
+    {"exec", -E2BIG, "arguments and environment together are too large", NULL},
+    {"cgroup", -EACCES, "only root may make one here; others name a group that was left to them",
+     "only root may make one here; others give -cgroup DIR, one that was left to them"},
+    {"dev", -ENODEV, "it is no device; see the job's devices", NULL},
+    {"open-volumes", -ENOENT, "make it again, or mend host_volume in the agent's configuration",
+     "make it, or mend -mount"},
+    {"volumes", -EROFS, "make the mount point in the read-only directory first, or choose another",
+     NULL},
+    {"work-dir", -ENOENT, "make the directory, or mend work_dir",
+     "make the directory, or mend -work-dir"},
+    {"work-dir", -EACCES, "the task's user may not enter it", NULL},
     {"limits", -EPERM,
-     "above the manager's own hard limit, which only CAP_SYS_RESOURCE may raise: lower it in the "
-     "job's ulimit, or give the manager more (LimitNOFILE= and its like in its systemd unit)"},
-    {"nice", -EACCES, "only root can raise a priority"},
-    {"stdin", -ENOENT, "the file of stdin must be there when the task starts"},
-    {"user-namespace", -ENOSPC, "too many user namespaces: see user.max_user_namespaces in sysctl"},
-    {"user-namespace", -EPERM, "this kernel, or the policy of this host, allows none"},
-    {"user-ids", -ENOENT, "install newuidmap and newgidmap (package uidmap)"},
+     "above the manager's hard limit: lower it in the job's ulimit, or raise LimitNOFILE= or its "
+     "like in the manager's unit",
+     NULL},
+    {"nice", -EACCES, "only root can raise a priority", NULL},
+    {"stdin", -ENOENT, "the file of stdin must be there when the task starts", NULL},
+    {"user-namespace", -ENOSPC, "too many user namespaces: see user.max_user_namespaces in sysctl",
+     NULL},
+    {"user-namespace", -EPERM, "this kernel, or the policy of this host, allows none", NULL},
+    {"user-ids", -ENOENT, "install newuidmap and newgidmap (package uidmap)", NULL},
     {"user-ids", -ERANGE,
-     "the ranges of /etc/subuid and /etc/subgid are not what they were when the manager started"},
-    {"user-ids", -EPERM, POLICY},
-    {"user-ids", -EACCES, POLICY},
-    {"user", -EPERM, "only root can run a task as another user"},
+     "the ranges of /etc/subuid and /etc/subgid are not what they were when the manager started",
+     NULL},
+    {"user-ids", -EPERM, POLICY, NULL},
+    {"user-ids", -EACCES, POLICY, NULL},
+    {"user", -EPERM, "only root can run a task as another user", NULL},
     {"clone", -EPERM,
-     "this host gives its users no user namespaces: see kernel.unprivileged_userns_clone in "
-     "sysctl; "
-     "or use the raw_exec driver, or run the manager as root"},
+     "no user namespaces for users here: see kernel.unprivileged_userns_clone; or use raw_exec, "
+     "or run the manager as root",
+     "no user namespaces for users here: see kernel.unprivileged_userns_clone; or use -isolation "
+     "none, or be root"},
     {"clone", -ENOSPC,
-     "no more namespaces: see user.max_user_namespaces, user.max_pid_namespaces and their like in "
-     "sysctl"},
-    {"clone", -EAGAIN, "too many processes: see pids.max of the manager's cgroup and RLIMIT_NPROC"},
-    {"seccomp", -EINVAL, "this kernel is built without CONFIG_SECCOMP_FILTER"},
+     "too many namespaces: see user.max_user_namespaces, user.max_pid_namespaces and their like",
+     NULL},
+    {"clone", -EAGAIN, "too many processes: see pids.max of the manager's cgroup and RLIMIT_NPROC",
+     "too many processes: see pids.max of its cgroup and RLIMIT_NPROC"},
+    {"seccomp", -EINVAL, "this kernel is built without CONFIG_SECCOMP_FILTER", NULL},
     {NULL, -ELOOP,
-     "a symbolic link lies where a mount point should be; remove it from the task's "
-     "directory"},
-    {NULL, -EPERM, "the manager needs to be root with all capabilities for this"},
-    {NULL, -ENOSYS, "this kernel is too old: 5.15 or newer is needed"},
+     "a symbolic link lies where a mount point should be; remove it from the task's directory",
+     "a symbolic link lies where a mount point should be; remove it from the root"},
+    {NULL, -EPERM, "the manager needs to be root with all capabilities for this",
+     "this needs root with all capabilities"},
+    {NULL, -ENOSYS, "this kernel is too old: 5.15 or newer is needed", NULL},
 };
 
-const char *plan_hint(const char *stage, int error)
+const char *plan_hint(const char *stage, int error, bool standalone)
 {
-    for (size_t i = 0; i < ARRAY_LEN(hints); i++)
-        if (hints[i].error == error && (!hints[i].stage || strcmp(hints[i].stage, stage) == 0))
-            return hints[i].text;
+    for (size_t i = 0; i < ARRAY_LEN(hints); i++) {
+        const struct hint *h = &hints[i];
+
+        if (h->error == error && (!h->stage || strcmp(h->stage, stage) == 0))
+            return standalone && h->alone ? h->alone : h->text;
+    }
     return "";
 }
 

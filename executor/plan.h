@@ -72,8 +72,9 @@ unsigned int plan_namespaces(const struct exec_spec *spec);
 int plan_run(struct plan *plan, enum stage_side side, unsigned int *ret_stage,
              const char **ret_arg);
 
-/* The likely mend when the named stage failed with `error`, or "". */
-const char *plan_hint(const char *stage, int error);
+/* The likely mend when the named stage failed with `error`, or "": in the words of jobs or, where
+ * there is no manager, of `cleat-executor run`. */
+const char *plan_hint(const char *stage, int error, bool standalone);
 
 /* True for failures that may pass by themselves, so that the restart policy applies. */
 bool plan_may_pass(int error);

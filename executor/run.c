@@ -2,459 +2,65 @@
  *
  * Options become a spec, the spec goes to the same supervisor the manager's executors use. Nothing
  * is kept on disk but the logs asked for: the root is a tmpfs in the task's own mount namespace, on
- * an empty directory that is removed at the end.
+ * an empty directory that is removed at the end. While it runs, <log-dir>/.<task>.lock keeps others
+ * from writing the same logs; a SIGKILL leaves that file, unlocked.
  */
 #include "executor/run.h"
 
 #include <errno.h>
 #include <ev.h>
-#include <getopt.h>
-#include <limits.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "executor/run_options.h"
 #include "executor/supervisor.h"
-#include "shared/cgroup_layout.h"
 #include "shared/cleanup.h"
 #include "shared/evloop.h"
 #include "shared/proto/exec.h"
-#include "shared/units.h"
 
-enum {
-    ENV_MAX = 1024,
-    GROUPS_MAX = 256,
-    MOUNTS_MAX = 64,
-    MEMORY_MIN = 1 << 20, /* with less no program gets as far as its own first line */
+struct log_lock {
+    char *path; /* NULL: none */
+    int fd;
 };
 
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-static const char help[] =
-    "usage: cleat-executor run [options] -- COMMAND [ARG …]\n"
-    "\n"
-    "Runs COMMAND supervised, in the foreground, and exits with its code (128+N when signal N\n"
-    "ended it; 127 not found, 126 not executable, 125 any other failure). SIGINT and SIGTERM\n"
-    "run the stop sequence.\n"
-    "\n"
-    "  -isolation exec|none   exec (default as root): own root, mount, pid and ipc namespaces;\n"
-    "                         none (default otherwise): a plain process\n"
-    "  -root DIR              with exec: a prepared root directory instead of the host's /bin,\n"
-    "                         /etc, /lib*, /sbin and /usr, read-only, on a fresh tmpfs\n"
-    "  -log-dir DIR           rotate the output into TASK.stdout.N and TASK.stderr.N in this\n"
-    "                         existing directory\n"
-    "                         (default: this program's own stdout and stderr)\n"
-    "  -name TASK             task name, for log files (default: task)\n"
-    "  -max-files N           log files kept per stream (10)\n"
-    "  -max-file-size SIZE    of one log file (10MiB)\n"
-    "  -max-log-size SIZE     of the log files of both streams together\n"
-    "  -max-age TIME          finished log files older than this go\n"
-    "  -compress gzip         compress finished log files, -compress-after TIME (1m)\n"
-    "  -on-full drop|block    when a log file cannot be written: drop output and count it (drop),\n"
-    "                         or let the task wait until it can\n"
-    "  -cpu MHZ, -memory SIZE limits, kept by a cgroup of the task's own\n"
-    "  -pids N                at most N processes and threads, likewise\n"
-    "  -cpus LIST             run on these CPUs only, such as 0-3,5, likewise\n"
-    "  -cgroup V2DIR          make that cgroup in this directory of cgroup v2; default, for root:\n"
-    "                         at the root of the hierarchies, v1 or v2\n"
-    "  -user USER             run as USER (default with exec as root: nobody; else the caller)\n"
-    "  -env K=V               add a variable; nothing but PATH is set otherwise\n"
-    "  -work-dir DIR          directory to start in\n"
-    "  -mount FROM:TO[:OPTIONS]   with exec: show a file or directory of the host; options: ro,\n"
-    "                         and rslave or rshared for what is mounted below it later\n"
-    "  -seccomp default|unconfined   with exec: the filter of system calls (default)\n"
-    "  -restart N             start again after failures, up to N times\n"
-    "  -kill-signal SIG, -kill-timeout TIME   for the stop sequence (SIGINT, 5s)\n"
-    "\n"
-    "  cleat-executor run -- /bin/sh -c 'id; ls /'\n"
-    "  cleat-executor run -log-dir /var/log/web -name web -restart 3 -- /usr/bin/server\n";
-
-/* The host's chroot_env by default, as the manager has it. */
-static struct spec_bind default_binds[] = {
-    {"/bin", "/bin"},
-    {"/etc", "/etc"},
-    {"/lib", "/lib"},
-    {"/lib32", "/lib32"},
-    {"/lib64", "/lib64"},
-    {"/sbin", "/sbin"},
-    {"/usr", "/usr"},
-    {"/run/resolvconf", "/run/resolvconf"},
-    {"/run/systemd/resolve", "/run/systemd/resolve"},
-};
-
-static char *default_caps[] = {"audit_write", "chown",  "dac_override",     "fowner",  "fsetid",
-                               "kill",        "mknod",  "net_bind_service", "setfcap", "setgid",
-                               "setpcap",     "setuid", "sys_chroot",       NULL};
-
-struct options {
-    struct exec_spec spec;
-    char id[16]; /* of the only allocation there is */
-    const char *isolation;
-    const char *root;
-    const char *user;
-    const char *seccomp;
-    size_t n_env;
-    char *env[ENV_MAX + 2]; /* the large ones last, so that the rest is on one page */
-    gid_t groups[GROUPS_MAX];
-    struct spec_mount mounts[MOUNTS_MAX];
-};
-
-static int parse_count(const char *text, uint64_t max, uint64_t *ret, const char *option,
-                       struct err *e)
+/* A full disk is no reason: the task can do without its logs, and is told of as it loses them. */
+static int lock_logs(struct log_lock *lock, const struct exec_spec *spec, struct err *e)
 {
-    char *end;
-    unsigned long long n;
+    struct stat st = {0};
 
-    errno = 0;
-    n = strtoull(text, &end, 10);
-    if (errno || *end || end == text || text[0] == '-' || n > max)
-        return err_set(e, -EINVAL, "-%s: \"%s\" is no number up to %llu", option, text,
-                       (unsigned long long)max);
-    *ret = n;
-    return 0;
-}
-
-static int add_mount(struct options *o, char *text, struct err *e)
-{
-    struct spec_mount *m = &o->mounts[o->spec.n_mounts];
-    char *save = NULL, *options;
-
-    if (o->spec.n_mounts == MOUNTS_MAX)
-        return err_set(e, -E2BIG, "-mount: more than %d", MOUNTS_MAX);
-    m->source = strtok_r(text, ":", &save);
-    m->target = strtok_r(NULL, ":", &save);
-    options = strtok_r(NULL, ":", &save);
-    if (!m->target || m->source[0] != '/' || m->target[0] != '/')
-        return err_set(e, -EINVAL, "-mount: write FROM:TO[:OPTIONS], with absolute paths");
-    for (char *word = options ? strtok_r(options, ",", &save) : NULL; word;
-         word = strtok_r(NULL, ",", &save)) {
-        if (strcmp(word, "ro") == 0)
-            m->read_only = true;
-        else if (strcmp(word, "rslave") == 0)
-            m->propagation = SPEC_PROPAGATION_SLAVE;
-        else if (strcmp(word, "rshared") == 0)
-            m->propagation = SPEC_PROPAGATION_SHARED;
-        else
-            return err_set(e, -EINVAL, "-mount: \"%s\" is none of ro, rslave, rshared", word);
-    }
-    o->spec.mounts = o->mounts;
-    o->spec.n_mounts++;
-    return 0;
-}
-
-static int set_option(struct options *o, const char *name, char *value, struct err *e)
-{
-    struct exec_spec *spec = &o->spec;
-    uint64_t n = 0;
-    int r = 0;
-
-    if (strcmp(name, "isolation") == 0) {
-        o->isolation = value;
-    } else if (strcmp(name, "root") == 0) {
-        o->root = value;
-    } else if (strcmp(name, "log-dir") == 0) {
-        spec->log_dir = value;
-        spec->logs.disabled = false;
-    } else if (strcmp(name, "name") == 0) {
-        spec->task = value;
-    } else if (strcmp(name, "max-files") == 0) {
-        r = parse_count(value, UINT32_MAX, &n, name, e);
-        spec->logs.max_files = (uint32_t)n;
-    } else if (strcmp(name, "max-file-size") == 0) {
-        r = size_parse(value, &spec->logs.max_file_size);
-    } else if (strcmp(name, "max-log-size") == 0) {
-        r = size_parse(value, &spec->logs.max_total_bytes);
-    } else if (strcmp(name, "max-age") == 0) {
-        r = duration_parse(value, &spec->logs.max_age_ns);
-    } else if (strcmp(name, "compress") == 0) {
-        spec->logs.compress = SPEC_COMPRESS_GZIP;
-        r = strcmp(value, "gzip") == 0 ? 0 : -EINVAL;
-    } else if (strcmp(name, "compress-after") == 0) {
-        r = duration_parse(value, &spec->logs.compress_after_ns);
-    } else if (strcmp(name, "on-full") == 0) {
-        bool block = strcmp(value, "block") == 0;
-
-        spec->logs.on_full = block ? SPEC_ON_FULL_BLOCK : SPEC_ON_FULL_DROP;
-        r = block || strcmp(value, "drop") == 0 ? 0 : -EINVAL;
-    } else if (strcmp(name, "cpu") == 0) {
-        r = parse_count(value, 262144, &spec->cpu_shares, name, e);
-    } else if (strcmp(name, "memory") == 0) {
-        r = size_parse(value, &spec->memory_bytes);
-        if (!r && spec->memory_bytes && spec->memory_bytes < MEMORY_MIN)
-            return err_set(e, -EINVAL,
-                           "-memory: %s is less than 1MiB; without a unit it counts bytes, and the "
-                           "unit follows without a space, as in 32MiB",
-                           value);
-    } else if (strcmp(name, "pids") == 0) {
-        r = parse_count(value, UINT32_MAX, &spec->limits.pids, name, e);
-    } else if (strcmp(name, "cpus") == 0) {
-        spec->limits.cpus = value;
-    } else if (strcmp(name, "cgroup") == 0) {
-        spec->cgroup.unified = value;
-        spec->cgroup.v2_controllers = true;
-    } else if (strcmp(name, "user") == 0) {
-        o->user = value;
-    } else if (strcmp(name, "env") == 0) {
-        if (!strchr(value, '=') || o->n_env == ENV_MAX)
-            return err_set(e, -EINVAL, "-env: \"%s\" is not NAME=VALUE, or is one too many", value);
-        o->env[o->n_env++] = value;
-    } else if (strcmp(name, "work-dir") == 0) {
-        spec->work_dir = value;
-    } else if (strcmp(name, "mount") == 0) {
-        return add_mount(o, value, e);
-    } else if (strcmp(name, "seccomp") == 0) {
-        o->seccomp = value;
-        r = strcmp(value, "unconfined") == 0 || strcmp(value, "default") == 0 ? 0 : -EINVAL;
-    } else if (strcmp(name, "restart") == 0) {
-        r = parse_count(value, UINT32_MAX, &n, name, e);
-        spec->restart.attempts = (uint32_t)n;
-    } else if (strcmp(name, "kill-signal") == 0) {
-        spec->kill_signal = signal_parse(value);
-        r = spec->kill_signal < 0 ? spec->kill_signal : 0;
-    } else if (strcmp(name, "kill-timeout") == 0) {
-        r = duration_parse(value, &spec->kill_timeout_ns);
-    }
-    if (r < 0 && !e->code)
-        return err_set(e, r, "-%s: \"%s\" cannot be understood; see -help", name, value);
-    return r;
-}
-
-static const struct option long_options[] = {
-    {"isolation", required_argument, NULL, 'o'},
-    {"root", required_argument, NULL, 'o'},
-    {"log-dir", required_argument, NULL, 'o'},
-    {"name", required_argument, NULL, 'o'},
-    {"max-files", required_argument, NULL, 'o'},
-    {"max-file-size", required_argument, NULL, 'o'},
-    {"max-log-size", required_argument, NULL, 'o'},
-    {"max-age", required_argument, NULL, 'o'},
-    {"compress", required_argument, NULL, 'o'},
-    {"compress-after", required_argument, NULL, 'o'},
-    {"on-full", required_argument, NULL, 'o'},
-    {"cpu", required_argument, NULL, 'o'},
-    {"memory", required_argument, NULL, 'o'},
-    {"pids", required_argument, NULL, 'o'},
-    {"cpus", required_argument, NULL, 'o'},
-    {"cgroup", required_argument, NULL, 'o'},
-    {"user", required_argument, NULL, 'o'},
-    {"env", required_argument, NULL, 'o'},
-    {"work-dir", required_argument, NULL, 'o'},
-    {"mount", required_argument, NULL, 'o'},
-    {"seccomp", required_argument, NULL, 'o'},
-    {"restart", required_argument, NULL, 'o'},
-    {"kill-signal", required_argument, NULL, 'o'},
-    {"kill-timeout", required_argument, NULL, 'o'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
-
-/* Who is not root runs a task as itself, or as root of the task's user namespace. */
-static int check_own_user(struct exec_spec *spec, struct err *e)
-{
-    if (spec->uid != geteuid() && !(spec->rootless && spec->uid == 0))
-        return err_set(e, -EPERM,
-                       "-user: only root can run a task as %s; leave it out%s, or run this as root",
-                       spec->user, spec->rootless ? ", say root (of the task alone)" : "");
-    if (spec->uid)
-        spec->gid = getegid();
-    return 0;
-}
-
-/* Reads the next line of a file like /etc/passwd and cuts it at its colons; false at the end. */
-static bool next_entry(FILE *f, char **line, size_t *size, char *fields[4])
-{
-    char *rest;
-
-    if (!f || getline(line, size, f) < 0)
-        return false;
-    rest = *line;
-    rest[strcspn(rest, "\n")] = '\0';
-    for (int i = 0; i < 4; i++)
-        fields[i] = rest ? strsep(&rest, ":") : (char *)"";
-    return true;
-}
-
-static bool has_word(const char *list, const char *word)
-{
-    size_t n = strlen(word);
-
-    for (; *list; list += strcspn(list, ","), list += *list == ',')
-        if (strncmp(list, word, n) == 0 && (list[n] == ',' || !list[n]))
-            return true;
-    return false;
-}
-
-/* Looks `user` up in /etc/passwd and /etc/group. Not getpwnam(3): statically linked, it would want
- * the dynamic loader for NSS, and a task's ids should not hang on a directory server. Nor
- * fgetpwent(3), which makes two system calls for each line. */
-static int resolve_user(struct options *o, struct err *e)
-{
-    autoclose FILE *passwd = fopen("/etc/passwd", "re");
-    autoclose FILE *group = fopen("/etc/group", "re");
-    struct exec_spec *spec = &o->spec;
-    autofree char *line = NULL;
-    uint64_t uid, gid;
-    bool found = false;
-    size_t size = 0;
-    char *fields[4];
-    int r = 0;
-
-    while (!found && next_entry(passwd, &line, &size, fields))
-        found = strcmp(fields[0], o->user) == 0;
-    if (!found)
-        return err_set(e, -ENOENT, "-user: \"%s\" is not in /etc/passwd", o->user);
-    if (parse_count(fields[2], UINT32_MAX - 1, &uid, "user: uid", e) < 0 ||
-        parse_count(fields[3], UINT32_MAX - 1, &gid, "user: gid", e) < 0)
-        return e->code;
-    spec->user = (char *)o->user;
-    spec->uid = (uid_t)uid;
-    spec->gid = (gid_t)gid;
-    spec->groups = o->groups;
-    if (geteuid() != 0)
-        return check_own_user(spec, e);
-    spec->set_user = true;
-    while (!r && spec->n_groups < GROUPS_MAX && next_entry(group, &line, &size, fields))
-        if (has_word(fields[3], o->user)) {
-            r = parse_count(fields[2], UINT32_MAX - 1, &gid, "user: gid of a group", e);
-            o->groups[spec->n_groups++] = (gid_t)gid;
+    if (asprintf(&lock->path, "%s/.%s.lock", spec->log_dir, spec->task) < 0)
+        return err_sys(e, -ENOMEM, "lock the logs");
+    while (st.st_nlink == 0) { /* it was removed by its last owner before it was ours */
+        close_fd(&lock->fd);
+        lock->fd = open(lock->path, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+        if (lock->fd < 0)
+            return errno == ENOSPC || errno == EDQUOT
+                       ? 0
+                       : err_sys(e, -errno, "write to -log-dir %s", spec->log_dir);
+        if (flock(lock->fd, LOCK_EX | LOCK_NB) < 0) {
+            close_fd(&lock->fd);
+            return err_set(e, -EBUSY,
+                           "another run writes %s.stdout.N in %s: give this one another -name",
+                           spec->task, spec->log_dir);
         }
-    return r;
-}
-
-static int isolate(struct options *o, struct err *e)
-{
-    struct exec_spec *spec = &o->spec;
-
-    spec->isolation = SPEC_ISOLATION_CHROOT;
-    spec->private_pid = spec->private_ipc = spec->no_new_privs = true;
-    spec->seccomp = !o->seccomp || strcmp(o->seccomp, "default") == 0;
-    spec->caps = default_caps;
-    spec->rootless = geteuid() != 0;
-    if (spec->rootless) {
-        spec->uid = geteuid();
-        spec->gid = getegid();
-    } else if (!o->user) {
-        o->user = "nobody";
+        if (fstat(lock->fd, &st) < 0)
+            return err_sys(e, -errno, "look at %s", lock->path);
     }
-    if (!o->root) {
-        spec->binds = default_binds;
-        spec->n_binds = ARRAY_LEN(default_binds);
-        return 0;
-    }
-    spec->task_dir = realpath(o->root, NULL);
-    return spec->task_dir ? 0 : err_sys(e, -errno, "-root %s", o->root);
-}
-
-/* What only a task with a root of its own can have is refused, not ignored. */
-static int leave_plain(const struct options *o, struct err *e)
-{
-    const char *name = o->root                ? "root"
-                       : o->spec.n_mounts > 0 ? "mount"
-                       : o->seccomp           ? "seccomp"
-                                              : NULL;
-
-    return name ? err_set(e, -EINVAL, "-%s needs -isolation exec", name) : 0;
-}
-
-static void defaults(struct options *o)
-{
-    (void)snprintf(o->id, sizeof(o->id), "run-%d", (int)getpid());
-    o->spec = (struct exec_spec){
-        .alloc_id = o->id,
-        .task = "task",
-        .log_dir = "",
-        .logs = {.max_files = 10,
-                 .max_file_size = 10 << 20,
-                 .disabled = true,
-                 .compress_after_ns = 60000000000},
-        .kill_signal = SIGINT,
-        .kill_timeout_ns = 5000000000,
-        .restart = {.interval_ns = UINT64_MAX, .delay_ns = 1000000000},
-    };
-}
-
-/* A plain process is executed by its path: looks a bare name up in the PATH the task will have. */
-static void look_up(struct options *o)
-{
-    static char found[PATH_MAX];
-    const char *path = DEFAULT_PATH;
-
-    for (size_t i = 0; i < o->n_env; i++)
-        if (strncmp(o->env[i], "PATH=", 5) == 0)
-            path = o->env[i] + 5;
-    while (!strchr(o->spec.args[0], '/') && *path) {
-        int n = (int)strcspn(path, ":");
-
-        if (snprintf(found, sizeof(found), "%.*s/%s", n, path, o->spec.args[0]) <
-                (int)sizeof(found) &&
-            access(found, X_OK) == 0)
-            o->spec.args[0] = found;
-        path += n + (path[n] == ':');
-    }
-}
-
-/* Without -cgroup the leaves are made right below the roots of the host's hierarchies, named by
- * this process's id, and the supervisor removes them with the attempt: nothing else is made. */
-static int find_cgroups(struct options *o, struct err *e)
-{
-    static struct cgroup_layout layout; /* the spec points into it until the end */
-    struct exec_spec *spec = &o->spec;
-
-    if (spec->cgroup.unified ||
-        (!spec->cpu_shares && !spec->memory_bytes && !spec->limits.pids && !spec->limits.cpus))
-        return 0;
-    cgroup_layout_init_roots(&layout);
-    if (layout.reason)
-        return err_set(e, -EOPNOTSUPP,
-                       "limits need a cgroup: %s; or give -cgroup DIR, a cgroup v2 directory that "
-                       "was left to you",
-                       layout.reason);
-    spec->cgroup = layout.dirs;
-    spec->limits.own_devices = spec->isolation == SPEC_ISOLATION_CHROOT && layout.devices;
     return 0;
 }
 
-/* Fills `o`; 1: help was asked for and printed. */
-static int parse(struct options *o, int argc, char **argv, struct err *e)
+static void unlock_logs(struct log_lock *lock)
 {
-    int index, c, r = 0;
-
-    opterr = 0;
-    while (!r && (c = getopt_long_only(argc, argv, "+h", long_options, &index)) != -1) {
-        if (c == 'h') {
-            (void)fputs(help, stdout);
-            return 1;
-        }
-        if (c == '?')
-            return err_set(e, -EINVAL, "%s: unknown option, or its value is missing; see -help",
-                           argv[optind - 1]);
-        r = set_option(o, long_options[index].name, optarg, e);
-    }
-    if (r < 0)
-        return r;
-    if (optind == argc)
-        return err_set(e, -EINVAL, "no command: cleat-executor run [options] -- COMMAND [ARG …]");
-    o->spec.args = argv + optind;
-    if (!o->isolation)
-        o->isolation = geteuid() == 0 ? "exec" : "none";
-    if (strcmp(o->isolation, "exec") == 0)
-        r = isolate(o, e);
-    else if (strcmp(o->isolation, "none") == 0)
-        r = leave_plain(o, e);
-    else
-        r = err_set(e, -EINVAL, "-isolation: \"%s\" is neither exec nor none", o->isolation);
-    if (!r && o->user)
-        r = resolve_user(o, e);
-    if (!r)
-        r = find_cgroups(o, e);
-    if (o->spec.isolation == SPEC_ISOLATION_NONE)
-        look_up(o);
-    o->env[o->n_env] = "PATH=" DEFAULT_PATH;
-    o->spec.env = o->env;
-    return r;
+    if (lock->fd >= 0)
+        (void)unlink(lock->path);
+    close_fd(&lock->fd);
+    free(lock->path);
 }
 
 static void on_stop_signal(struct ev_loop *loop, struct ev_signal *w, int revents)
@@ -462,6 +68,17 @@ static void on_stop_signal(struct ev_loop *loop, struct ev_signal *w, int revent
     (void)loop;
     (void)revents;
     supervisor_stop(w->data);
+}
+
+/* Whoever asks again does not want to wait for the end of the kill timeout. */
+static void on_interrupt(struct ev_loop *loop, struct ev_signal *w, int revents)
+{
+    static bool asked;
+
+    if (asked)
+        supervisor_kill(w->data);
+    asked = true;
+    on_stop_signal(loop, w, revents);
 }
 
 /* The spec the supervisor owns: encoding and decoding also applies every rule a spec must keep. */
@@ -486,9 +103,21 @@ static int exit_code(const struct supervisor *s)
     return error == -ENOENT ? EXEC_EXIT_NOT_FOUND : EXEC_EXIT_NOT_EXECUTABLE;
 }
 
-static int run_spec(const struct exec_spec *wanted, struct err *e)
+static void watch_signals(struct ev_loop *loop, struct ev_signal watchers[3], bool hangs_up,
+                          struct supervisor *s)
 {
-    struct ev_signal on_int, on_term;
+    ev_signal_init(&watchers[0], on_interrupt, SIGINT);
+    ev_signal_init(&watchers[1], on_stop_signal, SIGTERM);
+    ev_signal_init(&watchers[2], on_stop_signal, SIGHUP);
+    for (int i = 0; i < (hangs_up ? 3 : 2); i++) {
+        watchers[i].data = s;
+        ev_signal_start(loop, &watchers[i]);
+    }
+}
+
+static int run_spec(const struct exec_spec *wanted, bool hangs_up, struct err *e)
+{
+    struct ev_signal watchers[3];
     struct exec_spec *spec = NULL;
     struct supervisor *s = NULL;
     struct ev_loop *loop;
@@ -502,42 +131,44 @@ static int run_spec(const struct exec_spec *wanted, struct err *e)
         (void)spec_free(spec);
         return r;
     }
-    on_int.data = on_term.data = s;
-    ev_signal_init(&on_int, on_stop_signal, SIGINT);
-    ev_signal_init(&on_term, on_stop_signal, SIGTERM);
-    ev_signal_start(loop, &on_int);
-    ev_signal_start(loop, &on_term);
+    watch_signals(loop, watchers, hangs_up, s);
     supervisor_run(s);
     r = exit_code(s);
     (void)supervisor_free(s);
     return r;
 }
 
-int run_main(int argc, char **argv)
+/* In a fresh root, unless one was given. */
+static int run_in_root(struct run_options *o, bool hangs_up, struct err *e)
 {
     char base[] = "/tmp/cleat-run.XXXXXX";
-    bool fresh_root, made = false;
-    static struct options o; /* untouched parts cost no memory there, on the stack they would */
-    struct err e = ERR_INIT;
+    bool fresh = o->spec.isolation == SPEC_ISOLATION_CHROOT && !o->root;
     int r;
 
-    defaults(&o);
-    r = parse(&o, argc, argv, &e);
+    if (fresh && !mkdtemp(base))
+        return err_sys(e, -errno, "make a directory for the root in /tmp");
+    if (!o->spec.task_dir)
+        o->spec.task_dir = fresh ? base : ".";
+    r = run_spec(&o->spec, hangs_up, e);
+    if (fresh)
+        (void)rmdir(base);
+    return r;
+}
+
+int run_main(int argc, char **argv, bool hangs_up)
+{
+    static struct run_options o; /* untouched parts cost no memory there, on the stack they would */
+    struct log_lock lock = {.fd = -1};
+    struct err e = ERR_INIT;
+    int r = run_options_parse(&o, argc, argv, &e);
+
     if (r > 0)
         return 0;
-    fresh_root = o.spec.isolation == SPEC_ISOLATION_CHROOT && !o.root;
-    if (!r && fresh_root) {
-        made = mkdtemp(base) != NULL;
-        o.spec.task_dir = base;
-        if (!made)
-            r = err_sys(&e, -errno, "make a directory for the root in /tmp");
-    }
-    if (!o.spec.task_dir)
-        o.spec.task_dir = ".";
+    if (!r && !o.spec.logs.disabled)
+        r = lock_logs(&lock, &o.spec, &e);
     if (!r)
-        r = run_spec(&o.spec, &e);
-    if (made)
-        (void)rmdir(base);
+        r = run_in_root(&o, hangs_up, &e);
+    unlock_logs(&lock);
     if (r < 0) {
         (void)dprintf(STDERR_FILENO, "cleat-executor run: %s\n", e.text);
         return EXEC_EXIT_FAILED;

@@ -4,7 +4,9 @@
  */
 #pragma once
 
-/* argv[0] is "run". Returns the exit code: the task's, 128+N if signal N ended it; as env(1) does,
- * 127 when the command was not found, 126 when it could not be executed, 125 for any other failure
- * of ours. */
-int run_main(int argc, char **argv);
+#include <stdbool.h>
+
+/* argv[0] is "run". `hangs_up`: SIGHUP stops the task, as SIGTERM does. Returns the exit code: the
+ * task's, 128+N if signal N ended it; as env(1) does, 127 when the command was not found, 126 when
+ * it could not be executed, 125 for any other failure of ours. */
+int run_main(int argc, char **argv, bool hangs_up);

@@ -131,10 +131,16 @@ static void on_pump_news(struct pump *p, enum pump_news news)
 
 static void on_stage_failed(void *arg, const char *stage, int error, const char *text)
 {
-    const char *hint = plan_hint(stage, error);
+    struct supervisor *s = arg;
+    const char *hint = plan_hint(stage, error, s->standalone);
+    size_t used = strlen(stage) + strlen(hint) + sizeof("stage \"\": … ()"), n = strlen(text);
+    size_t room = used < STATUS_TEXT_BYTES ? STATUS_TEXT_BYTES - used : 0;
+    size_t at = n > room ? n - room : 0; /* of a long path the end says most, as the hint does */
 
-    commit(arg, TASK_EVENT_DRIVER_FAILURE, 0, 0, "stage \"%s\": %s%s%s%s", stage, text,
-           hint[0] ? " (" : "", hint, hint[0] ? ")" : "");
+    while (at && (text[at] & 0xC0) == 0x80) /* not from within a character of UTF-8 */
+        at++;
+    commit(s, TASK_EVENT_DRIVER_FAILURE, 0, 0, "stage \"%s\": %s%s%s%s%s", stage, at ? "…" : "",
+           text + at, hint[0] ? " (" : "", hint, hint[0] ? ")" : "");
 }
 
 static void on_failed(void *arg)
@@ -571,6 +577,11 @@ void supervisor_run(struct supervisor *s)
 void supervisor_stop(struct supervisor *s)
 {
     feed(s, (struct life_input){.event = LIFE_EV_STOP});
+}
+
+void supervisor_kill(struct supervisor *s)
+{
+    attempt_kill(&s->attempt);
 }
 
 void supervisor_leave(struct supervisor *s)

@@ -34,6 +34,9 @@ void supervisor_run(struct supervisor *s);
 /* As the commands of the same name (proto/wire.h). */
 void supervisor_stop(struct supervisor *s);
 
+/* Kills all of the task at once, when it was asked to stop before. */
+void supervisor_kill(struct supervisor *s);
+
 /* Stops the task as well, because the machine or all of its tasks go down: on record it is not dead
  * but pending, and whoever supervises it next starts it again, by its restart policy. */
 void supervisor_leave(struct supervisor *s);

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """cleat-executor run: what people give it, and what it tells them."""
+import os
+import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from harness import BUILD, SLOW
+from harness import BUILD, SLOW, wait_for
 
 USER = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
@@ -49,3 +52,132 @@ def test_a_plain_process_is_not_taken_for_an_isolated_one(wrapper, option):
     done = run(*words, *option, "--", "/bin/echo", "ran", wrapper=wrapper)
     assert (done.returncode, done.stdout) == (125, "")
     assert f"{option[0]} needs -isolation exec" in done.stderr
+
+
+@pytest.fixture
+def start():
+    """Starts a run whose task says "ready" when it is."""
+    made = []
+
+    def start(*arguments, wrapper=()):
+        made.append(subprocess.Popen([*wrapper, BUILD / "bin/cleat-executor", "run", *arguments],
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE, text=True))  # fmt: skip
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.kill()
+        one.communicate()
+
+
+@pytest.mark.parametrize("user, ids", [
+    ("65534", "65534 65534 65534"),
+    ("nobody:daemon", "65534 1 1"),
+    ("4711:12", "4711 12 12"),
+    ("0:0", "0 0 0"),
+])  # fmt: skip
+def test_users_and_groups(user, ids):
+    done = run("-user", user, "--", "/bin/sh", "-c", "echo $(id -u) $(id -g) $(id -G)")
+    assert done.stdout.split() == ids.split(), done.stderr
+
+
+@pytest.mark.parametrize("user, told", [
+    ("4711", "add a group, as in 4711:4711"),
+    ("nosuch", "not in /etc/passwd"),
+    ("nobody:nosuch", 'group "nosuch" is not in /etc/group'),
+    ("4294967295:0", "not in /etc/passwd"),
+])  # fmt: skip
+def test_users_that_are_not_there(user, told):
+    done = run("-user", user, "--", "/bin/true")
+    assert done.returncode == 125 and told in done.stderr
+
+
+def test_the_last_value_of_a_variable_counts():
+    done = run("-env", "A=1", "-env", "AB=3", "-env", "A=2", "-env", "PATH=/bin", "--", "/usr/bin/env")
+    assert sorted(done.stdout.split()) == ["A=2", "AB=3", "PATH=/bin"]
+
+
+@pytest.mark.parametrize("options, told", [
+    (["-max-files", "3"], "-max-files needs -log-dir"),
+    (["-compress", "gzip"], "-compress needs -log-dir"),
+    (["-on-full", "block"], "-on-full needs -log-dir"),
+    (["-log-dir", "/tmp", "-max-file-size", "1"], "less than 1KiB"),
+    (["-log-dir", "/nonexistent"], "write to -log-dir /nonexistent: No such file"),
+    (["-log-dir", "/proc/1"], "write to -log-dir /proc/1"),
+])  # fmt: skip
+def test_log_options_that_cannot_work(options, told):
+    done = run(*options, "--", "/bin/true")
+    assert done.returncode == 125 and told in done.stderr
+
+
+def test_a_log_directory_of_somebody_else(tmp_path):
+    done = run("-log-dir", tmp_path, "--", "/bin/true", wrapper=USER)
+    assert done.returncode == 125 and "Permission denied" in done.stderr
+
+
+def test_two_runs_do_not_share_log_files(start, tmp_path):
+    words = ["-log-dir", tmp_path, "-isolation", "none"]
+    first = start(*words, "--", "/bin/sh", "-c", "echo ready; exec sleep 1000")
+    wait_for(lambda: (tmp_path / "task.stdout.0").exists(), "the first to write")
+    done = run(*words, "--", "/bin/true")
+    assert done.returncode == 125 and "another run writes task.stdout.N" in done.stderr
+    assert run(*words, "-name", "other", "--", "/bin/true").returncode == 0
+    first.kill()
+    first.wait()
+    assert run(*words, "--", "/bin/true").returncode == 0
+    assert not (tmp_path / ".task.lock").exists()
+
+
+TRAP = "trap 'echo caught; exit 4' INT"
+
+
+def wait_to_idle(one):
+    wait_for(lambda: Path(f"/proc/{one.pid}/stat").read_text().split()[2] == "S", "it to idle")
+
+
+def start_shell(start, prepare, *options, wrapper=()):
+    """A plain process that goes on for ever, and that its executor knows to be running."""
+    script = f"{prepare}; echo ready; while :; do sleep 0.02; done"
+    one = start("-isolation", "none", *options, "--", "/bin/sh", "-c", script, wrapper=wrapper)
+    assert one.stdout.readline() == "ready\n"
+    wait_to_idle(one)
+    return one
+
+
+def test_a_hangup_stops_the_task(start):
+    one = start_shell(start, TRAP)
+    one.send_signal(signal.SIGHUP)
+    assert one.wait(timeout=30) == 4 and one.stdout.read() == "caught\n"
+
+
+def test_a_hangup_under_nohup_does_not(start):
+    one = start_shell(start, "trap 'echo caught' INT; trap 'echo still here' USR1", wrapper=["nohup"])
+    shell = int(Path(f"/proc/{one.pid}/task/{one.pid}/children").read_text())
+    one.send_signal(signal.SIGHUP)
+    wait_to_idle(one)
+    os.kill(shell, signal.SIGUSR1)
+    assert one.stdout.readline() == "still here\n"
+
+
+def test_a_second_interrupt_kills(start):
+    one = start_shell(start, "trap 'echo caught' INT", "-kill-timeout", "1h")
+    one.send_signal(signal.SIGINT)
+    assert one.stdout.readline() == "caught\n"
+    one.send_signal(signal.SIGTERM)
+    one.send_signal(signal.SIGINT)
+    assert one.wait(timeout=30) == 137
+
+
+@pytest.mark.parametrize("cpus", ["4000", "a-b"])
+def test_cpus_that_are_not_there(cpus):
+    done = run("-cpus", cpus, "--", "/bin/true")
+    assert done.returncode == 125 and f'CPUs "{cpus}" are not all among those there are' in done.stderr
+
+
+def test_hints_are_those_of_run_and_are_not_cut():
+    done = run("--", "/no/such/" + "long" * 40)
+    assert "…" in done.stderr and "longlong: No such file" in done.stderr
+    assert done.stderr.endswith("in its own root)\n") and "chroot_env" not in done.stderr
+    done = run("-work-dir", "/no/such", "--", "/bin/true")
+    assert done.stderr.endswith("(make the directory, or mend -work-dir)\n")
