@@ -159,6 +159,7 @@ struct config *config_free(struct config *config)
     value_free_strings(config->exec.allow_caps);
     value_free_strings(config->exec.allow_devices);
     free(config->cgroup_parent);
+    free(config->env_denylist);
     free(config);
     return NULL;
 }
@@ -292,12 +293,28 @@ static int merge_exec(struct config_exec *to, const struct config_file *file)
     return 0;
 }
 
+static int merge_denylist(struct config *config, const struct config_file *file)
+{
+    const json_t *option = json_object_get(file->client.options, CONFIG_OPTION_DENYLIST);
+    char *text = option ? strdup(json_string_value(option)) : NULL;
+
+    if (!option)
+        return 0;
+    if (!text)
+        return -ENOMEM;
+    free(config->env_denylist);
+    config->env_denylist = text;
+    return 0;
+}
+
 static int merge(struct config *config, struct config_file *file)
 {
     int r = merge_binds(config, file->client.chroot_env);
 
     if (!r)
         r = merge_exec(&config->exec, file);
+    if (!r)
+        r = merge_denylist(config, file);
     for (size_t i = 0; !r && i < file->client.n_volumes; i++)
         r = merge_volume(config, &file->client.volumes[i]);
     if (r < 0)

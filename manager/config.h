@@ -55,6 +55,7 @@ struct config {
     unsigned long long max_kill_timeout_ns; /* 30 s */
     bool disable_remote_exec;               /* client { disable_remote_exec }: no alloc exec */
     char *cgroup_parent;                    /* client { cgroup_parent }: "cleat" */
+    char *env_denylist; /* client { options { "env.denylist" } }; NULL: Nomad's default */
 };
 
 /* All defaults. */

@@ -131,7 +131,7 @@ static int check_options(struct schema_context *ctx, const struct schema_field *
     (void)field;
     json_object_foreach(client->options, key, value)
     {
-        if (strcmp(key, CONFIG_OPTION_RAW_EXEC) == 0)
+        if (strcmp(key, CONFIG_OPTION_RAW_EXEC) == 0 || strcmp(key, CONFIG_OPTION_DENYLIST) == 0)
             continue;
         for (size_t i = 0; i < ARRAY_LEN(known); i++)
             if (strncmp(key, known[i], strlen(known[i])) == 0)

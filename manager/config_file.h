@@ -44,5 +44,9 @@ struct config_file {
 
 extern const struct schema config_file_schema;
 
+/* The key of client { options { } } with the variables that tasks do not inherit: patterns, with
+ * commas between them. */
+#define CONFIG_OPTION_DENYLIST "env.denylist"
+
 /* The key of client { options { } } that turns raw_exec on with "1" or "true". */
 #define CONFIG_OPTION_RAW_EXEC "driver.raw_exec.enable"

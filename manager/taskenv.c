@@ -8,26 +8,16 @@
 #include <ctype.h>
 #include <fnmatch.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "shared/cleanup.h"
 
 /* Nomad's default for the client option env.denylist. */
-static const char *const denied[] = {
-    "CONSUL_TOKEN",
-    "CONSUL_HTTP_TOKEN",
-    "CONSUL_HTTP_TOKEN_FILE",
-    "NOMAD_TOKEN",
-    "VAULT_TOKEN",
-    "*_LICENSE",
-    "*_LICENSE_PATH",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_METADATA_URL",
-    "GOOGLE_APPLICATION_CREDENTIALS",
-    "GOOGLE_OAUTH_ACCESS_TOKEN",
-};
+static const char denied_by_default[] =
+    "CONSUL_TOKEN,CONSUL_HTTP_TOKEN,CONSUL_HTTP_TOKEN_FILE,NOMAD_TOKEN,VAULT_TOKEN,*_LICENSE,"
+    "*_LICENSE_PATH,AWS_ACCESS_KEY_ID,AWS_SECRET_ACCESS_KEY,AWS_SESSION_TOKEN,AWS_METADATA_URL,"
+    "GOOGLE_APPLICATION_CREDENTIALS,GOOGLE_OAUTH_ACCESS_TOKEN";
 
 static void set(struct taskenv *env, const char *name, const char *value)
 {
@@ -98,10 +88,16 @@ static void set_meta(struct taskenv *env, const json_t *meta)
     }
 }
 
-static bool is_denied(const char *name)
+static bool is_denied(const struct config *config, const char *name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(denied); i++)
-        if (fnmatch(denied[i], name, 0) == 0)
+    const char *list = config->env_denylist ? config->env_denylist : denied_by_default;
+    autofree char *copy = strdup(list);
+    char *rest = NULL;
+
+    if (!copy)
+        abort();
+    for (char *p = strtok_r(copy, ", ", &rest); p; p = strtok_r(NULL, ", ", &rest))
+        if (fnmatch(p, name, 0) == 0)
             return true;
     return false;
 }
@@ -112,7 +108,7 @@ static void set_host(struct taskenv *env, char *const *host_env)
         const char *eq = strchr(*host_env, '=');
         autofree char *name = eq ? strndup(*host_env, (size_t)(eq - *host_env)) : NULL;
 
-        if (name && *name && !is_denied(name) && !taskenv_get(env, name))
+        if (name && *name && !is_denied(env->in->config, name) && !taskenv_get(env, name))
             set(env, name, eq + 1);
     }
 }

@@ -3,8 +3,8 @@
  * A task's environment, and the ${…} in its definition.
  *
  * Who wins, from the weakest: the built-in NOMAD_* variables, NOMAD_META_*, the manager's own
- * environment (only names not set yet; secrets of Nomad's deny list are left out), the task's
- * `env`.
+ * environment (only names not set yet; those that config->env_denylist matches are left out), the
+ * task's `env`.
  */
 #pragma once
 

@@ -63,6 +63,16 @@ def test_secrets_of_the_managers_environment_stay_there(box):
     assert not set(denied) & set(environment(output))
 
 
+@pytest.mark.parametrize("driver", ["exec", "raw_exec"])
+def test_an_own_denylist_takes_the_place_of_nomads(box, driver):
+    box.env.update({"VAULT_TOKEN": "now seen", "SITE_KEY": "secret", "OTHER": "seen"})
+    options = 'options {\n "env.denylist" = "SITE_*,NOPE"\n}\n'
+    output, _ = box.manager(config=options).start().run_to_end(simple("env", driver=driver))
+    env = environment(output)
+    assert "SITE_KEY" not in env
+    assert env["VAULT_TOKEN"] == "now seen" and env["OTHER"] == "seen"
+
+
 def test_references_in_the_configuration(manager):
     output, _ = manager.run_to_end(
         simple("argv:", "${NOMAD_TASK_DIR}/x", "${env[\"NOMAD_JOB_ID\"]}", "${unknown.ref}", "$HOME")

@@ -175,7 +175,10 @@ static void test_everything(void **state)
     assert_false(config->raw_exec_enabled);
     must_load(config, "client { options { \"driver.raw_exec.enable\" = \"1\" } }");
     assert_true(config->raw_exec_enabled);
-    must_load(config, "client { options = { \"driver.raw_exec.enable\" = \"0\" } }");
+    assert_null(config->env_denylist);
+    must_load(config, "client { options = { \"driver.raw_exec.enable\" = \"0\","
+                      " \"env.denylist\" = \"A,B_*\" } }");
+    assert_string_equal(config->env_denylist, "A,B_*");
     assert_false(config->raw_exec_enabled);
     (void)config_free(config);
 }

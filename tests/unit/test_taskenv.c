@@ -86,6 +86,18 @@ static int tear_down(void **state)
     return 0;
 }
 
+static void test_own_denylist(void **state)
+{
+    struct fixture *f = *state;
+
+    taskenv_deinit(&f->env);
+    f->config.env_denylist = (char *)"P?TH, MY_*";
+    taskenv_init(&f->env, &f->in);
+    assert_null(taskenv_get(&f->env, "PATH"));
+    assert_null(taskenv_get(&f->env, "MY_LICENSE"));
+    assert_non_null(taskenv_get(&f->env, "VAULT_TOKEN"));
+}
+
 static void test_variables(void **state)
 {
     static const char *const expected[][2] = {
@@ -178,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_variables, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_own_denylist, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expansion, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_defaults_give_way_to_the_task, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_list, set_up, tear_down),
