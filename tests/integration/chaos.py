@@ -16,6 +16,7 @@ from jobs import MS, group, job, restart, task
 
 GROUPS = 5  # of each job, a task each
 ENDLESS = restart(1000, 20 * MS)
+PLACED_MAX = 450  # tasks; the manager keeps the 500 newest that are finished
 FLAPS = 4  # runs of a task that fails each time
 FIELDS = {"executor": ("executor_pid", "executor_start"), "task": ("pid", "pid_start")}
 
@@ -45,7 +46,7 @@ class Chaos(World):
         self.hits = Counter()  # {(alloc id, task): executors and main processes killed}
         self.stopped = set()  # jobs that were asked to stop, and old versions: {(job, version)}
         self.live = {}  # job id: its definition
-        self.made = 0
+        self.made = self.placed = 0
         self.done = Counter()  # what was done, by name
 
     # Blows
@@ -117,6 +118,7 @@ class Chaos(World):
         kind = kind or self.random.choice(("stays", "stays", "ends", "flaps"))
         spec = make_job(kind, self.made, self.random.randrange(20, 1500))
         self.made += 1
+        self.placed += GROUPS
         self.maybe_killed_meanwhile(lambda: self.register(spec))
         self.live[spec["ID"]] = spec
 
@@ -126,6 +128,7 @@ class Chaos(World):
         if spec:
             self.stopped.add((spec["ID"], 0))
             spec["Meta"] = {"k": "v"}
+            self.placed += GROUPS
             self.maybe_killed_meanwhile(lambda: self.register(spec))
 
     def stop_one(self):
@@ -226,12 +229,22 @@ class Chaos(World):
         self.hit("task")
 
     def run(self, seconds):
+        end = time.monotonic() + seconds
         self.recover()
+        while time.monotonic() < end:
+            self.run_epoch(end)
+        self.terminate()
+        self.check_nothing_kept()
+        self.manager.process = None  # it has ended by itself
+
+    def run_epoch(self, end):
+        """Until `end`, or until so much is finished that the manager would collect it unlooked at. Then
+        everything is stopped and checked, and nothing is left."""
+        self.placed = 0
         while len(self.live) < self.n_jobs:
             self.add()
-        end = time.monotonic() + seconds
         checked = time.monotonic()
-        while time.monotonic() < end:
+        while time.monotonic() < end and self.placed < PLACED_MAX:
             self.blow()
             if time.monotonic() > checked + 3:
                 self.check_standing()
@@ -242,12 +255,9 @@ class Chaos(World):
             if self.promised[job_id] == "run" and job_id.startswith("stays"):
                 self.stopped |= {(job_id, 0), (job_id, 1)}
                 self.stop(job_id)
-        self.wait(lambda: all(self.is_told(j) for j in self.live), "every job to end")
+        self.wait(lambda: all(self.is_over(j) for j in self.live), "every job to end")
         self.harvest()
         self.check_undamaged()
         self.wait(lambda: not self.executors(), "the executors to end")
         self.collect()
         self.wait(self.is_collected, "everything to be collected")
-        self.terminate()
-        self.check_nothing_kept()
-        self.manager.process = None  # it has ended by itself
