@@ -4,8 +4,10 @@
  * what makes "at most one executor per task" true. Closing any descriptor of the file would drop it
  * (fcntl(2)), so there is exactly one.
  *
- * executor.out lies in a directory the task owns. It is opened once, never through a link, and only
- * when it is a plain file with one name; the task can remove it, but cannot aim it elsewhere.
+ * executor.out lies in a directory the task owns, whose capabilities may let it write to the file
+ * too: it is for people, and nothing is decided by it. It is opened never through a link, and only
+ * when it is a plain file with one name; the task can remove it, upon which it is made again, but
+ * cannot aim it elsewhere.
  */
 #include "executor/record.h"
 
@@ -154,6 +156,7 @@ int record_open(struct record *rec, struct ev_loop *loop, int state_dir, int sta
     rec->status_fd = status_fd;
     if (status_read(rec->status_fd, &rec->status, &ignored) == 0)
         go_on(rec);
+    rec->task_dir = spec->task_dir;
     rec->out_fd = open_out(spec->task_dir, e);
     r = rec->out_fd < 0 ? rec->out_fd : identify(&rec->status, e);
     if (r < 0) {
@@ -165,12 +168,14 @@ int record_open(struct record *rec, struct ev_loop *loop, int state_dir, int sta
 }
 
 void record_resume(struct record *rec, struct ev_loop *loop, int state_dir, int status_fd,
-                   int evt_fd, int out_fd, const struct task_status *status)
+                   int evt_fd, int out_fd, const struct exec_spec *spec,
+                   const struct task_status *status)
 {
     record_init(rec, loop, state_dir);
     rec->status_fd = status_fd;
     rec->evt_fd = evt_fd;
     rec->out_fd = out_fd;
+    rec->task_dir = spec->task_dir;
     rec->status = *status;
     if (evt_fd >= 0)
         ev_io_set(&rec->evt_writable, evt_fd, EV_WRITE);
@@ -261,6 +266,22 @@ void record_hello(struct record *rec)
     send_hello(rec);
 }
 
+/* Makes an executor.out that the task removed once more; one it put there itself is let be. */
+static void mend_out(struct record *rec)
+{
+    struct err ignored = ERR_INIT;
+    struct stat st;
+    int fd;
+
+    if (!rec->task_dir || fstat(rec->out_fd, &st) < 0 || st.st_nlink > 0)
+        return;
+    fd = open_out(rec->task_dir, &ignored);
+    if (fd < 0)
+        return;
+    close_fd(&rec->out_fd);
+    rec->out_fd = fd;
+}
+
 void record_say(struct record *rec, const char *fmt, ...)
 {
     char line[1024], when[CLOCK_TEXT_BYTES];
@@ -270,6 +291,7 @@ void record_say(struct record *rec, const char *fmt, ...)
 
     if (rec->out_fd < 0)
         return;
+    mend_out(rec);
     n = (size_t)snprintf(line, sizeof(line),
                          "%s attempt %u: ", clock_format(clock_now_ns(CLOCK_REALTIME), when),
                          rec->status.attempt);

@@ -20,8 +20,9 @@ struct record {
     struct ev_io evt_writable; /* runs only while a frame did not fit */
     int state_dir;             /* borrowed, -1: standalone, nothing is kept */
     int status_fd;
-    int evt_fd; /* -1 while no manager reads */
-    int out_fd; /* executor.out, -1 if it cannot be had; standalone: stderr */
+    int evt_fd;           /* -1 while no manager reads */
+    int out_fd;           /* executor.out, -1 if it cannot be had; standalone: stderr */
+    const char *task_dir; /* where that lies, borrowed; NULL: standalone */
     struct task_status status;
     bool went_on;        /* an earlier executor's record was continued */
     bool tells_restarts; /* standalone: there may be some, so each end is told too */
@@ -39,7 +40,8 @@ int record_open(struct record *rec, struct ev_loop *loop, int state_dir, int sta
 
 /* Goes on with the descriptors and the account another release of this process left. */
 void record_resume(struct record *rec, struct ev_loop *loop, int state_dir, int status_fd,
-                   int evt_fd, int out_fd, const struct task_status *status);
+                   int evt_fd, int out_fd, const struct exec_spec *spec,
+                   const struct task_status *status);
 
 /* For runs without a manager: keeps the account in memory and tells people on stderr. */
 void record_open_standalone(struct record *rec, struct ev_loop *loop, const struct exec_spec *spec);

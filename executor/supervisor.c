@@ -549,7 +549,7 @@ int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exe
     handover_adopt_fds(h);
     log_dir_adopt(&s->log_dir, spec, h->log_dir);
     init_logs(s);
-    record_resume(&s->record, loop, h->state_dir, h->status_fd, h->evt_fd, h->out_fd, status);
+    record_resume(&s->record, loop, h->state_dir, h->status_fd, h->evt_fd, h->out_fd, spec, status);
     control_adopt(&s->control, loop, h->ctl_fd, on_command, on_garbage, s);
     s->life = h->life;
     s->leaving = h->leaving;

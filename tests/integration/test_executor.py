@@ -240,6 +240,22 @@ def test_hostile_links_in_the_task_directory(executor):
     assert target.read_text() == "precious"
 
 
+def test_a_removed_executor_out_is_made_again(executor):
+    one = executor("pause").start()
+    one.wait_pid()
+    out = one.task_dir / "executor.out"
+    precious = one.box.dir / "precious"
+    precious.write_text("precious")
+    out.unlink()
+    out.symlink_to(precious)
+    one.command(SIGNAL, signal=signal.SIGCONT, reason="first")
+    wait_for(lambda: "first" in str(one.status()["events"]), "the signal")
+    out.unlink()
+    one.command(SIGNAL, signal=signal.SIGCONT, reason="second")
+    wait_for(lambda: out.exists() and "second" in out.read_text(), "the new file")
+    assert "first" not in out.read_text() and precious.read_text() == "precious"
+
+
 def test_the_record_survives_a_torn_slot(executor):
     one = executor("pause").start()
     one.wait_pid()
