@@ -26,10 +26,16 @@ struct demand {
     const struct config *config;
 };
 
-static bool asks_always(const struct demand *d)
+/* Nobody is told of a default that is not kept. */
+static bool asks_for_cpu(const struct demand *d)
 {
-    (void)d;
-    return true;
+    return d->def->resources.cpu_mhz != JOB_DEFAULT_CPU_MHZ;
+}
+
+static bool asks_for_memory(const struct demand *d)
+{
+    return d->def->resources.memory_mb != JOB_DEFAULT_MEMORY_MB ||
+           d->def->resources.memory_max_mb != 0;
 }
 
 static bool asks_for_swap_limit(const struct demand *d)
@@ -79,12 +85,12 @@ static const struct feature {
     const char *lack;                                  /* what becomes of a task that asks for it */
     bool (*probe)(const struct cgroup_layout *cgroup); /* in place of the files */
 } features[] = {
-    {"cpu_weight", "cpu.weight", NULL, "cpu.shares", V1(cpu), asks_always,
-     "\"cpu\" has no effect: this host has no cgroup controller \"cpu\" for it (see cleat node "
+    {"cpu_weight", "cpu.weight", NULL, "cpu.shares", V1(cpu), asks_for_cpu,
+     "\"cpu\" has no effect: the manager has no cgroup controller \"cpu\" for it (see cleat node "
      "status)",
      NULL},
-    {"memory_limit", "memory.max", NULL, "memory.limit_in_bytes", V1(memory), asks_always,
-     "\"memory\" has no effect: this host has no cgroup controller \"memory\" for it (see cleat "
+    {"memory_limit", "memory.max", NULL, "memory.limit_in_bytes", V1(memory), asks_for_memory,
+     "\"memory\" has no effect: the manager has no cgroup controller \"memory\" for it (see cleat "
      "node status)",
      NULL},
     {"memory_soft_limit", "memory.low", NULL, "memory.soft_limit_in_bytes", V1(memory),
@@ -102,8 +108,8 @@ static const struct feature {
     {"io_weight", "io.weight", "io.bfq.weight", "blkio.bfq.weight", V1(io), asks_for_io_weight,
      "\"io_weight\" has no effect: no I/O scheduler of this host takes weights (bfq does)", NULL},
     {"pids_limit", "pids.max", NULL, "pids.max", V1(pids), has_pids_by_default,
-     "it may have any number of processes: this host has no cgroup controller \"pids\" for the "
-     "agent's pids_limit",
+     "it may have any number of processes: the manager has no cgroup controller \"pids\" for "
+     "its pids_limit",
      NULL},
     {"devices", NULL, NULL, NULL, 0, NULL,
      "only file modes and mount options keep tasks from devices: this host neither permits bpf(2) "

@@ -15,7 +15,6 @@
 #include "shared/job/volume.h"
 
 #define SECOND 1000000000LL
-#define DEFAULT_CPU_MHZ 100
 #define DEFAULT_COMPRESS_AFTER (60 * SECOND)
 
 /* ---- loose tasks ---- */
@@ -114,7 +113,7 @@ static int finish_resources(struct schema_context *ctx, struct hcl_pos pos,
     int r = 0;
 
     if (res->cpu_mhz < 0)
-        res->cpu_mhz = res->cores ? 0 : DEFAULT_CPU_MHZ;
+        res->cpu_mhz = res->cores ? 0 : JOB_DEFAULT_CPU_MHZ;
     if (res->cores && res->cpu_mhz)
         r = schema_fail(ctx, pos, -EINVAL,
                         "a task takes \"cores\", which are its own, or \"cpu\", a share of the "

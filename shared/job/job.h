@@ -53,6 +53,11 @@ struct job_logs {
     enum job_on_full on_full;
 };
 
+enum { /* of a task that asks for nothing */
+    JOB_DEFAULT_CPU_MHZ = 100,
+    JOB_DEFAULT_MEMORY_MB = 300,
+};
+
 struct job_resources {
     int64_t cpu_mhz;       /* 0: `cores` are asked for instead */
     int64_t cores;         /* CPUs no other task runs on; 0: none */

@@ -173,6 +173,7 @@ static const struct schema_field resources_fields[] = {
     /* -1 is "not given": job.c fills in 100 unless there are cores. */
     SCHEMA_FIELD(INT, job_resources, cpu_mhz, "cpu", "CPU", .def = "-1", .max = 1000000000),
     SCHEMA_FIELD(INT, job_resources, cores, "cores", "Cores", .max = 1024),
+    /* JOB_DEFAULT_MEMORY_MB */
     SCHEMA_FIELD(INT, job_resources, memory_mb, "memory", "MemoryMB", .def = "300", .min = 10,
                  .max = MEMORY_MAX_MB),
     SCHEMA_FIELD(INT, job_resources, memory_max_mb, "memory_max", "MemoryMaxMB", .min = -1,

@@ -283,8 +283,11 @@ def test_limits_that_cannot_be_kept_are_told(rootless):
     for driver in ("exec", "raw_exec"):
         assert "no limits" in node["Drivers"][driver]["HealthDescription"]
     assert "no limits" in rootless.cli("node", "status").stdout
-    warnings = rootless.call("PUT", "/v1/jobs", {"Job": simple("ids")})["Warnings"]
-    assert '"cpu" has no effect' in warnings and '"memory" has no effect' in warnings
+    for resources, told in (({"CPU": 200, "MemoryMB": 64}, True), (None, False)):
+        job = simple("ids", Resources=resources)
+        warnings = rootless.call("PUT", "/v1/jobs", {"Job": job})["Warnings"]
+        assert ('"cpu" has no effect' in warnings) is told
+        assert ('"memory" has no effect' in warnings) is told
 
 
 def test_a_cgroup_that_was_left_to_the_user(box, account):
