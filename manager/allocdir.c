@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "shared/cleanup.h"
+#include "shared/clock.h"
 #include "shared/log.h"
 
 enum {
@@ -134,6 +135,23 @@ int allocdir_build_task(const char *alloc_dir, const char *task, struct err *e)
         return secrets_fd;
     r = mount_secrets(task_fd, secrets_fd);
     return r ? err_sys(e, r, "mount a tmpfs on %s/%s/secrets", alloc_dir, task) : 0;
+}
+
+void allocdir_say(const char *alloc_dir, const char *task, const char *text)
+{
+    autofd int allocs = open(alloc_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), dir = -1,
+               fd = -1;
+    char when[CLOCK_TEXT_BYTES];
+    struct stat st;
+
+    if (allocs >= 0)
+        dir = openat(allocs, task, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir >= 0)
+        fd = openat(dir, "executor.out", O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1)
+        return;
+    clock_format(clock_now_ns(CLOCK_REALTIME), when);
+    (void)dprintf(fd, "%s %s\n", when, text);
 }
 
 int allocdir_unmount_task(const char *alloc_dir, const char *task)

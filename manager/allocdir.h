@@ -21,6 +21,10 @@ int allocdir_build(const char *alloc_dir, struct err *e);
  * that is no plain file name. */
 int allocdir_build_task(const char *alloc_dir, const char *task, struct err *e);
 
+/* Adds a line, with the time, to the executor.out of a task whose executor cannot any more. It is
+ * for people only: where there is none, or it is no plain file, nothing happens. */
+void allocdir_say(const char *alloc_dir, const char *task, const char *text);
+
 /* Unmounts a task's secrets/, if it is mounted. */
 int allocdir_unmount_task(const char *alloc_dir, const char *task);
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "manager/alloc.h"
+#include "manager/allocdir.h"
 #include "manager/core.h"
 #include "manager/spec_build.h"
 #include "manager/strays.h"
@@ -224,6 +225,12 @@ static void lose(struct task *task, bool rebooted)
     (void)wait_until_gone(task, delay);
 }
 
+static void tell(const struct task *task, const char *text)
+{
+    log_error("alloc %s task %s: %s", task->alloc->id, task->def->name, text);
+    allocdir_say(task->alloc->dir, task->def->name, text);
+}
+
 static void lose_running(struct task *task, const char *detail)
 {
     struct task_event *event =
@@ -231,7 +238,7 @@ static void lose_running(struct task *task, const char *detail)
                   "executor died%s; what was left of the task was killed", detail);
 
     event->exit_code = -1;
-    log_error("alloc %s task %s: %s", task->alloc->id, task->def->name, event->message);
+    tell(task, event->message);
     task->status.exit_code = -1;
     lose(task, false);
 }
@@ -242,7 +249,7 @@ static void lose_idle(struct task *task, const char *detail)
     struct task_event *event = task_note(
         task, TASK_EVENT_LOST, "executor died%s; by its record the task did not run then", detail);
 
-    log_error("alloc %s task %s: %s", task->alloc->id, task->def->name, event->message);
+    tell(task, event->message);
     lose(task, false);
 }
 

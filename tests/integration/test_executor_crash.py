@@ -58,6 +58,21 @@ def test_the_task_is_restarted_by_policy(manager, driver):
     wait_for(lambda: manager.task(alloc_id).get("Pid") not in (None, 0, pid), "the new pid")
     assert process_gone(pid)
     assert manager.task(alloc_id)["Restarts"] == 1
+    said = (manager.alloc_dir(alloc_id) / "t/executor.out").read_text().splitlines()
+    assert sum("Z executor died; what was left of the task was killed" in line for line in said) == 1
+
+
+def test_its_death_is_not_told_through_a_link(manager):
+    alloc_id = manager.run_one(simple("pause", policy=restart(0)))
+    manager.wait_running(alloc_id)
+    victim = manager.dir / "victim"
+    victim.write_text("whole")
+    out = manager.alloc_dir(alloc_id) / "t/executor.out"
+    out.unlink()
+    out.symlink_to(victim)
+    kill_hard(executor(manager, alloc_id))
+    manager.wait_event(alloc_id, "Terminated")
+    assert victim.read_text() == "whole"
     assert manager.alloc(alloc_id)["ClientStatus"] == "running"
 
 
