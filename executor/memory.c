@@ -10,6 +10,7 @@
 #include "executor/memory.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <link.h>
 #include <malloc.h>
 #include <stdint.h>
@@ -89,7 +90,11 @@ __attribute__((noinline, noreturn)) static void shed(void (*go_on)(int), int arg
     uintptr_t frame = page_down((uintptr_t)__builtin_frame_address(0) - CALLEES);
     /* sbrk(3) has its state in the data. */
     uintptr_t heap_end = (uintptr_t)sbrk(0);
+    uintptr_t arguments = page_down((uintptr_t)program_invocation_name);
 
+    /* A command line that is gone instead of zero has ps(1) show the process by its name. */
+    if (arguments >= frame + PAGE && arguments < frame + STACK_REACH)
+        (void)munmap((void *)arguments, PAGE);
     drop(fixed.to, page_down((uintptr_t)&_end + PAGE - 1));
     drop(frame - STACK_REACH, frame);
     drop(frame + PAGE, frame + STACK_REACH);

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import BUILD, SLOW, wait_for
+from harness import BUILD, SANITIZED, SLOW, wait_for
 
 USER = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
@@ -181,3 +181,12 @@ def test_hints_are_those_of_run_and_are_not_cut():
     assert done.stderr.endswith("in its own root)\n") and "chroot_env" not in done.stderr
     done = run("-work-dir", "/no/such", "--", "/bin/true")
     assert done.stderr.endswith("(make the directory, or mend -work-dir)\n")
+
+
+def test_the_first_process_of_an_isolated_task_has_a_name(start):
+    one = start("--", "/bin/sh", "-c", "echo ready; exec sleep 1000")
+    assert one.stdout.readline() == "ready\n"
+    init = int(Path(f"/proc/{one.pid}/task/{one.pid}/children").read_text())
+    wait_for(lambda: Path(f"/proc/{init}/comm").read_text() == "cleat-init\n", "its name")
+    # ps(1) shows that name where there is no command line; sanitized builds keep the executor's.
+    wait_for(lambda: bool(Path(f"/proc/{init}/cmdline").read_bytes()) == SANITIZED, "it to be shed")
