@@ -136,7 +136,7 @@ static int supervise(const char *path)
         return keep(loop, s);
     (void)spec_free(spec);
     ev_loop_destroy(loop);
-    return fail(&e, WIRE_EXIT_STATE);
+    return fail(&e, r == -EBUSY ? WIRE_EXIT_LOCKED : WIRE_EXIT_STATE);
 }
 
 /* After or, with `check`, before a live upgrade (handover.h). */

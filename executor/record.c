@@ -138,8 +138,13 @@ static int open_out(const char *dir, struct err *e)
 
 static int identify(struct task_status *s, struct err *e)
 {
-    int r = procid_boot_id(s->boot_id);
+    char before[sizeof(s->boot_id)];
+    int r;
 
+    memcpy(before, s->boot_id, sizeof(before));
+    r = procid_boot_id(s->boot_id);
+    if (strcmp(before, s->boot_id) != 0)
+        s->window_ns = 0; /* that clock has stopped */
     s->executor_pid = getpid();
     if (!r)
         r = procid_start_time(s->executor_pid, &s->executor_start);
@@ -154,8 +159,13 @@ int record_open(struct record *rec, struct ev_loop *loop, int state_dir, int sta
 
     record_init(rec, loop, state_dir);
     rec->status_fd = status_fd;
-    if (status_read(rec->status_fd, &rec->status, &ignored) == 0)
+    if (status_read(rec->status_fd, &rec->status, &ignored) == 0) {
+        if (spec->foreign_seq && rec->status.seq >= spec->foreign_seq) {
+            record_close(rec);
+            return err_set(e, -EBUSY, "another executor has had this task since");
+        }
         go_on(rec);
+    }
     rec->task_dir = spec->task_dir;
     rec->out_fd = open_out(spec->task_dir, e);
     r = rec->out_fd < 0 ? rec->out_fd : identify(&rec->status, e);

@@ -34,7 +34,8 @@ struct record {
 int record_lock(int state_dir, struct err *e);
 
 /* Goes on from what an earlier executor left in the locked status file, which is taken over, and
- * writes the first record. */
+ * writes the first record. -EBUSY: that one came after this one was asked for, and
+ * has to be looked at by a manager first. */
 int record_open(struct record *rec, struct ev_loop *loop, int state_dir, int status_fd,
                 const struct exec_spec *spec, struct err *e);
 

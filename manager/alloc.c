@@ -242,7 +242,6 @@ void alloc_flush(struct alloc *alloc)
     struct manager *m = alloc->manager;
     const struct task *failed = failed_task(alloc);
     enum client_status was = alloc->client;
-    bool ending;
 
     for (size_t i = 0; failed && i < alloc->group->n_tasks; i++)
         task_stop(&alloc->tasks[i], failed);
@@ -251,10 +250,9 @@ void alloc_flush(struct alloc *alloc)
     alloc->modify_index = ++m->index;
     if (alloc->client != was)
         log_info("alloc %s (%s): %s", alloc->id, alloc->name, client_status_name(alloc->client));
-    ending = alloc_is_terminal(alloc) && has_executor(alloc);
-    if (!alloc->tidy && !ending && alloc_is_terminal(alloc))
-        tidy(alloc);
-    if (alloc->unsaved && !ending) /* until they are gone the executors' records say it all */
+    if (!alloc->tidy && alloc_is_terminal(alloc) && !has_executor(alloc))
+        tidy(alloc); /* until now the executors' records said what they know */
+    if (alloc->unsaved)
         save(alloc);
     if (m->on_change)
         m->on_change(m->on_change_arg, alloc);

@@ -21,12 +21,16 @@
 #include "shared/log.h"
 #include "shared/sys.h"
 
-/* Takes the doomed ones of one job out of the list, and puts them in *ret_list. */
+/* Takes the doomed ones of one job out of the list, and puts them in *ret_list; but for those that
+ * were told to stop meanwhile: the manager has yet to deal with that, and dooms them again. */
 static void take_doomed(struct manager *m, const char *job_id, struct alloc **ret_list)
 {
     for (struct alloc *a = m->allocs, *next; a; a = next) {
         next = a->next;
         if (!a->doomed || strcmp(a->job->job->id, job_id) != 0)
+            continue;
+        a->doomed = false;
+        if (a->dirty || a->queued)
             continue;
         alloc_unlink(a);
         a->next = *ret_list;
@@ -48,7 +52,6 @@ static int forget_job(struct manager *m, const char *job_id)
     while ((a = list)) {
         list = a->next;
         a->next = NULL;
-        a->doomed = false;
         if (r) {
             alloc_link(a);
             continue;

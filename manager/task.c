@@ -181,6 +181,19 @@ static int set_up(struct task *task, enum task_event_type *ret_blame, struct err
     return r;
 }
 
+/* Before a queued task ends: an executor that an earlier manager forked may have taken its lock
+ * since. Then it is attached to. Else none will any more. */
+static bool adopt_late(struct task *task)
+{
+    char dir[PATH_MAX];
+
+    task_state_dir(task, dir, sizeof(dir));
+    if (task_handle_retire(dir) != -EBUSY)
+        return false;
+    task_adopt(task);
+    return true;
+}
+
 void task_start(struct task *task)
 {
     enum task_event_type blame;
@@ -191,10 +204,10 @@ void task_start(struct task *task)
     if (!task->n_events)
         task_note(task, TASK_EVENT_RECEIVED, "Task received by client");
     task_note(task, TASK_EVENT_TASK_SETUP, "Building Task Directory");
-    if (set_up(task, &blame, &e))
-        fail_start(task, blame, &e);
-    else
+    if (set_up(task, &blame, &e) == 0)
         task->phase = TASK_PHASE_SUPERVISED;
+    else if (!adopt_late(task))
+        fail_start(task, blame, &e);
 }
 
 /* An earlier manager may have said so already. */
@@ -222,6 +235,10 @@ void task_stop(struct task *task, const struct task *failed)
 
     switch (task->phase) {
     case TASK_PHASE_QUEUED:
+        if (adopt_late(task)) {
+            task_stop(task, failed);
+            break;
+        }
         sibling = task_note_sibling(task, failed);
         task_note(task, TASK_EVENT_KILLED, "Stopped before it was started");
         task_finish(task, sibling);
@@ -268,8 +285,6 @@ static void merge(struct task *task, const struct task_status *record)
         .seq = record->seq,
         .state = record->state,
         .failed = record->failed,
-        .pid = record->pid,
-        .pid_start = record->pid_start,
         .attempt = record->attempt,
         .restarts = task->own_restarts + record->restarts,
         .started_ns = record->started_ns,
@@ -284,19 +299,25 @@ static void merge(struct task *task, const struct task_status *record)
     };
     if (s->state == TASK_STATE_DEAD)
         drop_secrets(task);
-    alloc_changed(task->alloc, s->state == TASK_STATE_DEAD);
+    alloc_changed(task->alloc, false);
 }
 
-/* True when there is a record, which is taken over if it says anything new. */
+/* True when there is a record, which is taken over if it says anything new. Who the main process is
+ * stands nowhere else, and is of no use to another boot. */
 static bool read_record(struct task *task, struct task_status *ret_record)
 {
     char dir[PATH_MAX];
+    bool here;
 
     task_state_dir(task, dir, sizeof(dir));
     if (task_handle_read_record(dir, ret_record))
         return false;
-    if (ret_record->seq != task->status.seq)
+    /* The number may be that of an earlier boot's record, and our own record too: both unsynced. */
+    if (ret_record->seq != task->status.seq || ret_record->state == TASK_STATE_DEAD)
         merge(task, ret_record);
+    here = strcmp(ret_record->boot_id, task->alloc->manager->boot_id) == 0;
+    task->status.pid = here ? ret_record->pid : 0;
+    task->status.pid_start = here ? ret_record->pid_start : 0;
     return true;
 }
 
@@ -311,43 +332,31 @@ void task_on_executor_gone(struct task *task, int code)
 {
     struct task_status record;
     char detail[64] = "";
+    bool known;
 
     if (code == WIRE_EXIT_LOCKED) {
         task_adopt(task);
         return;
     }
-    if (read_record(task, &record) && record.state == TASK_STATE_DEAD) {
+    known = read_record(task, &record);
+    if (known && record.state == TASK_STATE_DEAD) {
         task->phase = TASK_PHASE_DONE;
         cores_release(task);
-        alloc_changed(task->alloc, true);
+        alloc_changed(task->alloc, false);
         return;
     }
     if (code > 0)
         (void)snprintf(detail, sizeof(detail), " (it exited with code %d)", code);
-    task_lose_executor(task, detail);
-}
-
-/* No executor got as far as a record: it was not started, or died at once, or is just about to take
- * its lock, in which case it or ours finds the lock taken. */
-static void adopt_unheard(struct task *task, const char *dir)
-{
-    if (alloc_is_stopping(task->alloc) && task_handle_retire(dir) == -EBUSY)
-        task_adopt(task);
-    else
-        alloc_queue(task->alloc);
+    task_lose_executor(task, known, detail);
 }
 
 /* `noted`: an earlier manager took note of the loss and was waiting to start another executor. */
-static void adopt_dead(struct task *task, const char *dir, bool noted)
+static void adopt_dead(struct task *task, bool noted)
 {
     struct task_status record;
     bool known = read_record(task, &record);
     bool of_this_boot = known && strcmp(record.boot_id, task->alloc->manager->boot_id) == 0;
 
-    if (of_this_boot) { /* even where nothing else is new to this manager */
-        task->status.pid = record.pid;
-        task->status.pid_start = record.pid_start;
-    }
     if (known && record.state == TASK_STATE_DEAD) {
         task->phase = TASK_PHASE_DONE;
     } else if (noted) {
@@ -355,9 +364,9 @@ static void adopt_dead(struct task *task, const char *dir, bool noted)
     } else if (known && !of_this_boot) {
         task_lose_boot(task);
     } else if (task->unheard || (!known && !task->status.seq)) {
-        adopt_unheard(task, dir);
+        alloc_queue(task->alloc); /* one on its way to its lock finds ours there, or is found */
     } else {
-        task_lose_executor(task, known ? " while no manager ran" : " and left no record");
+        task_lose_executor(task, known, known ? " while no manager ran" : " and left no record");
     }
 }
 
@@ -372,7 +381,7 @@ void task_adopt(struct task *task)
     task_state_dir(task, dir, sizeof(dir));
     if (task_handle_attach(task, dir, &e)) {
         task->phase = TASK_PHASE_QUEUED;
-        adopt_dead(task, dir, noted);
+        adopt_dead(task, noted);
         return;
     }
     task->phase = TASK_PHASE_SUPERVISED;

@@ -219,7 +219,7 @@ static void lose(struct task *task, bool rebooted)
     if (rebooted)
         delay = 0; /* there is nothing to wait for to pass */
     /* An executor that goes on from the record of a started task counts this restart there. */
-    if (rebooted || !task->status.started_ns)
+    if (!task->status.seq || !task->status.started_ns)
         task->own_restarts++;
     note_restart(task, delay, "Task restarting after the loss of its executor");
     (void)wait_until_gone(task, delay);
@@ -264,13 +264,23 @@ static bool had_ended_well(const struct task *task)
            !last->signal;
 }
 
-void task_lose_executor(struct task *task, const char *detail)
+/* A new executor will number its events from the start again; it gets a clean sheet. */
+static void forget_record(struct task *task)
+{
+    task->own_restarts = task->status.restarts;
+    task->status.seq = 0;
+    task->status.attempt = 0;
+}
+
+void task_lose_executor(struct task *task, bool known, const char *detail)
 {
     if (had_ended_well(task)) {
         wait_for_end(task);
         return;
     }
-    if (task->status.pid)
+    if (!known)
+        forget_record(task);
+    if (task->status.pid || !known)
         lose_running(task, detail);
     else
         lose_idle(task, detail);
@@ -283,13 +293,10 @@ void task_lose_boot(struct task *task)
     task_note(task, TASK_EVENT_LOST, "The machine was restarted under the task");
     log_warn("alloc %s task %s: lost with the machine's last boot", task->alloc->id,
              task->def->name);
-    /* A new executor would number its events from the start again; it gets a clean sheet. */
     task_state_dir(task, dir, sizeof(dir));
     (void)snprintf(path, sizeof(path), "%s/" WIRE_STATUS, dir);
     (void)unlink(path);
-    task->own_restarts = task->status.restarts;
-    task->status.seq = 0;
-    task->status.attempt = 0;
+    forget_record(task);
     task->status.pid = 0;
     lose(task, true);
 }

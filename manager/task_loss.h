@@ -10,9 +10,9 @@
 #include "manager/state.h"
 #include "shared/proto/spec.h"
 
-/* The executor is dead and has not recorded the end of its task. `detail`, for people, starts with
- * a blank or is empty. */
-void task_lose_executor(struct task *task, const char *detail);
+/* The executor is dead and has not recorded the end of its task. `known`: there is a record, from
+ * which the next one goes on. `detail`, for people, starts with a blank or is empty. */
+void task_lose_executor(struct task *task, bool known, const char *detail);
 
 /* No executor could be started, for a cause that may pass. Returns false when the restart policy
  * allows no further attempt. */

@@ -160,6 +160,7 @@ static const struct field spec_fields[] = {
     FIELD(struct exec_spec, kill_timeout_ns, UINT),
     FIELD(struct exec_spec, shutdown_delay_ns, UINT),
     FIELD(struct exec_spec, logs, MAP, .sub = log_fields),
+    FIELD_SPARSE(struct exec_spec, foreign_seq, UINT),
     {0}};
 
 /* The spec comes first, so that the public pointer is also the box's. */

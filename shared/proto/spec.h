@@ -194,6 +194,10 @@ struct exec_spec {
     uint64_t kill_timeout_ns;
     uint64_t shutdown_delay_ns;
     struct spec_logs logs;
+
+    /* A record with this number or a higher one is of an executor that the manager did not know of
+     * when it wrote this: then what became of that one comes first. 0: go on from any. */
+    uint64_t foreign_seq;
 };
 
 /* An id of the task as the host sees it. */

@@ -54,7 +54,7 @@ enum wire_exit {
     WIRE_EXIT_OK = 0,      /* what became of the task is recorded */
     WIRE_EXIT_USAGE = 64,  /* wrong arguments */
     WIRE_EXIT_STATE = 65,  /* spec or state directory unusable; text on stderr */
-    WIRE_EXIT_LOCKED = 66, /* another executor holds the task */
+    WIRE_EXIT_LOCKED = 66, /* another executor holds the task, or has since the spec was written */
 };
 
 enum ctl_type {
