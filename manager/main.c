@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <getopt.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "manager/gc.h"
 #include "manager/manager.h"
 #include "manager/service.h"
+#include "manager/store.h"
 #include "shared/cleanup.h"
 #include "shared/evloop.h"
 #include "shared/log.h"
@@ -49,6 +51,8 @@ static const char usage[] =
 enum {
     EXIT_USAGE = 64
 };
+
+#define DEV_DIR "/tmp/cleat-dev-"
 
 struct program {
     struct ev_loop *loop;
@@ -106,10 +110,25 @@ static int set_data_dir(struct config *config, const char *dir, struct err *e)
     return 0;
 }
 
+/* What managers with -dev left that were killed: their tasks may run on. */
+static void name_abandoned(void)
+{
+    glob_t found;
+
+    if (glob(DEV_DIR "*", 0, NULL, &found) == 0)
+        for (size_t i = 0; i < found.gl_pathc; i++)
+            if (store_is_abandoned(found.gl_pathv[i]))
+                log_warn("%s is of a manager that was killed, and its tasks may run on: take them "
+                         "up with cleat-manager -dev -data-dir %s, or remove it when none do",
+                         found.gl_pathv[i], found.gl_pathv[i]);
+    globfree(&found);
+}
+
 static int make_data_dir(struct config *config, struct err *e)
 {
-    char dir[] = "/tmp/cleat-dev-XXXXXX";
+    char dir[] = DEV_DIR "XXXXXX";
 
+    name_abandoned();
     /* Tasks of other users pass through it. */
     if (!mkdtemp(dir) || (geteuid() == 0 && chmod(dir, 0755) < 0))
         return err_sys(e, -errno, "make a data directory in /tmp");
@@ -219,7 +238,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
         (void)manager_stop_all(p->manager, on_all_stopped, p, NULL); /* it is logged */
         return;
     }
-    log_info("%s: the manager ends, tasks run on", strsignal(w->signum));
+    log_info("%s: the manager ends; tasks that run go on", strsignal(w->signum));
     ev_break(loop, EVBREAK_ALL);
 }
 

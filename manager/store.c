@@ -97,6 +97,18 @@ static int take_lock(struct store *store, struct err *e)
         store->data_dir, lock.l_pid);
 }
 
+bool store_is_abandoned(const char *data_dir)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    autofd int dir = open(data_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), fd = -1;
+    struct stat st;
+
+    if (dir < 0 || fstat(dir, &st) < 0 || st.st_uid != geteuid())
+        return false;
+    fd = openat(dir, "state/lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    return fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+}
+
 typedef int statefile_write_fn(int, const char *, uint32_t, const char *, size_t, struct err *);
 
 static int write_json(int dirfd, const char *name, const json_t *json, statefile_write_fn *write_fn,

@@ -39,6 +39,9 @@ struct store {
 int store_open(struct store *store, const char *data_dir, struct err *e);
 void store_close(struct store *store);
 
+/* True when `data_dir`, of this user, is a manager's that ended without tidying up. */
+bool store_is_abandoned(const char *data_dir);
+
 /* Synced. -ENAMETOOLONG, -ENOSPC, -EROFS …; the old content stays then. */
 int store_write_job(struct store *store, const char *id, const json_t *json, struct err *e);
 

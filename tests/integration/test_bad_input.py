@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Wrong input and unfit hosts: each message names the cause and the mend, and nothing is left."""
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -305,6 +306,28 @@ def test_second_manager_on_one_data_dir(box):
     text = ends_with(second, str(first.data_dir), "another manager")
     assert str(first.process.pid) in text
     assert first.answers()
+
+
+def test_what_a_killed_dev_manager_left_is_named_and_taken_up(box):
+    first = box.manager(args=["-dev"]).start()
+    alloc_id = first.run_one(simple("pause", driver="raw_exec"))
+    pid = first.wait_running(alloc_id)
+    (left,) = re.findall(r" on (/tmp/cleat-dev-\w+), node", first.log())
+    first.kill9()
+    try:
+        second = box.manager("second", args=["-dev"]).start()
+        assert f"cleat-manager -dev -data-dir {left}," in second.log()
+        heir = box.manager("heir", args=["-dev", "-data-dir", left]).start()
+        assert heir.wait_running(alloc_id) == pid
+        second.stop_all()
+        third = box.manager("third", args=["-dev"]).start()
+        assert left not in third.log()  # somebody has it
+        heir.stop_all()
+        third.stop_all()
+    finally:
+        for manager in box.managers:
+            manager.process = None if not manager.alive() else manager.process
+        shutil.rmtree(left)
 
 
 def test_socket_in_use(box):
