@@ -53,8 +53,11 @@ static size_t edits_between(const char *a, const char *b)
 
 static void guess_try(struct guess *guess, const char *name, const char *candidate)
 {
-    size_t n = edits_between(name, candidate);
+    size_t n = edits_between(name, candidate), len = strlen(candidate);
 
+    /* With its unit appended, as the API's names have it. */
+    if (strncasecmp(name, candidate, len) == 0 && strcasecmp(name + len, "_mb") == 0)
+        n = 0;
     if (n < guess->edits)
         *guess = (struct guess){candidate, n};
 }

@@ -330,6 +330,7 @@ static void test_hcl_refusals(void **state)
         {JOB("tsak \"t\" {}"), -EINVAL,
          "t.hcl:2:1: unknown block \"tsak\" in a job; did you mean "
          "\"task\"?"},
+        {TASK("resources { memory_mb = 20 }"), -EINVAL, "did you mean \"memory\""},
         {JOB("priorty = 1"), -EINVAL,
          "unknown attribute \"priorty\" in a job; did you mean \"priority\""},
         {JOB("priority = 101"), -EINVAL,
