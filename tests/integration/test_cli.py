@@ -322,6 +322,17 @@ def test_a_failed_service_runs_again_after_gc(manager):
     assert manager.wait_dead(alloc["ID"])["Failed"]
 
 
+def test_stop_of_a_stopped_job_says_so(manager, web):
+    assert manager.cli("stop", "web").stdout == 'Job "web" stopped\n'
+    assert manager.cli("stop", "web").stdout == 'Job "web" was stopped before\n'
+
+
+@pytest.mark.parametrize("option", ["-version", "--version"])
+def test_version_as_the_daemons_have_it(box, option):
+    manager = box.manager()
+    assert manager.cli(option, address=False).stdout == manager.cli("version", address=False).stdout
+
+
 def test_stop_all(manager, web):
     manager.cli("system", "stop-all")
     assert manager.task(web)["State"] == "dead"

@@ -60,6 +60,7 @@ def test_the_task_is_restarted_by_policy(manager, driver):
     assert manager.task(alloc_id)["Restarts"] == 1
     said = (manager.alloc_dir(alloc_id) / "t/executor.out").read_text().splitlines()
     assert sum("Z executor died; what was left of the task was killed" in line for line in said) == 1
+    assert manager.alloc(alloc_id)["ClientStatus"] == "running"
 
 
 def test_its_death_is_not_told_through_a_link(manager):
@@ -73,7 +74,6 @@ def test_its_death_is_not_told_through_a_link(manager):
     kill_hard(executor(manager, alloc_id))
     manager.wait_event(alloc_id, "Terminated")
     assert victim.read_text() == "whole"
-    assert manager.alloc(alloc_id)["ClientStatus"] == "running"
 
 
 @pytest.mark.parametrize("while_away", [False, True])

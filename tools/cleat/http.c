@@ -138,9 +138,13 @@ static int fail_transfer(const struct call *call, CURLcode code)
 
 static int fail_status(const struct call *call, long status)
 {
-    const char *text = call->data && *call->data ? call->data : "the manager gives no reason";
+    int code = status == 404 ? CLI_NOT_FOUND : CLI_FAILED;
 
-    return cli_fail(status == 404 ? CLI_NOT_FOUND : CLI_FAILED, "%s", text);
+    if (call->data && *call->data)
+        return cli_fail(code, "%s", call->data);
+    return cli_fail(code,
+                    "%s answers with HTTP status %ld and no reason; is a cleat-manager there?",
+                    call->cli->address, status);
 }
 
 static int perform(struct call *call, const char *method, const char *path, const char *body)

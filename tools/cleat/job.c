@@ -212,19 +212,26 @@ static int job_status(struct cli *cli)
 static int job_stop(struct cli *cli)
 {
     autofree char *id = NULL, *escaped = NULL;
-    json_t *reply = NULL;
+    json_t *before = NULL, *reply = NULL;
     int r = find_job_id(cli, cli->args[0], &id);
+    const char *done = cli->detach ? "is being stopped" : "stopped";
 
     if (r)
         return r;
     escaped = http_escape(id);
-    r = http_send(cli, "DELETE", NULL, &reply, "/v1/job/%s", escaped ? escaped : "");
+    r = http_get(cli, &before, "/v1/job/%s", escaped ? escaped : "");
+    if (!r && json_is_true(json_object_get(before, "Stop")) &&
+        !strcmp(get_text(before, "Status"), "dead"))
+        done = "was stopped before";
+    json_decref(before);
+    if (!r)
+        r = http_send(cli, "DELETE", NULL, &reply, "/v1/job/%s", escaped ? escaped : "");
     if (!r && !cli->detach)
         r = follow_stop(cli, id);
     if (!r && cli->json)
         print_json(reply);
     else if (!r)
-        (void)printf("Job \"%s\" %s\n", id, cli->detach ? "is being stopped" : "stopped");
+        (void)printf("Job \"%s\" %s\n", id, done);
     json_decref(reply);
     return r;
 }

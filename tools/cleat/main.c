@@ -290,6 +290,11 @@ static bool is_help(const char *word)
            !strcmp(word, "--h") || !strcmp(word, "help");
 }
 
+static bool is_version(const char *word)
+{
+    return !strcmp(word, "-version") || !strcmp(word, "--version");
+}
+
 static int unknown_command(int n_words, char **words)
 {
     bool wants_help = n_words > 1 && is_help(words[1]);
@@ -312,7 +317,7 @@ static int skip_leading_options(struct cli *cli, int *argc, char ***argv)
     static const struct command any = {.name = "", .args = "", .options = ""};
     int n = 1;
 
-    while (n < *argc && (*argv)[n][0] == '-' && !is_help((*argv)[n])) {
+    while (n < *argc && (*argv)[n][0] == '-' && !is_help((*argv)[n]) && !is_version((*argv)[n])) {
         const char *name = (*argv)[n] + strspn((*argv)[n], "-");
 
         n += !strcmp(name, "address") || !strcmp(name, "a") ? 2 : 1;
@@ -350,6 +355,8 @@ int main(int argc, char **argv)
         print_overview(stdout);
         return CLI_OK;
     }
+    if (argc > 1 && is_version(argv[1]))
+        argv[1] += strspn(argv[1], "-"); /* as the daemons have it */
     cli.command = argc > 1 ? find_command(argc - 1, argv + 1, &used) : NULL;
     if (!cli.command)
         return unknown_command(argc - 1, argv + 1);
