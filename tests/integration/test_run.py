@@ -67,8 +67,8 @@ def start():
 
     yield start
     for one in made:
-        one.kill()
-        one.communicate()
+        one.terminate()  # SIGKILL would leave the directory its root is on
+        one.communicate(timeout=60 * SLOW)
 
 
 @pytest.mark.parametrize("user, ids", [
@@ -139,7 +139,8 @@ def wait_to_idle(one):
 def start_shell(start, prepare, *options, wrapper=()):
     """A plain process that goes on for ever, and that its executor knows to be running."""
     script = f"{prepare}; echo ready; while :; do sleep 0.02; done"
-    one = start("-isolation", "none", *options, "--", "/bin/sh", "-c", script, wrapper=wrapper)
+    one = start("-isolation", "none", "-kill-timeout", "100ms", *options,
+                "--", "/bin/sh", "-c", script, wrapper=wrapper)  # fmt: skip
     assert one.stdout.readline() == "ready\n"
     wait_to_idle(one)
     return one
