@@ -159,12 +159,14 @@ static void read_io(int v2, int v1, struct usage *u)
     char text[FILE_MAX];
 
     if (text_of(v2, "io.stat", text)) {
+        u->has_io = true;
         for (const char *p = text; (p = strstr(p, "rbytes=")); p++)
             u->read_bytes += strtoull(p + 7, NULL, 10);
         for (const char *p = text; (p = strstr(p, "wbytes=")); p++)
             u->write_bytes += strtoull(p + 7, NULL, 10);
     }
     if (text_of(v1, "blkio.throttle.io_service_bytes_recursive", text)) {
+        u->has_io = true;
         for (const char *p = text; (p = strstr(p, " Read ")); p++)
             u->read_bytes += strtoull(p + 6, NULL, 10);
         for (const char *p = text; (p = strstr(p, " Write ")); p++)
@@ -193,12 +195,13 @@ static json_t *pressure(int dir, const char *file)
     return json;
 }
 
-static json_t *memory_json(const struct usage_memory *m, bool v2)
+static json_t *memory_json(const struct usage_memory *m, bool known, bool v2)
 {
-    json_t *measured = v2 ? json_pack("[s,s,s,s,s,s]", "RSS", "Cache", "Swap", "Usage", "Max Usage",
-                                      "Kernel Usage")
-                          : json_pack("[s,s,s,s,s,s,s]", "RSS", "Cache", "Swap", "Usage",
-                                      "Max Usage", "Kernel Usage", "Kernel Max Usage");
+    json_t *measured = !known ? json_array()
+                       : v2   ? json_pack("[s,s,s,s,s,s]", "RSS", "Cache", "Swap", "Usage",
+                                          "Max Usage", "Kernel Usage")
+                              : json_pack("[s,s,s,s,s,s,s]", "RSS", "Cache", "Swap", "Usage",
+                                          "Max Usage", "Kernel Usage", "Kernel Max Usage");
 
     return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "RSS", (json_int_t)m->rss, "Cache",
                      (json_int_t)m->cache, "Swap", (json_int_t)m->swap, "MappedFile",
@@ -209,14 +212,19 @@ static json_t *memory_json(const struct usage_memory *m, bool v2)
 
 static json_t *usage_json(const struct usage *u, bool v2)
 {
-    return json_pack("{s:o, s:{s:f,s:f,s:f,s:I,s:I,s:f,s:[s,s,s,s,s]}, s:[], s:{s:I}, s:{s:I,s:I}}",
-                     "MemoryStats", memory_json(&u->memory, v2), "CpuStats", "SystemMode",
-                     u->system_percent, "UserMode", u->user_percent, "TotalTicks", u->ticks,
-                     "ThrottledPeriods", (json_int_t)u->throttled_periods, "ThrottledTime",
-                     (json_int_t)u->throttled_ns, "Percent", u->percent, "Measured", "System Mode",
-                     "User Mode", "Throttled Periods", "Throttled Time", "Percent", "DeviceStats",
-                     "PidsStats", "Current", (json_int_t)u->pids, "IoStats", "ReadBytes",
-                     (json_int_t)u->read_bytes, "WriteBytes", (json_int_t)u->write_bytes);
+    json_t *cpu = u->has_cpu ? json_pack("[s,s,s,s,s]", "System Mode", "User Mode",
+                                         "Throttled Periods", "Throttled Time", "Percent")
+                             : json_array();
+    json_t *io = u->has_io ? json_pack("[s,s]", "Read Bytes", "Write Bytes") : json_array();
+
+    return json_pack("{s:o, s:{s:f,s:f,s:f,s:I,s:I,s:f,s:o}, s:[], s:{s:I}, s:{s:I,s:I,s:o}}",
+                     "MemoryStats", memory_json(&u->memory, u->has_memory, v2), "CpuStats",
+                     "SystemMode", u->system_percent, "UserMode", u->user_percent, "TotalTicks",
+                     u->ticks, "ThrottledPeriods", (json_int_t)u->throttled_periods,
+                     "ThrottledTime", (json_int_t)u->throttled_ns, "Percent", u->percent,
+                     "Measured", cpu, "DeviceStats", "PidsStats", "Current", (json_int_t)u->pids,
+                     "IoStats", "ReadBytes", (json_int_t)u->read_bytes, "WriteBytes",
+                     (json_int_t)u->write_bytes, "Measured", io);
 }
 
 /* Counts the lines of a v1 leaf's or a controller-less leaf's list of processes. */
@@ -293,6 +301,9 @@ static json_t *task_stats(struct task *task, uint64_t now_ns, struct usage *u)
 
 static void add(struct usage *sum, const struct usage *u)
 {
+    sum->has_memory |= u->has_memory;
+    sum->has_cpu |= u->has_cpu;
+    sum->has_io |= u->has_io;
     sum->memory.rss += u->memory.rss;
     sum->memory.cache += u->memory.cache;
     sum->memory.swap += u->memory.swap;

@@ -15,7 +15,7 @@ struct usage_memory {
 
 /* What one task uses; what is not measured here is 0. */
 struct usage {
-    bool has_memory, has_cpu; /* that is measured at all */
+    bool has_memory, has_cpu, has_io; /* that is measured at all */
     struct usage_memory memory;
     double user_percent, system_percent, percent; /* of one core … */
     double ticks;                                 /* … and MHz, since the last question */

@@ -290,6 +290,16 @@ def test_limits_that_cannot_be_kept_are_told(rootless):
         assert ('"memory" has no effect' in warnings) is told
 
 
+def test_what_is_not_measured_is_unknown(rootless):
+    alloc_id = rootless.run_one(simple("pause", driver="raw_exec"))
+    rootless.wait_running(alloc_id)
+    usage = rootless.get(f"/v1/client/allocation/{alloc_id}/stats")["ResourceUsage"]
+    for kind in ("MemoryStats", "CpuStats", "IoStats"):
+        assert usage[kind]["Measured"] == []
+    text = rootless.cli("alloc", "status", "-stats", alloc_id).stdout
+    assert text.rpartition(" uses\n")[2].count("unknown") == 9
+
+
 def test_a_cgroup_that_was_left_to_the_user(box, account):
     """By an init system. Its tasks are held together by it, and limited as far as it can."""
     (root,) = [r for r in leftovers.cgroup_roots() if (r / "cgroup.controllers").exists()]

@@ -86,6 +86,14 @@ static void print_task(const char *name, const json_t *task)
     print_events(json_object_get(task, "Events"));
 }
 
+/* `text`, unless `stats` names nothing that is measured. */
+static const char *if_measured(const json_t *stats, const char *text)
+{
+    const json_t *measured = json_object_get(stats, "Measured");
+
+    return json_is_array(measured) && !json_array_size(measured) ? "unknown" : text;
+}
+
 static void print_usage(const char *name, const json_t *task)
 {
     const json_t *usage = json_object_get(task, "ResourceUsage");
@@ -93,7 +101,8 @@ static void print_usage(const char *name, const json_t *task)
     const json_t *cpu = json_object_get(usage, "CpuStats");
     const json_t *io = json_object_get(usage, "IoStats");
     char percent[48], throttled[64], rss[SIZE_TEXT], cache[SIZE_TEXT], now[SIZE_TEXT];
-    char most[SIZE_TEXT], in[SIZE_TEXT], out[SIZE_TEXT], pids[24];
+    char most[SIZE_TEXT], in[SIZE_TEXT], out[SIZE_TEXT], pids[24] = "unknown";
+    long long n_pids = get_int(json_object_get(usage, "PidsStats"), "Current");
 
     (void)snprintf(percent, sizeof(percent), "%.1f %% (%.0f MHz)",
                    json_number_value(json_object_get(cpu, "Percent")),
@@ -101,18 +110,22 @@ static void print_usage(const char *name, const json_t *task)
     (void)snprintf(throttled, sizeof(throttled), "%lld periods, %.3f s",
                    (long long)get_int(cpu, "ThrottledPeriods"),
                    (double)get_int(cpu, "ThrottledTime") / 1e9);
-    (void)snprintf(pids, sizeof(pids), "%lld",
-                   (long long)get_int(json_object_get(usage, "PidsStats"), "Current"));
+    if (n_pids)
+        (void)snprintf(pids, sizeof(pids), "%lld", n_pids);
     (void)printf("\nTask \"%s\" uses\n", name);
-    print_pairs(
-        (const char *const[]){"CPU", percent, "Throttled", throttled, "Memory",
-                              format_size((uint64_t)get_int(memory, "Usage"), now), "Memory, most",
-                              format_size((uint64_t)get_int(memory, "MaxUsage"), most), "RSS",
-                              format_size((uint64_t)get_int(memory, "RSS"), rss), "Cache",
-                              format_size((uint64_t)get_int(memory, "Cache"), cache), "Processes",
-                              pids, "Read", format_size((uint64_t)get_int(io, "ReadBytes"), in),
-                              "Written", format_size((uint64_t)get_int(io, "WriteBytes"), out)},
-        9);
+    (void)format_size((uint64_t)get_int(memory, "Usage"), now);
+    (void)format_size((uint64_t)get_int(memory, "MaxUsage"), most);
+    (void)format_size((uint64_t)get_int(memory, "RSS"), rss);
+    (void)format_size((uint64_t)get_int(memory, "Cache"), cache);
+    (void)format_size((uint64_t)get_int(io, "ReadBytes"), in);
+    (void)format_size((uint64_t)get_int(io, "WriteBytes"), out);
+    print_pairs((const char *const[]){"CPU", if_measured(cpu, percent), "Throttled",
+                                      if_measured(cpu, throttled), "Memory",
+                                      if_measured(memory, now), "Memory, most",
+                                      if_measured(memory, most), "RSS", if_measured(memory, rss),
+                                      "Cache", if_measured(memory, cache), "Processes", pids,
+                                      "Read", if_measured(io, in), "Written", if_measured(io, out)},
+                9);
 }
 
 static int alloc_usage(const struct cli *cli, const char *id)
