@@ -57,6 +57,12 @@ def test_help_shows_examples(box, command, option):
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_the_address_where_there_is_a_manager(box, command):
+    local = command in ("job validate", "logcat", "version")
+    assert ("-address" in box.manager().cli(*command.split(), "-h", address=False).stdout) is not local
+
+
 def test_help_without_a_command(box):
     done = box.manager().cli("-h", address=False)
     for command in ("job", "alloc", "node", "version"):

@@ -52,7 +52,8 @@ struct command {
     const char *alias; /* "run", or NULL */
     const char *args;  /* "FILE|-" */
     int min_args, max_args;
-    const char *options;  /* names of its own options, each between spaces: " detach stat " */
+    const char *options;  /* names of its own options, each between spaces: " detach stat "; and
+                             "local": asks no manager, so its help does not speak of -address */
     const char *summary;  /* one line */
     const char *text;     /* the rest of the help; examples come after it */
     const char *examples; /* lines, each the part after "cleat NAME" */

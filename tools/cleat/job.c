@@ -249,7 +249,7 @@ const struct command job_commands[] = {
      "\nEvery task gets its kill_signal, and SIGKILL after its kill_timeout. Waits until all are\n"
      "dead.\n",
      "web\n-detach web", job_stop},
-    {"job validate", NULL, "FILE|-", 1, 1, "", "Check a job file",
+    {"job validate", NULL, "FILE|-", 1, 1, " local ", "Check a job file",
      "\nNeeds no manager. With -json, prints the job as the API takes it, all defaults filled "
      "in.\n",
      "web.hcl\n-json web.hcl", job_validate},

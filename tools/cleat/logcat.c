@@ -201,7 +201,7 @@ static int logcat(struct cli *cli)
 }
 
 const struct command log_commands[] = {
-    {"logcat", NULL, "DIR [TASK]", 1, 2, " stdout stderr f tail n c since ",
+    {"logcat", NULL, "DIR [TASK]", 1, 2, " stdout stderr f tail n c since local ",
      "Show a task's log from a directory, without a manager",
      "\nDIR is the alloc/logs of an allocation, or a copy of it. Without TASK, lists the segments "
      "in\nit. Order and options are those of cleat alloc logs, but -f ends only when it is "

@@ -29,6 +29,7 @@ struct logs {
     struct log_options options;
     struct log_frames frames;
     char *id, *task; /* the latter escaped */
+    bool away;       /* the manager, and that has been said */
     const char *name;
     struct {
         bool known;
@@ -60,6 +61,9 @@ static int on_bytes(void *arg, const char *data, size_t size)
 {
     struct logs *l = arg;
 
+    if (l->away)
+        (void)cli_fail(0, "cleat-manager is back");
+    l->away = false;
     return log_frames_feed(&l->frames, data, size, on_frame, l);
 }
 
@@ -116,8 +120,13 @@ static int read_once(struct logs *l, bool again)
 
     if (!path)
         return cli_fail(CLI_FAILED, "out of memory");
-    if (l->cli->json)
-        return http_copy(l->cli, "%s", path);
+    if (l->cli->json) {
+        int r = http_copy(l->cli, "%s", path);
+
+        if (!r)
+            (void)putchar('\n');
+        return r;
+    }
     log_frames_reset(&l->frames);
     return http_stream(l->cli, on_bytes, l, l->cli->follow, again, path);
 }
@@ -134,9 +143,10 @@ static int read_all(struct logs *l)
     long ms = RETRY_FIRST_MS;
     int r = read_once(l, false);
 
-    if (r == HTTP_LOST)
-        (void)cli_fail(0, "cleat-manager is gone; going on when it is back");
     while (r == HTTP_LOST) {
+        if (!l->away)
+            (void)cli_fail(0, "cleat-manager is gone; going on when it is back");
+        l->away = true;
         wait_ms(ms);
         ms = ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : ms * 2;
         r = read_once(l, true);

@@ -106,7 +106,8 @@ static void print_help(const struct cli *cli)
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {
         char left[32];
 
-        if (!options[i].text || !has_option(command, &options[i]))
+        if (!options[i].text || !has_option(command, &options[i]) ||
+            (options[i].letter == 'a' && strstr(command->options, " local ")))
             continue;
         (void)snprintf(left, sizeof(left), "-%s%s%s", options[i].name,
                        options[i].arg && options[i].arg[0] != '=' ? " " : "",

@@ -68,9 +68,12 @@ static int system_upgrade_executors(struct cli *cli)
     table_init(&table, 5, heading);
     json_array_foreach(reply, i, one)
     {
-        failed += get_text(one, "Error")[0] != '\0';
-        TABLE_ROW(&table, get_text(one, "AllocID"), get_text(one, "Task"), get_text(one, "Before"),
-                  get_text(one, "After"), get_text(one, "Error"));
+        const char *before = get_text(one, "Before"), *after = get_text(one, "After");
+        const char *error = get_text(one, "Error");
+
+        failed += *error != '\0';
+        TABLE_ROW(&table, get_text(one, "AllocID"), get_text(one, "Task"), before,
+                  !*error && !strcmp(before, after) ? "the same" : after, error);
     }
     if (cli->json)
         print_json(reply);
@@ -107,6 +110,7 @@ const struct command system_commands[] = {
      "not switched to, and the executor goes on as it was. Exit code 1 if any could not be "
      "upgraded.\n",
      "\n-json", system_upgrade_executors},
-    {"version", NULL, "", 0, 0, "", "Show the version of this program", "", "\n-json", version},
+    {"version", NULL, "", 0, 0, " local ", "Show the version of this program", "", "\n-json",
+     version},
     {0},
 };
