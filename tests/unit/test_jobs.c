@@ -309,6 +309,7 @@ static void test_job_status(void **state)
 static void drop_allocs(struct fixture *f)
 {
     f->m.in_line = f->m.dirty = NULL;
+    f->m.in_line_end = &f->m.in_line;
     for (struct alloc *a; (a = f->m.allocs);) {
         a->dirty = a->queued = false; /* as after its turn */
         alloc_unlink(a);
