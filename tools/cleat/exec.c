@@ -25,6 +25,7 @@
 #include "shared/execframe.h"
 #include "tools/cleat/http.h"
 #include "tools/cleat/ids.h"
+#include "tools/cleat/output.h"
 
 struct session {
     const struct cli *cli;
@@ -90,16 +91,8 @@ static int fail(struct session *s, int code, const char *text)
 
 static int write_out(struct session *s, int fd, const char *data, size_t size)
 {
-    while (size) {
-        ssize_t n = write(fd, data, size);
-
-        if (n < 0 && errno != EINTR)
-            return fail(s, CLI_FAILED, "cannot write the command's output");
-        if (n > 0) {
-            data += n;
-            size -= (size_t)n;
-        }
-    }
+    if (write_all(fd, data, size) < 0)
+        return fail(s, CLI_FAILED, "cannot write the command's output");
     return 0;
 }
 

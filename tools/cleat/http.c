@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "shared/cleanup.h"
+#include "tools/cleat/output.h"
 
 enum {
     REPLY_MAX = 256 << 20
@@ -36,17 +37,7 @@ struct call {
 static int write_stdout(void *arg, const char *data, size_t size)
 {
     (void)arg;
-    while (size) {
-        ssize_t n = write(STDOUT_FILENO, data, size);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0) {
-            data += n;
-            size -= (size_t)n;
-        }
-    }
-    return 0;
+    return write_all(STDOUT_FILENO, data, size);
 }
 
 static long status_of(const struct call *call)

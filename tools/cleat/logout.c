@@ -10,6 +10,7 @@
 
 #include "shared/clock.h"
 #include "shared/units.h"
+#include "tools/cleat/output.h"
 
 enum {
     TAIL_LINES = 10
@@ -84,17 +85,7 @@ int log_put(const struct log_options *o, enum merge_stream stream, const char *d
 {
     int fd = stream == MERGE_STDERR && o->wanted[MERGE_STDOUT] ? STDERR_FILENO : STDOUT_FILENO;
 
-    while (size) {
-        ssize_t n = write(fd, data, size);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0) {
-            data += n;
-            size -= (size_t)n;
-        }
-    }
-    return 0;
+    return write_all(fd, data, size);
 }
 
 void log_tell_gap(const char *task, enum merge_stream stream, int64_t first, uint64_t segments,

@@ -5,11 +5,13 @@
  */
 #include "tools/cleat/output.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "shared/cleanup.h"
 
@@ -91,6 +93,21 @@ void print_pairs(const char *const *pairs, size_t n)
 
         (void)printf("%-*s = %s\n", width, pairs[2 * i], value);
     }
+}
+
+int write_all(int fd, const char *data, size_t size)
+{
+    while (size) {
+        ssize_t n = write(fd, data, size);
+
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n > 0) {
+            data += n;
+            size -= (size_t)n;
+        }
+    }
+    return 0;
 }
 
 void print_json(const json_t *json)

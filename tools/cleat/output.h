@@ -26,6 +26,9 @@ void table_print(struct table *t);
 /* n names and values: "Name   = value" lines. */
 void print_pairs(const char *const *pairs, size_t n);
 
+/* Waits until all of it is written. 0 or -errno of write(2). */
+int write_all(int fd, const char *data, size_t size);
+
 /* Indented, keys in the manager's order. */
 void print_json(const json_t *json);
 
