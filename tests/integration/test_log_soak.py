@@ -79,6 +79,9 @@ def upgrade(state_dir):
         control = os.open(state_dir / "ctl", os.O_WRONLY | os.O_NONBLOCK)
     except OSError:  # it has ended
         return False
+    if before["state"] == "dead":  # it has, too; only its FIFO is still there
+        os.close(control)
+        return False
     command = msgpack.packb({"type": UPGRADE, "path": str(BUILD / "bin/cleat-executor")})
     os.write(control, struct.pack("<I", len(command)) + command)
     os.close(control)
