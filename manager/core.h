@@ -7,7 +7,7 @@
 #include <ev.h>
 #include <jansson.h>
 
-#include "manager/config.h"
+#include "manager/config/config.h"
 #include "manager/manager.h"
 #include "manager/state.h"
 #include "manager/store.h"
@@ -21,7 +21,7 @@ struct manager {
     const struct config *config;
     struct store store;
     struct cgroup_layout cgroup;
-    uint64_t kept_shared, kept_own; /* sums of what tasks claim (manager/limits.c) */
+    uint64_t kept_shared, kept_own; /* sums of what tasks claim (manager/alloc/limits.c) */
     json_t *attributes;
     char boot_id[BOOT_ID_BYTES];
     uint64_t index; /* of the newest change */

@@ -16,9 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "manager/alloc/gc.h"
 #include "manager/api/api.h"
-#include "manager/config.h"
-#include "manager/gc.h"
+#include "manager/config/config.h"
 #include "manager/manager.h"
 #include "manager/service.h"
 #include "manager/store.h"

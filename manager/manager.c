@@ -14,17 +14,17 @@
 #include <string.h>
 #include <time.h>
 
-#include "manager/alloc.h"
+#include "manager/alloc/alloc.h"
+#include "manager/alloc/gc.h"
+#include "manager/alloc/limits.h"
+#include "manager/alloc/volumes.h"
 #include "manager/core.h"
-#include "manager/fingerprint.h"
-#include "manager/gc.h"
-#include "manager/jobs.h"
-#include "manager/limits.h"
-#include "manager/reap.h"
-#include "manager/spawn.h"
-#include "manager/task.h"
-#include "manager/upgrade.h"
-#include "manager/volumes.h"
+#include "manager/host/fingerprint.h"
+#include "manager/host/reap.h"
+#include "manager/job/jobs.h"
+#include "manager/task/spawn.h"
+#include "manager/task/task.h"
+#include "manager/task/upgrade.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
 

@@ -9,7 +9,7 @@
 #include <ev.h>
 #include <jansson.h>
 
-#include "manager/config.h"
+#include "manager/config/config.h"
 #include "manager/state.h"
 #include "shared/err.h"
 

@@ -13,8 +13,8 @@
 #include "shared/proto/status.h"
 
 struct manager;
-struct task_handle; /* the live link to an executor: manager/task_handle.h */
-struct task_retry;  /* the wait before another executor is tried: manager/task_loss.c */
+struct task_handle; /* the live link to an executor: manager/task/task_handle.h */
+struct task_retry;  /* the wait before another executor is tried: manager/task/task_loss.c */
 
 enum desired_status {
     DESIRED_RUN,
@@ -76,7 +76,7 @@ enum task_phase {
     TASK_PHASE_N,
 };
 
-/* The CPU time of a task when somebody last asked (manager/stats.c). */
+/* The CPU time of a task when somebody last asked (manager/host/stats.c). */
 struct task_sample {
     uint64_t time_ns; /* CLOCK_REALTIME; 0: nobody has */
     uint64_t total_ns, user_ns, system_ns;
@@ -96,8 +96,8 @@ struct task {
     uint32_t own_restarts; /* those of status.restarts that the executor's record does not count */
     uint32_t window_count; /* of these, since window_ns */
     uint64_t window_ns;
-    char *cpus;    /* those it has to itself, "2-3"; NULL: none (manager/cores.h) */
-    uint64_t kept; /* bytes of memory it claims when memory runs short (manager/limits.c) … */
+    char *cpus;    /* those it has to itself, "2-3"; NULL: none (manager/host/cores.h) */
+    uint64_t kept; /* bytes of memory it claims when memory runs short (manager/alloc/limits.c) … */
     bool kept_own; /* … outside the group that tasks without CPUs of their own share */
     struct task_sample sample;
     struct task_handle *handle;

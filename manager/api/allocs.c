@@ -7,7 +7,7 @@
 #include "manager/api/context.h"
 #include "manager/api/encode.h"
 #include "manager/api/handlers.h"
-#include "manager/stats.h"
+#include "manager/host/stats.h"
 
 struct alloc *find_alloc(struct request *r)
 {

@@ -7,7 +7,7 @@
 
 #include <ev.h>
 
-#include "manager/config.h"
+#include "manager/config/config.h"
 #include "manager/manager.h"
 #include "shared/err.h"
 

@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "manager/config.h"
+#include "manager/config/config.h"
 #include "manager/manager.h"
 
 struct exec;

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-#include "manager/config.h"
+#include "manager/config/config.h"
 #include "manager/state.h"
 #include "shared/err.h"
 

@@ -25,7 +25,7 @@
 #include "manager/api/context.h"
 #include "manager/api/encode.h"
 #include "manager/api/handlers.h"
-#include "manager/stats.h"
+#include "manager/host/stats.h"
 #include "shared/cleanup.h"
 #include "shared/clock.h"
 

@@ -200,8 +200,11 @@ def test_between_the_records_of_a_collected_job(manager, job_is_aside):
     where the job's record was damaged and a person may put it back."""
     alloc_id = manager.run_one(simple("print:x"))
     manager.wait_client(alloc_id, "complete")
-    manager.terminate()
     state = manager.data_dir / "state"
+    # "complete" is told before the executor is gone; only what is tidied up can have been collected
+    wait_for(lambda: json.loads(records.read_statefile(state / "allocs" / alloc_id))["Tidy"],
+             "the allocation to be tidied up")
+    manager.terminate()
     (state / "jobs/job").rename(state / ("jobs/job.damaged" if job_is_aside else "jobs/other.tmp"))
     (state / f"allocs/{alloc_id}.tmp").write_bytes(b"half")
     manager.start()

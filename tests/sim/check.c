@@ -9,10 +9,10 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "manager/alloc.h"
+#include "manager/alloc/alloc.h"
 #include "manager/core.h"
-#include "manager/task.h"
-#include "manager/task_handle.h"
+#include "manager/task/task.h"
+#include "manager/task/task_handle.h"
 #include "tests/sim/sim.h"
 
 static struct proc *someone_of(const struct dir *dir, const struct proc *but)

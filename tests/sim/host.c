@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "manager/allocdir.h"
-#include "manager/fingerprint.h"
+#include "manager/alloc/allocdir.h"
+#include "manager/host/fingerprint.h"
+#include "manager/host/strays.h"
 #include "manager/store.h"
-#include "manager/strays.h"
 #include "shared/cgroup_layout.h"
 #include "shared/cgroupfs.h"
 #include "shared/log.h"

@@ -17,7 +17,7 @@
 #include <jansson.h>
 
 #include "executor/supervisor.h"
-#include "manager/alloc.h"
+#include "manager/alloc/alloc.h"
 #include "manager/core.h"
 #include "shared/proto/wire.h"
 #include "tests/sim/sim.h"

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "manager/stats.h"
+#include "manager/host/stats.h"
 
 const char *desired_status_name(enum desired_status status)
 {

@@ -8,10 +8,10 @@
 
 #include <string.h>
 
-#include "manager/alloc.h"
-#include "manager/jobs.h"
-#include "manager/task.h"
-#include "manager/task_loss.h"
+#include "manager/alloc/alloc.h"
+#include "manager/job/jobs.h"
+#include "manager/task/task.h"
+#include "manager/task/task_loss.h"
 #include "shared/cleanup.h"
 
 #define SECOND 1000000000ULL

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "manager/capabilities.h"
+#include "manager/config/capabilities.h"
 #include "shared/cleanup.h"
 
 #define DEFAULT_SET 0xa80405fbULL

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "manager/config.h"
+#include "manager/config/config.h"
 #include "shared/cleanup.h"
 #include "shared/place.h"
 

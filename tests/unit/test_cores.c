@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * manager/cores.h: lists of CPUs. manager/limits.h: from resources to limits.
+ * manager/host/cores.h: lists of CPUs. manager/alloc/limits.h: from resources to limits.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "manager/cores.h"
-#include "manager/limits.h"
+#include "manager/alloc/limits.h"
+#include "manager/host/cores.h"
 #include "shared/cleanup.h"
 
 static void test_lists(void **state)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * manager/features.h: what is missing is said to those who ask for it, and to nobody else.
+ * manager/host/features.h: what is missing is said to those who ask for it, and to nobody else.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "manager/features.h"
+#include "manager/host/features.h"
 #include "shared/cleanup.h"
 
 static const char *const names[] = {"cpu_weight", "memory_limit", "memory_soft_limit", "swap_limit",

@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "manager/alloc.h"
-#include "manager/jobs.h"
-#include "manager/task.h"
+#include "manager/alloc/alloc.h"
+#include "manager/job/jobs.h"
+#include "manager/task/task.h"
 #include "shared/cleanup.h"
 
 static const char definition[] =

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "manager/taskenv.h"
+#include "manager/task/taskenv.h"
 #include "shared/cleanup.h"
 
 static char *const host_env[] = {"PATH=/host/bin",

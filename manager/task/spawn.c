@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * posix_spawn(3) does not copy the manager's memory, however large that is.
+ */
+#include "manager/task/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shared/sys.h"
+
+/* The manager itself may hold thousands of descriptors; tasks get the limit it was started with. */
+static struct rlimit task_nofile;
+
+void spawn_raise_limit(void)
+{
+    struct rlimit raised;
+
+    (void)getrlimit(RLIMIT_NOFILE, &task_nofile);
+    raised = task_nofile;
+    raised.rlim_cur = raised.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &raised);
+}
+
+static int spawn(const char *program, char *const *argv, const int *fds, int n, pid_t *ret_pid)
+{
+    char *const env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attr;
+    sigset_t none, ignored;
+    int r;
+
+    (void)sigemptyset(&none);
+    (void)sigemptyset(&ignored);
+    (void)sigaddset(&ignored, SIGPIPE);
+    (void)posix_spawnattr_init(&attr);
+    (void)posix_spawnattr_setsigmask(&attr, &none);
+    (void)posix_spawnattr_setsigdefault(&attr, &ignored);
+    (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+                                              POSIX_SPAWN_SETSIGDEF);
+    (void)posix_spawn_file_actions_init(&files);
+    for (int fd = 0; fd < n; fd++)
+        (void)posix_spawn_file_actions_adddup2(&files, fds[fd], fd);
+    (void)posix_spawn_file_actions_addclosefrom_np(&files, n < 3 ? 3 : n);
+    for (int fd = n; fd < 3; fd++)
+        (void)posix_spawn_file_actions_addopen(&files, fd, "/dev/null", O_RDWR, 0);
+    r = -posix_spawn(ret_pid, program, &files, &attr, argv, env);
+    (void)posix_spawn_file_actions_destroy(&files);
+    (void)posix_spawnattr_destroy(&attr);
+    return r;
+}
+
+static int spawn_limited(const char *program, char *const *argv, const int *fds, int n,
+                         pid_t *ret_pid)
+{
+    struct rlimit ours;
+    int r;
+
+    if (getrlimit(RLIMIT_NOFILE, &ours) < 0 || ours.rlim_cur == task_nofile.rlim_cur)
+        return spawn(program, argv, fds, n, ret_pid);
+    (void)setrlimit(RLIMIT_NOFILE, &task_nofile);
+    r = spawn(program, argv, fds, n, ret_pid);
+    (void)setrlimit(RLIMIT_NOFILE, &ours);
+    return r;
+}
+
+int spawn_executor(const char *program, char *const *argv, const int *fds, int n, struct err *e)
+{
+    pid_t pid;
+    int pidfd, r = spawn_limited(program, argv, fds, n, &pid);
+
+    if (r)
+        return err_sys(e, r, "start the executor %s (see the agent's option \"executor\")",
+                       program);
+    pidfd = sys_pidfd_open(pid, 0); /* it is our child and unwaited: the pid is its own */
+    if (pidfd >= 0)
+        return pidfd;
+    r = err_sys(e, -errno, "watch executor %d", pid);
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+    return r;
+}
