@@ -96,7 +96,8 @@ struct task {
     uint32_t own_restarts; /* those of status.restarts that the executor's record does not count */
     uint32_t window_count; /* of these, since window_ns */
     uint64_t window_ns;
-    char *cpus;    /* those it has to itself, "2-3"; NULL: none (manager/host/cores.h) */
+    json_t *template_env; /* what its templates rendered with env = true; NULL: nothing */
+    char *cpus;           /* those it has to itself, "2-3"; NULL: none (manager/host/cores.h) */
     uint64_t kept; /* bytes of memory it claims when memory runs short (manager/alloc/limits.c) … */
     bool kept_own; /* … outside the group that tasks without CPUs of their own share */
     struct task_sample sample;

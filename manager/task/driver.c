@@ -69,14 +69,17 @@ int driver_check(const struct job_task *task, const struct config *config,
 void driver_set_process(const struct driver_config *options, const struct taskenv *env,
                         struct bag *bag, struct exec_spec *spec)
 {
+    char *(*expand)(const struct interpolation *, const char *, struct bag *) =
+        options->legacy_args ? interpolate_legacy : interpolate;
+    const struct interpolation in = taskenv_interpolation(env);
     size_t n = 0;
 
     while (options->args[n])
         n++;
     spec->args = bag_alloc(bag, (n + 2) * sizeof(*spec->args));
-    spec->args[0] = taskenv_expand(env, options->command, bag);
+    spec->args[0] = expand(&in, options->command, bag);
     for (size_t i = 0; i < n; i++)
-        spec->args[i + 1] = taskenv_expand(env, options->args[i], bag);
+        spec->args[i + 1] = expand(&in, options->args[i], bag);
     if (*options->work_dir)
         spec->work_dir = taskenv_expand(env, options->work_dir, bag);
     if (*options->stdin_path)

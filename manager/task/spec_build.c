@@ -79,25 +79,6 @@ static int plan_common(const struct spec_build_input *in, const struct task *tas
     return plan_kill(in->config, def, spec, e);
 }
 
-static void init_env(const struct spec_build_input *in, const struct task *task,
-                     const struct exec_spec *spec, struct bag *bag, struct taskenv_input *env_in,
-                     struct taskenv *env)
-{
-    bool chroot = spec->isolation == SPEC_ISOLATION_CHROOT;
-
-    *env_in = (struct taskenv_input){
-        .config = in->config,
-        .node_id = in->node_id,
-        .attributes = in->attributes,
-        .task = task,
-        .alloc_dir = chroot ? "/alloc" : spec->shared_dir,
-        .task_dir = chroot ? "/local" : bag_printf(bag, "%s/local", spec->task_dir),
-        .secrets_dir = chroot ? "/secrets" : bag_printf(bag, "%s/secrets", spec->task_dir),
-        .host_env = environ,
-    };
-    taskenv_init(env, env_in);
-}
-
 static int plan_user(const struct driver *driver, const struct task *task,
                      const struct config *config, const struct driver_config *options,
                      const struct taskenv *env, struct bag *bag, struct exec_spec *spec,
@@ -123,7 +104,6 @@ int spec_build(const struct spec_build_input *in, const struct task *task, char 
     const struct driver *driver = driver_find(task->def->driver);
     autobag struct bag bag = BAG_INIT;
     struct exec_spec spec = {0};
-    struct taskenv_input env_in;
     struct taskenv env;
     struct driver_config options = {0};
     int r = driver_check(task->def, in->config, in->cgroup, e);
@@ -133,7 +113,7 @@ int spec_build(const struct spec_build_input *in, const struct task *task, char 
     if (r)
         return r;
     spec.isolation = driver->isolation;
-    init_env(in, task, &spec, &bag, &env_in, &env);
+    taskenv_of(&env, task);
     r = driver_config_read(task->def, &options, e);
     if (!r)
         r = plan_user(driver, task, in->config, &options, &env, &bag, &spec, e);

@@ -40,6 +40,8 @@ void task_deinit(struct task *task)
 {
     task->handle = task_handle_free(task->handle);
     task_cancel_waiting(task);
+    json_decref(task->template_env);
+    task->template_env = NULL;
     free(task->cpus);
     task->cpus = NULL;
     free(task->events);

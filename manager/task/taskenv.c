@@ -6,12 +6,20 @@
 #include "manager/task/taskenv.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "manager/core.h"
+#include "manager/task/driver.h"
 #include "shared/cleanup.h"
+
+enum {
+    PATH_STEPS_MAX = 256
+};
 
 /* Nomad's default for the client option env.denylist. */
 static const char denied_by_default[] =
@@ -34,7 +42,7 @@ static void set_number(struct taskenv *env, const char *name, long long value)
 
 static void set_builtins(struct taskenv *env)
 {
-    const struct taskenv_input *in = env->in;
+    const struct taskenv_input *in = &env->in;
     const struct alloc *alloc = in->task->alloc;
     const struct job *job = alloc->job->job;
     const struct job_resources *resources = &in->task->def->resources;
@@ -108,7 +116,7 @@ static void set_host(struct taskenv *env, char *const *host_env)
         const char *eq = strchr(*host_env, '=');
         autofree char *name = eq ? strndup(*host_env, (size_t)(eq - *host_env)) : NULL;
 
-        if (name && *name && !is_denied(env->in->config, name) && !taskenv_get(env, name))
+        if (name && *name && !is_denied(env->in.config, name) && !taskenv_get(env, name))
             set(env, name, eq + 1);
     }
 }
@@ -136,18 +144,43 @@ void taskenv_init(struct taskenv *env, const struct taskenv_input *in)
 {
     const struct alloc *alloc = in->task->alloc;
 
-    *env = (struct taskenv){.in = in, .vars = json_object()};
+    *env = (struct taskenv){.in = *in, .vars = json_object()};
     set_builtins(env);
     set_meta(env, alloc->job->job->meta);
     set_meta(env, alloc->group->meta);
     set_meta(env, in->task->def->meta);
     set_host(env, in->host_env);
     set_own(env, in->task->def->env);
+    if (in->task->template_env)
+        (void)json_object_update(env->vars, in->task->template_env);
+}
+
+void taskenv_of(struct taskenv *env, const struct task *task)
+{
+    const struct manager *m = task->alloc->manager;
+    const struct driver *driver = driver_find(task->def->driver);
+    bool chroot = driver && driver->isolation == SPEC_ISOLATION_CHROOT;
+    struct bag bag = BAG_INIT;
+    char *own = bag_printf(&bag, "%s/%s", task->alloc->dir, task->def->name);
+    struct taskenv_input in = {
+        .config = m->config,
+        .node_id = m->store.node_id,
+        .attributes = m->attributes,
+        .task = task,
+        .alloc_dir = chroot ? "/alloc" : bag_printf(&bag, "%s/alloc", task->alloc->dir),
+        .task_dir = chroot ? "/local" : bag_printf(&bag, "%s/local", own),
+        .secrets_dir = chroot ? "/secrets" : bag_printf(&bag, "%s/secrets", own),
+        .host_env = environ,
+    };
+
+    taskenv_init(env, &in);
+    env->bag = bag;
 }
 
 void taskenv_deinit(struct taskenv *env)
 {
     json_decref(env->vars);
+    bag_clear(&env->bag);
     *env = (struct taskenv){0};
 }
 
@@ -158,88 +191,91 @@ const char *taskenv_get(const struct taskenv *env, const char *name)
 
 void taskenv_default(struct taskenv *env, const char *name, const char *value)
 {
-    if (!json_object_get(env->in->task->def->env, name))
+    if (!json_object_get(env->in.task->def->env, name))
         set(env, name, value);
-}
-
-static const char *node_reference(const struct taskenv_input *in, const char *name)
-{
-    const struct {
-        const char *name;
-        const char *value;
-    } node[] = {
-        {"node.unique.id", in->node_id},
-        {"node.unique.name", in->config->name},
-        {"node.datacenter", in->config->datacenter},
-        {"node.region", in->config->region},
-        {"node.class", ""},
-        {"node.pool", "default"},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(node); i++)
-        if (strcmp(name, node[i].name) == 0)
-            return node[i].value;
-    return NULL;
-}
-
-/* What stands between "${" and "}"; NULL when it means nothing here. */
-static const char *look_up(const struct taskenv *env, const char *name)
-{
-    const struct taskenv_input *in = env->in;
-    char inner[256];
-    int used = 0;
-
-    if (sscanf(name, "env[\"%255[^\"]\"]%n", inner, &used) == 1 && used && !name[used])
-        return taskenv_get(env, inner);
-    if (strncmp(name, "attr.", 5) == 0)
-        return json_string_value(json_object_get(in->attributes, name + 5));
-    if (strncmp(name, "meta.", 5) == 0)
-        return json_string_value(json_object_get(in->config->meta, name + 5));
-    if (strncmp(name, "node.", 5) == 0)
-        return node_reference(in, name);
-    return taskenv_get(env, name);
-}
-
-/* Expands the "${…}" at `at`, or the "$${": writes the result to `out` and returns what follows. */
-static const char *expand_one(const struct taskenv *env, const char *at, FILE *out)
-{
-    const char *end = strchr(at, '}');
-    autofree char *name = NULL;
-    const char *value;
-
-    if (at[1] == '$') {
-        (void)fputs("${", out);
-        return at + 3;
-    }
-    name = end ? strndup(at + 2, (size_t)(end - at - 2)) : NULL;
-    value = name ? look_up(env, name) : NULL;
-    if (!value) {
-        (void)fputs("${", out);
-        return at + 2;
-    }
-    (void)fputs(value, out);
-    return end + 1;
 }
 
 char *taskenv_expand(const struct taskenv *env, const char *text, struct bag *bag)
 {
-    autofree char *expanded = NULL;
-    size_t size;
-    FILE *out;
+    const struct interpolation in = taskenv_interpolation(env);
 
-    if (!strstr(text, "${"))
-        return bag_strdup(bag, text);
-    out = open_memstream(&expanded, &size);
-    if (!out)
-        abort();
-    while (*text) {
-        if (strncmp(text, "${", 2) == 0 || strncmp(text, "$${", 3) == 0)
-            text = expand_one(env, text, out);
-        else
-            (void)fputc(*text++, out);
+    return interpolate(&in, text, bag);
+}
+
+struct interpolation taskenv_interpolation(const struct taskenv *env)
+{
+    return (struct interpolation){env->in.config, env->in.node_id, env->in.attributes, env->vars};
+}
+
+/* ---- paths ---- */
+
+/* What follows `dir` in `path`, without slashes before it; NULL: it is not beneath. */
+static const char *beneath(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+
+    if (strncmp(path, dir, n) != 0 || (path[n] && path[n] != '/'))
+        return NULL;
+    return path + n + strspn(path + n, "/");
+}
+
+/* Takes "." and empty steps out, and ".." with the step before it. False: it leads out. */
+static bool normalize(char *path)
+{
+    char *out = path, *save = NULL, *steps[PATH_STEPS_MAX];
+    size_t n = 0;
+
+    for (char *step = strtok_r(path, "/", &save); step; step = strtok_r(NULL, "/", &save)) {
+        if (strcmp(step, ".") == 0)
+            continue;
+        if (strcmp(step, "..") == 0 ? n-- == 0 : n == PATH_STEPS_MAX)
+            return false;
+        if (strcmp(step, "..") != 0)
+            steps[n++] = step;
     }
-    (void)fclose(out);
-    return bag_strdup(bag, expanded);
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(steps[i]);
+
+        if (i)
+            *out++ = '/';
+        memmove(out, steps[i], len + 1);
+        out += len;
+    }
+    *out = '\0';
+    return true;
+}
+
+char *taskenv_path(const struct taskenv *env, const char *text, struct bag *bag, struct err *e)
+{
+    const struct task *task = env->in.task;
+    const char *name = task->def->name, *rest;
+    char *local = bag_printf(bag, "%s/local", name), *secrets = bag_printf(bag, "%s/secrets", name);
+    const struct {
+        const char *seen;
+        const char *real;
+    } dirs[] = {
+        {env->in.alloc_dir, "alloc"},
+        {env->in.task_dir, local},
+        {env->in.secrets_dir, secrets},
+        {"/alloc", "alloc"},
+        {"/local", local},
+        {"/secrets", secrets},
+        {bag_printf(bag, "%s/%s", task->alloc->dir, name), name},
+    };
+    char *path = taskenv_expand(env, text, bag), *found = NULL;
+
+    for (size_t i = 0; !found && i < ARRAY_LEN(dirs); i++)
+        if ((rest = beneath(path, dirs[i].seen)))
+            found = bag_printf(bag, "%s/%s", dirs[i].real, rest);
+    if (!found)
+        found = bag_printf(bag, "%s/%s", name, path);
+    if (normalize(found) && (beneath(found, "alloc") || beneath(found, name)))
+        return found;
+    (void)err_set(e, -EINVAL,
+                  "the path \"%.200s\" leads out of the task's directory and the shared one; write "
+                  "one beneath local/, secrets/ or ${NOMAD_ALLOC_DIR}",
+                  path);
+    return NULL;
 }
 
 char **taskenv_list(const struct taskenv *env, struct bag *bag)

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <string.h>
 
 #include "manager/task/taskenv.h"
@@ -58,6 +59,7 @@ static int set_up(void **state)
                                                 "${NOMAD_TASK_DIR}/x", "SEES", "${OWN}")};
     strcpy(f->alloc.id, "01234567-89ab-4cde-8f01-23456789abcd");
     f->alloc.name = "jname.web[3]";
+    f->alloc.dir = "/data/allocs/a";
     f->alloc.index = 3;
     f->alloc.job = &f->record;
     f->alloc.group = &f->group;
@@ -163,6 +165,121 @@ static void test_expansion(void **state)
         assert_string_equal(taskenv_expand(&f->env, cases[i][0], &f->bag), cases[i][1]);
 }
 
+static void test_legacy_expansion(void **state)
+{
+    static const char *const cases[][2] = {
+        {"$NOMAD_TASK_DIR/bin", "/local/bin"},
+        {"${NOMAD_DC}$NOMAD_DC.", "dc1dc1."},
+        {"$UNKNOWN $ $$ $1", "$UNKNOWN $ $$ $1"},
+        {"$${NOMAD_DC}", "${NOMAD_DC}"},
+        {"$NOMAD_DCx", "$NOMAD_DCx"},
+        {"$node.class", "$node.class"},
+    };
+    struct fixture *f = *state;
+    const struct interpolation in = taskenv_interpolation(&f->env);
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_string_equal(interpolate_legacy(&in, cases[i][0], &f->bag), cases[i][1]);
+}
+
+static void test_json_expansion(void **state)
+{
+    struct fixture *f = *state;
+    const struct interpolation in = taskenv_interpolation(&f->env);
+    json_t *from = json_pack("{s:[s,i,{s:s}], s:b, s:s}", "${NOMAD_DC}", "a ${NOMAD_DC}", 7, "k",
+                             "${BYTES}", "t", 1, "e", "");
+    json_t *to = interpolate_json(&in, from);
+    json_t *list = json_object_get(to, "${NOMAD_DC}");
+
+    assert_string_equal(json_string_value(json_array_get(list, 0)), "a dc1");
+    assert_int_equal(json_integer_value(json_array_get(list, 1)), 7);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(list, 2), "k")),
+                        "\xff\xfe");
+    assert_true(json_is_true(json_object_get(to, "t")));
+    assert_string_equal(json_string_value(json_object_get(to, "e")), "");
+    json_decref(from);
+    json_decref(to);
+}
+
+static void test_node_only(void **state)
+{
+    struct fixture *f = *state;
+    const struct interpolation in = {&f->config, "node-1", f->attributes, NULL};
+
+    assert_string_equal(interpolate(&in, "${attr.kernel.name} ${NOMAD_DC} ${env[\"A\"]}", &f->bag),
+                        "linux ${NOMAD_DC} ${env[\"A\"]}");
+}
+
+static void note_reference(void *arg, const char *name)
+{
+    strcat(strcat(arg, name), ";");
+}
+
+static void test_references(void **state)
+{
+    char seen[64] = "";
+
+    (void)state;
+    interpolate_references("${a}$${b} x${attr.c} ${env[\"d\"]} ${open", note_reference, seen);
+    assert_string_equal(seen, "a;attr.c;env[\"d\"];");
+}
+
+static void test_paths(void **state)
+{
+    static const char *const cases[][2] = {
+        {"local/x", "srv/local/x"},
+        {"x", "srv/x"},
+        {"", "srv"},
+        {"/etc/x", "srv/etc/x"},
+        {"./local//../secrets/./k", "srv/secrets/k"},
+        {"../alloc/data/x", "alloc/data/x"},
+        {"/local/../x", "srv/x"},
+        {"/localx/y", "srv/localx/y"},
+        {"${NOMAD_TASK_DIR}/${NOMAD_DC}", "srv/local/dc1"},
+        {"${NOMAD_ALLOC_DIR}", "alloc"},
+        {"${NOMAD_SECRETS_DIR}/k", "srv/secrets/k"},
+        {"/data/allocs/a/srv/local/x", "srv/local/x"},
+        {"../srv2/x", NULL},
+        {"../..", NULL},
+        {"local/../../../x", NULL},
+        {"/alloc/../other/x", NULL},
+        {"..", NULL},
+    };
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const char *path = taskenv_path(&f->env, cases[i][0], &f->bag, &e);
+
+        if (cases[i][1])
+            assert_string_equal(path, cases[i][1]);
+        else
+            assert_null(path);
+        assert_int_equal(e.code, cases[i][1] ? 0 : -EINVAL);
+        e = (struct err)ERR_INIT;
+    }
+    f->in.alloc_dir = "/data/allocs/a/alloc";
+    f->in.task_dir = "/data/allocs/a/srv/local";
+    taskenv_deinit(&f->env);
+    taskenv_init(&f->env, &f->in);
+    assert_string_equal(taskenv_path(&f->env, "${NOMAD_TASK_DIR}/x", &f->bag, &e), "srv/local/x");
+    assert_string_equal(taskenv_path(&f->env, "${NOMAD_ALLOC_DIR}/x", &f->bag, &e), "alloc/x");
+}
+
+static void test_templates_win(void **state)
+{
+    struct fixture *f = *state;
+
+    taskenv_deinit(&f->env);
+    f->task.template_env = json_pack("{s:s, s:s}", "OWN", "template ${NOMAD_DC}", "NEW", "n");
+    taskenv_init(&f->env, &f->in);
+    assert_string_equal(taskenv_get(&f->env, "OWN"), "template ${NOMAD_DC}");
+    assert_string_equal(taskenv_get(&f->env, "NEW"), "n");
+    assert_string_equal(taskenv_get(&f->env, "SEES"), "host");
+    json_decref(f->task.template_env);
+    f->task.template_env = NULL;
+}
+
 static void test_defaults_give_way_to_the_task(void **state)
 {
     struct fixture *f = *state;
@@ -192,6 +309,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_variables, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_own_denylist, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expansion, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_legacy_expansion, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_json_expansion, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_node_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_paths, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_templates_win, set_up, tear_down),
+        cmocka_unit_test(test_references),
         cmocka_unit_test_setup_teardown(test_defaults_give_way_to_the_task, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_list, set_up, tear_down),
     };
