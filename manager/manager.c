@@ -25,6 +25,7 @@
 #include "manager/task/spawn.h"
 #include "manager/task/task.h"
 #include "manager/task/upgrade.h"
+#include "manager/worker.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
 
@@ -216,6 +217,7 @@ struct manager *manager_free(struct manager *m)
         m->jobs = record->next;
         job_record_unref(record);
     }
+    worker_forget_all(m->loop);
     json_decref(m->attributes);
     cgroup_layout_deinit(&m->cgroup);
     store_close(&m->store);

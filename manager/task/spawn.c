@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,9 +29,9 @@ void spawn_raise_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &raised);
 }
 
-static int spawn(const char *program, char *const *argv, const int *fds, int n, pid_t *ret_pid)
+static int spawn(const char *program, char *const *argv, char *const *env, const int *fds, int n,
+                 pid_t *ret_pid)
 {
-    char *const env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attr;
     sigset_t none, ignored;
@@ -55,33 +57,44 @@ static int spawn(const char *program, char *const *argv, const int *fds, int n, 
     return r;
 }
 
-static int spawn_limited(const char *program, char *const *argv, const int *fds, int n,
-                         pid_t *ret_pid)
+static int spawn_limited(const char *program, char *const *argv, char *const *env, const int *fds,
+                         int n, pid_t *ret_pid)
 {
     struct rlimit ours;
     int r;
 
     if (getrlimit(RLIMIT_NOFILE, &ours) < 0 || ours.rlim_cur == task_nofile.rlim_cur)
-        return spawn(program, argv, fds, n, ret_pid);
+        return spawn(program, argv, env, fds, n, ret_pid);
     (void)setrlimit(RLIMIT_NOFILE, &task_nofile);
-    r = spawn(program, argv, fds, n, ret_pid);
+    r = spawn(program, argv, env, fds, n, ret_pid);
     (void)setrlimit(RLIMIT_NOFILE, &ours);
+    return r;
+}
+
+int spawn_program(const char *program, char *const *argv, char *const *env, const int *fds, int n,
+                  const char *what, struct err *e)
+{
+    char *const path_only[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                               NULL};
+    pid_t pid;
+    int pidfd, r = spawn_limited(program, argv, env ? env : path_only, fds, n, &pid);
+
+    if (r)
+        return err_sys(e, r, "start %s", what);
+    pidfd = sys_pidfd_open(pid, 0); /* it is our child and unwaited: the pid is its own */
+    if (pidfd >= 0)
+        return pidfd;
+    r = err_sys(e, -errno, "watch process %d, %s", pid, what);
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
     return r;
 }
 
 int spawn_executor(const char *program, char *const *argv, const int *fds, int n, struct err *e)
 {
-    pid_t pid;
-    int pidfd, r = spawn_limited(program, argv, fds, n, &pid);
+    char what[PATH_MAX + 64];
 
-    if (r)
-        return err_sys(e, r, "start the executor %s (see the agent's option \"executor\")",
-                       program);
-    pidfd = sys_pidfd_open(pid, 0); /* it is our child and unwaited: the pid is its own */
-    if (pidfd >= 0)
-        return pidfd;
-    r = err_sys(e, -errno, "watch executor %d", pid);
-    (void)kill(pid, SIGKILL);
-    (void)waitpid(pid, NULL, 0);
-    return r;
+    (void)snprintf(what, sizeof(what), "the executor %s (see the agent's option \"executor\")",
+                   program);
+    return spawn_program(program, argv, NULL, fds, n, what, e);
 }

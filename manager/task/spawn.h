@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Starting the executor program.
+ * Starting the executor and the manager's other programs.
  */
 #pragma once
 
@@ -16,3 +16,7 @@ void spawn_raise_limit(void);
  * 2 … and /dev/null in the place of those of 0, 1, 2 that are not given. Returns its pidfd, which
  * the caller closes, and waits for. */
 int spawn_executor(const char *program, char *const *argv, const int *fds, int n, struct err *e);
+
+/* The same for any program; `env` NULL: PATH alone. `what` it is, for the message. */
+int spawn_program(const char *program, char *const *argv, char *const *env, const int *fds, int n,
+                  const char *what, struct err *e);
