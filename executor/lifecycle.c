@@ -242,6 +242,7 @@ static void on_reaped(struct life *life, const struct exec_spec *spec, const str
         finish(life, life->fail_on_stop, out);
         return;
     case LIFE_WISH_RESTART:
+        note(out, TASK_EVENT_RESTARTING, 0, "");
         launch(life, out);
         return;
     default:

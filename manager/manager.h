@@ -59,6 +59,11 @@ int manager_upgrade_executors(struct manager *m, void (*done)(void *arg, json_t 
  * run; -EOPNOTSUPP: no freezer; -EAGAIN: its executor has not answered yet. */
 int manager_pause(const struct manager *m, const struct task *task, bool paused, struct err *e);
 
+/* Restarts `task`, or if that is NULL all tasks of `alloc` that run: task_restart(); or sends a
+ * signal to it, or them. -ESRCH: it does not run, or none does, or, if `all`, not every one. */
+int manager_restart(const struct alloc *alloc, const struct task *task, bool all, struct err *e);
+int manager_signal(const struct alloc *alloc, const struct task *task, int signo, struct err *e);
+
 /* A command inside a running task: a `cleat-executor exec` (shared/proto/exec.h), our child. */
 struct task_exec {
     int pidfd;

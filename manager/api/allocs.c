@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * /v1/allocations, /v1/allocation/:id, /v1/client/allocation/:id/stats and /pause.
+ * /v1/allocations, /v1/allocation/:id, /v1/client/allocation/:id/stats, /pause, /restart, /signal.
  */
 #include <string.h>
 
@@ -8,6 +8,7 @@
 #include "manager/api/encode.h"
 #include "manager/api/handlers.h"
 #include "manager/host/stats.h"
+#include "shared/units.h"
 
 struct alloc *find_alloc(struct request *r)
 {
@@ -106,5 +107,71 @@ void alloc_pause(struct request *r)
         request_reply_err(r, &e);
     else if (task)
         request_reply_json(r, 200, json_object());
+    json_decref(body);
+}
+
+/* False after a 400. *ret_task: NULL where the body names none. */
+static bool task_of_body(struct request *r, const struct alloc *alloc, const json_t *body,
+                         const char *key, const struct task **ret_task)
+{
+    const json_t *name = json_object_get(body, key);
+
+    *ret_task = NULL;
+    if (name && !json_is_null(name) && !json_is_string(name)) {
+        request_reply_text(r, 400, "\"%s\" must be the name of a task", key);
+        return false;
+    }
+    if (!json_string_length(name))
+        return true;
+    *ret_task = task_by_name(r, alloc, json_string_value(name));
+    return *ret_task;
+}
+
+static void reply_done(struct request *r, int result, const struct err *e)
+{
+    if (result)
+        request_reply_err(r, e);
+    else
+        request_reply_json(r, 200, json_object());
+}
+
+/* {"Task": …, "Signal": …}; without a task, all that run. */
+void alloc_signal(struct request *r)
+{
+    struct alloc *alloc = find_alloc(r);
+    json_t *body = alloc ? request_json(r) : NULL;
+    const char *name = json_string_value(json_object_get(body, "Signal"));
+    int signo = name ? signal_parse(name) : 0;
+    const struct task *task;
+    struct err e = ERR_INIT;
+
+    if (!body)
+        return;
+    if (signo <= 0)
+        request_reply_text(r, 400, "\"Signal\" must be a signal, such as \"SIGHUP\"");
+    else if (task_of_body(r, alloc, body, "Task", &task))
+        reply_done(r, manager_signal(alloc, task, signo, &e), &e);
+    json_decref(body);
+}
+
+/* {"TaskName": …, "AllTasks": …}, or no body. */
+void alloc_restart(struct request *r)
+{
+    struct alloc *alloc = find_alloc(r);
+    json_t *body = !alloc ? NULL : r->body_size ? request_json(r) : json_object();
+    const json_t *all = json_object_get(body, "AllTasks");
+    const struct task *task;
+    struct err e = ERR_INIT;
+
+    if (!body)
+        return;
+    if (all && !json_is_null(all) && !json_is_boolean(all))
+        request_reply_text(r, 400, "\"AllTasks\" must be true or false");
+    else if (task_of_body(r, alloc, body, "TaskName", &task)) {
+        if (json_is_true(all) && task)
+            request_reply_text(r, 400, "\"AllTasks\" leaves no choice of a \"TaskName\"");
+        else
+            reply_done(r, manager_restart(alloc, task, json_is_true(all), &e), &e);
+    }
     json_decref(body);
 }

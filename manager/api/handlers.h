@@ -37,6 +37,8 @@ void alloc_read(struct request *r);
 void alloc_stats(struct request *r);
 void alloc_pause(struct request *r);
 void alloc_pause_state(struct request *r);
+void alloc_restart(struct request *r);
+void alloc_signal(struct request *r);
 struct alloc *find_alloc(struct request *r); /* the path's; NULL after a 404 */
 
 /* The task ?task= names; NULL after a 400. */

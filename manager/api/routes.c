@@ -38,6 +38,8 @@ const struct route api_routes[] = {
     {HTTP_GET, "/v1/client/allocation/", "/exec", false, alloc_exec},
     {HTTP_GET, "/v1/client/allocation/", "/pause", false, alloc_pause_state},
     {HTTP_PUT, "/v1/client/allocation/", "/pause", false, alloc_pause},
+    {HTTP_PUT, "/v1/client/allocation/", "/restart", false, alloc_restart},
+    {HTTP_PUT, "/v1/client/allocation/", "/signal", false, alloc_signal},
     {HTTP_GET, "/v1/client/allocation/", "/stats", false, alloc_stats},
     {HTTP_GET, "/v1/client/fs/ls/", "", false, fs_ls},
     {HTTP_GET, "/v1/client/fs/stat/", "", false, fs_stat},

@@ -174,6 +174,11 @@ int task_handle_upgrade(struct task_handle *handle, const char *path)
     return send_command(handle, &msg);
 }
 
+int task_handle_send(struct task_handle *handle, const struct ctl_msg *msg)
+{
+    return send_command(handle, msg);
+}
+
 int task_handle_pause(struct task_handle *handle, bool paused)
 {
     const struct ctl_msg msg = {.type = paused ? CTL_PAUSE : CTL_RESUME};

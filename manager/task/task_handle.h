@@ -13,6 +13,8 @@
 #include "shared/err.h"
 #include "shared/proto/status.h"
 
+struct ctl_msg;
+
 /* Starts an executor on the state directory `dir`, which holds the spec. */
 int task_handle_spawn(struct task *task, const char *dir, struct err *e);
 
@@ -30,6 +32,10 @@ int task_handle_upgrade(struct task_handle *handle, const char *path);
 
 /* Tells the executor to freeze the task, or to let it go on. -EAGAIN as above. */
 int task_handle_pause(struct task_handle *handle, bool paused);
+
+/* Gives the executor a command that every release knows, whether it has answered yet or not.
+ * -ENXIO: it is on its way out. */
+int task_handle_send(struct task_handle *handle, const struct ctl_msg *msg);
 
 /* The release the executor said it is, "" before it answered. */
 const char *task_handle_release(const struct task_handle *handle);

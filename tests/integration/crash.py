@@ -47,6 +47,7 @@ class World:
         self.starts = 0
         self.promised = {}  # job id: what was acknowledged last, "run" or "stop"
         self.doubtful = None  # id of the job that a request is under way for
+        self.restarts = [0, 0]  # of the job's tasks: asked for, and promised
         self.log_at = 0
         if EXECUTOR in faults:
             self.break_executor()
@@ -139,6 +140,12 @@ class World:
         self.ask(*request)
         self.promised[job_id] = promise
         self.doubtful = None
+
+    def restart(self, job_id):
+        (alloc_id,) = {a for a, _ in self.tasks(job_id)}
+        self.restarts[0] += 1
+        self.ask("PUT", f"/v1/client/allocation/{alloc_id}/restart", {})
+        self.restarts[1] += 1
 
     def terminate(self):
         if self.manager.terminate() != 0:
@@ -237,6 +244,23 @@ class World:
         need(kept == codes[-len(kept):] if full else kept == codes, name, state)
         need(state["Restarts"] == len(codes) - 1, name, state)
         need(state["Failed"] == (codes[-1] == 3), name, state)
+
+    def is_restarted(self, job_id, before):
+        """Every task, as often as was promised, since it had written the lines `before`."""
+        return all(records.task_status(self.manager, *t)["state"] == "running"
+                   and self.account(*t)[-1:] == ["start"]
+                   and self.account(*t).count("start") >= before.count("start") + self.restarts[1]
+                   for t in self.tasks(job_id))  # fmt: skip
+
+    def check_restarted(self, job_id, before):
+        """What was promised came about, once, and what was not may have."""
+        asked, promised = self.restarts
+        for alloc_id, name in self.tasks(job_id):
+            lines = self.account(alloc_id, name)
+            done = lines.count("start") - before.count("start")
+            need(lines == before + ["exit 0", "start"] * done and promised <= done <= asked, name, lines)
+            status = records.task_status(self.manager, alloc_id, name)
+            need(status["restarts"] == lines.count("start") - 1, name, status)
 
     def check_lost(self, job_id):
         """The first executor was killed, at whatever point: all of it is told."""

@@ -81,6 +81,16 @@ REVIVAL = [
 ]
 
 
+# The restart of a running task, while the policy would allow none.
+ORDER = [
+    (lambda w: w.register(stays()), stand),
+    (lambda w: w.restart("stays"), lambda w: w.is_restarted("stays", STAYS[:-1])),
+    (lambda w: w.check_restarted("stays", STAYS[:-1]), None),
+    (lambda w: w.stop("stays"), lambda w: w.is_told("stays")),
+    *END,
+]
+
+
 def executors_life(driver):
     """The fault is the first executor's."""
     return [
@@ -98,6 +108,7 @@ SCENARIOS = {
     "revival": Scenario(REVIVAL, 1),
     "executor-exec": Scenario(executors_life("exec"), EXECUTOR),
     "executor-raw_exec": Scenario(executors_life("raw_exec"), EXECUTOR),
+    "order": Scenario(ORDER, 0),
     "double": Scenario(WHOLE_LIFE, 1),
 }
 

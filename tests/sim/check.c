@@ -32,6 +32,12 @@ static void check_restart(struct dir *dir, const struct task_event *event)
     const struct spec_restart *policy = &dir->policy;
     bool over, used_up;
 
+    if (event->type == TASK_EVENT_RESTARTING && !event->delay_ns && !*event->message) {
+        if (!current->told_to_restart)
+            violated("%s restarts as if told to", dir->path);
+        current->told_to_restart = false;
+        return;
+    }
     over = !dir->window_open || world.mono_ns - dir->window_ns > policy->interval_ns;
     used_up = !over && dir->window_count >= policy->attempts;
     if (event->type == TASK_EVENT_NOT_RESTARTING) {
@@ -76,6 +82,9 @@ static void check_event(struct dir *dir, const struct task_event *event)
     case TASK_EVENT_RESTARTING:
     case TASK_EVENT_NOT_RESTARTING:
         check_restart(dir, event);
+        break;
+    case TASK_EVENT_RESTART_SIGNALED:
+        current->told_to_restart = true;
         break;
     case TASK_EVENT_KILLING:
     case TASK_EVENT_KILLED:

@@ -59,6 +59,7 @@ struct proc {
     jmp_buf out;  /* leaves its code */
     uint32_t base_restarts;
     bool stopping;           /* it said so */
+    bool told_to_restart;    /* it said so */
     struct task_status said; /* EXECUTOR: its newest record */
 
     /* TASK */

@@ -72,6 +72,18 @@ int manager_pause(const struct manager *m, const struct task *task, bool paused,
                    task->def->name);
 }
 
+int manager_restart(const struct alloc *alloc, const struct task *task, bool all, struct err *e)
+{
+    (void)all;
+    return err_set(e, -ESRCH, "the fake cannot restart %s", task ? task->def->name : alloc->id);
+}
+
+int manager_signal(const struct alloc *alloc, const struct task *task, int signo, struct err *e)
+{
+    return err_set(e, -ESRCH, "the fake cannot send %d to %s", signo,
+                   task ? task->def->name : alloc->id);
+}
+
 void manager_gc(struct manager *m, void (*done)(void *arg, size_t removed, size_t left), void *arg)
 {
     (void)m;

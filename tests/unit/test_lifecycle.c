@@ -180,6 +180,8 @@ static void test_restart_on_demand_is_free(void **state)
         out = feed(&life, &spec, LIFE_EV_REAPED, 0);
         assert_int_equal(life.state, LIFE_STARTING);
         assert_true(out.actions & LIFE_LAUNCH);
+        assert_int_equal(out.notes[0].type, TASK_EVENT_RESTARTING);
+        assert_int_equal(out.notes[0].delay_ns, 0);
     }
 }
 

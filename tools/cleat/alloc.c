@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cleat alloc status, pause, fs; exec is in exec.c, logs in logs.c.
+ * cleat alloc status, pause, fs; exec is in exec.c, logs in logs.c, restart and signal in order.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include "tools/cleat/http.h"
 #include "tools/cleat/ids.h"
 #include "tools/cleat/logs.h"
+#include "tools/cleat/order.h"
 #include "tools/cleat/output.h"
 
 enum {
@@ -336,6 +337,16 @@ const struct command alloc_commands[] = {
      "out "
      "where\nthere is only one.\n",
      "3f2a\n-state=run 3f2a web\n-status 3f2a", alloc_pause},
+    {"alloc restart", NULL, "ID [TASK]", 1, 2, " all-tasks task ",
+     "Restart the running tasks of an allocation, or one",
+     "\nA task gets its kill_signal, SIGKILL after its kill_timeout, and is started again at once. "
+     "That does\nnot count against its restart policy.\n",
+     "\n3f2a\n3f2a web\n-all-tasks 3f2a", alloc_restart},
+    {"alloc signal", NULL, "ID [TASK]", 1, 2, " s task ",
+     "Send a signal to the running tasks of an allocation, or to one",
+     "\nThe task's main process gets it. What ends by it is restarted by the task's restart "
+     "policy.\n",
+     "\n-s HUP 3f2a\n-s SIGUSR1 3f2a web", alloc_signal},
     {"alloc fs", NULL, "ID [PATH]", 1, 2, " stat ",
      "List an allocation's directory, or show a file",
      "\nPATH begins at the allocation's directory: alloc/ is shared by the tasks, each task has "

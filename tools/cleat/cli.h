@@ -35,6 +35,8 @@ struct cli {
     bool stats;
     const char *state; /* -state */
     bool status;
+    const char *signal; /* -s */
+    bool all_tasks;
     const char *lines; /* -n */
     const char *bytes; /* -c */
     const char *since;

@@ -40,6 +40,8 @@ static const struct option_help {
     {"t", 'T', "=BOOL", false, "give it a terminal (default: if stdin and stdout are one)"},
     {"stat", 's', NULL, false, "show what a path is, not what is in it"},
     {"state", 'S', "STATE", false, "pause (the default) or run"},
+    {"s", 'G', "SIGNAL", false, "the signal (default SIGKILL): SIGHUP, HUP or 1"},
+    {"all-tasks", 'A', NULL, false, "every task"},
     {"status", 'p', NULL, false, "only show how it is"},
     {"stats", 'u', NULL, false, "show what the tasks use"},
     {"format", 'F', "FORMAT", false, "prometheus, instead of JSON"},
@@ -181,6 +183,12 @@ static void set_option(struct cli *cli, int letter, const char *value)
         break;
     case 'S':
         cli->state = value;
+        break;
+    case 'G':
+        cli->signal = value;
+        break;
+    case 'A':
+        cli->all_tasks = true;
         break;
     case 'p':
         cli->status = true;
