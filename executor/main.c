@@ -82,6 +82,10 @@ static int read_spec(int dir, struct exec_spec **ret_spec, struct err *e)
     size_t size;
     int r = statefile_read(dir, WIRE_SPEC, SPEC_MAX_BYTES, &version, &data, &size, e);
 
+    if (!r && version > SPEC_VERSION)
+        r = err_set(e, -ENOTSUP,
+                    "the spec has format %u, this release (" CLEAT_VERSION ") knows up to %d",
+                    version, SPEC_VERSION);
     return r < 0 ? r : spec_decode(data, size, ret_spec, e);
 }
 

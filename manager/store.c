@@ -3,8 +3,8 @@
  * Opened once, closed when the manager ends. Invariants: no record is read or written by two
  * managers (the lock, a POSIX one, so that the holder can be named); a record that cannot be read
  * is renamed to <name>.damaged and stops nothing else, but one of a newer release stops the start
- * before anything is changed. Keys of records are only added; what is not of that kind raises
- * RECORD_VERSION, and read_json() makes of the older what the newer is.
+ * before anything is changed, and one of an older release is read as if it were of this one
+ * (record_format.h).
  */
 #include "manager/store.h"
 
@@ -28,7 +28,6 @@
 #include "shared/statefile.h"
 
 enum {
-    RECORD_VERSION = 1,
     RECORD_MAX = 64 << 20,
     NAME_LENGTH_MAX = 240, /* leaves room for ".damaged" and ".tmp" */
 };
@@ -111,35 +110,47 @@ bool store_is_abandoned(const char *data_dir)
 
 typedef int statefile_write_fn(int, const char *, uint32_t, const char *, size_t, struct err *);
 
-static int write_json(int dirfd, const char *name, const json_t *json, statefile_write_fn *write_fn,
-                      struct err *e)
+static int dir_of(const struct store *store, enum record_kind kind)
 {
+    return kind == RECORD_JOB     ? store->jobs_fd
+           : kind == RECORD_ALLOC ? store->allocs_fd
+                                  : store->state_fd;
+}
+
+static int write_json(const struct store *store, enum record_kind kind, const char *name,
+                      const json_t *json, struct err *e)
+{
+    statefile_write_fn *write_fn =
+        kind == RECORD_ALLOC ? statefile_write_unsynced : statefile_write;
     autofree char *text = json_dumps(json, JSON_COMPACT);
 
     if (!text)
         return err_sys(e, -ENOMEM, "write record %s", name);
-    return write_fn(dirfd, name, RECORD_VERSION, text, strlen(text), e);
+    return write_fn(dir_of(store, kind), name, record_format_newest(store->format), text,
+                    strlen(text), e);
 }
 
-static int read_json(int dirfd, const char *name, json_t **ret_json, struct err *e)
+static int read_json(const struct store *store, enum record_kind kind, const char *name,
+                     json_t **ret_json, struct err *e)
 {
     autofree char *text = NULL;
     json_error_t error;
     uint32_t version;
+    json_t *json;
     size_t size;
-    int r = statefile_read(dirfd, name, RECORD_MAX, &version, &text, &size, e);
+    int r = statefile_read(dir_of(store, kind), name, RECORD_MAX, &version, &text, &size, e);
 
     if (r)
         return r;
-    if (version > RECORD_VERSION)
-        return err_set(e, -ENOTSUP,
-                       "record \"%s\" has format %u, this release (" CLEAT_VERSION
-                       ") knows up to %d: it is of a newer release, so start that one again",
-                       name, version, RECORD_VERSION);
-    *ret_json = json_loadb(text, size, 0, &error);
-    if (!*ret_json)
-        return err_set(e, -EBADMSG, "record \"%s\": %s", name, error.text);
-    return 0;
+    json = json_loadb(text, size, 0, &error);
+    r = record_format_raise(store->format, version, kind, name, json, e);
+    if (!r && !json)
+        r = err_set(e, -EBADMSG, "record \"%s\": %s", name, error.text);
+    if (r)
+        json_decref(json);
+    else
+        *ret_json = json;
+    return r;
 }
 
 static void move_aside(const char *aside)
@@ -173,7 +184,7 @@ static int load_node_id(struct store *store, struct err *e)
 {
     json_t *json = NULL;
     const char *id;
-    int r = read_json(store->state_fd, NODE_ID_FILE, &json, e);
+    int r = read_json(store, RECORD_NODE_ID, NODE_ID_FILE, &json, e);
 
     if (r && r != -ENOENT && r != -EBADMSG)
         return r;
@@ -188,7 +199,7 @@ static int load_node_id(struct store *store, struct err *e)
     uuid_make(store->node_id);
     json_decref(json);
     json = json_pack("{s:s}", "ID", store->node_id);
-    r = write_json(store->state_fd, NODE_ID_FILE, json, statefile_write, e);
+    r = write_json(store, RECORD_NODE_ID, NODE_ID_FILE, json, e);
     json_decref(json);
     return r;
 }
@@ -257,7 +268,7 @@ int store_write_job(struct store *store, const char *id, const json_t *json, str
 
     if (r)
         return err_sys(e, r, "make a file name of job id \"%.40s\"", id);
-    r = write_json(store->jobs_fd, name, json, statefile_write, e);
+    r = write_json(store, RECORD_JOB, name, json, e);
     if (r)
         err_wrap(e, "record job \"%.100s\" in %s", id, store->data_dir);
     return r;
@@ -277,12 +288,12 @@ int store_remove_job(struct store *store, const char *id, struct err *e)
 
 int store_write_alloc(struct store *store, const char *id, const json_t *json, struct err *e)
 {
-    return write_json(store->allocs_fd, id, json, statefile_write_unsynced, e);
+    return write_json(store, RECORD_ALLOC, id, json, e);
 }
 
 int store_read_alloc(struct store *store, const char *id, json_t **ret_json, struct err *e)
 {
-    int r = read_json(store->allocs_fd, id, ret_json, e);
+    int r = read_json(store, RECORD_ALLOC, id, ret_json, e);
 
     if (r && r != -ENOENT && r != -ENOTSUP)
         set_aside(store, "allocs", id, e);
@@ -312,7 +323,7 @@ static int load_job(struct store *store, const char *name,
                     struct err *e)
 {
     json_t *json = NULL;
-    int r = read_json(store->jobs_fd, name, &json, e);
+    int r = read_json(store, RECORD_JOB, name, &json, e);
 
     if (!r)
         r = each(arg, json, e);

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "manager/record_format.h"
 #include "shared/err.h"
 
 struct store {
@@ -27,11 +28,12 @@ struct store {
     char **damaged; /* paths, n_damaged of them */
     size_t n_damaged;
     bool loading; /* nothing is renamed meanwhile */
+    const struct record_format *format;
 };
 
 #define STORE_INIT                                                                                 \
     {                                                                                              \
-        .state_fd = -1, .jobs_fd = -1, .allocs_fd = -1, .lock_fd = -1                              \
+        .state_fd = -1, .jobs_fd = -1, .allocs_fd = -1, .lock_fd = -1, .format = &record_format    \
     }
 
 /* Makes what is missing, takes the lock, reads or makes the node id. -EBUSY: another manager holds

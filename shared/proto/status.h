@@ -22,7 +22,6 @@
 #include "shared/err.h"
 
 enum {
-    STATUS_VERSION = 1,
     STATUS_SLOT_BYTES = 4096,
     STATUS_EVENTS = 10,      /* as many as Nomad keeps per task */
     STATUS_TEXT_BYTES = 176, /* a message, with its terminator */

@@ -61,6 +61,16 @@ def test_a_damaged_spec_is_refused(executor):
         assert done.returncode == 65 and "spec" in text, damage
 
 
+def test_a_spec_of_a_newer_format_is_refused(executor):
+    one = executor("print:x")
+    one.write_spec()
+    path = one.state_dir / "spec"
+    path.write_bytes(path.read_bytes().replace(b"CLEAT-STATE 1 ", b"CLEAT-STATE 2 ", 1))
+    done = one.spawn()
+    _, text = done.communicate(timeout=20)
+    assert done.returncode == 65 and "format 2" in text
+
+
 @pytest.mark.parametrize("arguments", [[], ["supervise"], ["supervise", "/nonexistent"], ["fly"]])
 def test_wrong_arguments(arguments):
     done = subprocess.run([BUILD / "bin/cleat-executor", *arguments], capture_output=True, text=True)

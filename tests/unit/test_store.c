@@ -68,6 +68,15 @@ static int each(void *arg, const json_t *json, struct err *e)
     return 0;
 }
 
+static int each_old(void *arg, const json_t *json, struct err *e)
+{
+    struct fixture *f = arg;
+
+    (void)e;
+    strcpy(f->seen[f->n_seen++], json_string_value(json_object_get(json, "Id")));
+    return 0;
+}
+
 static void write_job(struct fixture *f, const char *id)
 {
     json_t *json = json_pack("{s:s}", "ID", id);
@@ -180,6 +189,74 @@ static void test_records_of_a_newer_release_stop_the_start(void **state)
     assert_int_equal(store_open(&f->store, f->dir, &e), -ENOTSUP);
 }
 
+/* A made-up future: format 2 calls "ID" so, which format 1 called "Id"; format 3 counts in "N". */
+static int step_to_2(enum record_kind kind, json_t *record, struct err *e)
+{
+    json_t *id = json_object_get(record, "Id");
+
+    (void)kind;
+    if (!id)
+        return err_set(e, -EBADMSG, "it has no Id");
+    return json_object_set(record, "ID", id) || json_object_del(record, "Id");
+}
+
+static int step_to_3(enum record_kind kind, json_t *record, struct err *e)
+{
+    (void)e;
+    assert_non_null(json_object_get(record, "ID"));
+    return kind == RECORD_ALLOC ? json_object_set_new(record, "N", json_integer(1)) : 0;
+}
+
+static record_step *const future_steps[] = {step_to_2, step_to_3};
+static const struct record_format future = {future_steps, ARRAY_LEN(future_steps)};
+
+static void write_as(int dir, const char *name, uint32_t version, const char *text)
+{
+    struct err e = ERR_INIT;
+
+    assert_int_equal(statefile_write(dir, name, version, text, strlen(text), &e), 0);
+}
+
+/* Each from the format it has; on disk it changes when it is written, and not before. */
+static void test_records_of_older_releases_are_raised(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+    json_t *back = NULL;
+
+    write_as(f->store.jobs_fd, "one", 1, "{\"Id\": \"one\"}");
+    write_as(f->store.jobs_fd, "two", 2, "{\"ID\": \"two\"}");
+    write_as(f->store.jobs_fd, "three", 3, "{\"ID\": \"three\"}");
+    write_as(f->store.jobs_fd, "none", 1, "{\"ID\": \"none\"}");
+    write_as(f->store.jobs_fd, "zero", 0, "{\"ID\": \"zero\"}");
+    write_as(f->store.jobs_fd, "text", 1, "no JSON");
+    write_as(f->store.allocs_fd, "a1", 2, "{\"ID\": \"a1\"}");
+    f->store.format = &future;
+    assert_int_equal(store_load_jobs(&f->store, each, f, &e), 0);
+    assert_int_equal(f->n_seen, 3);
+    assert_int_equal(f->store.n_damaged, 3); /* none, zero and text */
+    assert_int_equal(store_read_alloc(&f->store, "a1", &back, &e), 0);
+    assert_int_equal(json_integer_value(json_object_get(back, "N")), 1);
+
+    f->store.format = &record_format; /* the older release again: what it wrote stands there */
+    json_decref(back);
+    assert_int_equal(store_read_alloc(&f->store, "a1", &back, &e), -ENOTSUP);
+    assert_int_equal(store_load_jobs(&f->store, each_old, f, &e), -ENOTSUP);
+    assert_non_null(strstr(e.text, "start that one again"));
+    assert_int_equal(faccessat(f->store.jobs_fd, "one", F_OK, 0), 0);
+    assert_int_equal(unlinkat(f->store.jobs_fd, "two", 0), 0);
+    assert_int_equal(unlinkat(f->store.jobs_fd, "three", 0), 0);
+    f->n_seen = 0;
+    assert_int_equal(store_load_jobs(&f->store, each_old, f, &e), 0);
+    assert_int_equal(f->n_seen, 1);
+
+    f->store.format = &future; /* it writes the newest */
+    write_job(f, "one");
+    f->store.format = &record_format;
+    assert_int_equal(store_load_jobs(&f->store, each, f, &e), -ENOTSUP);
+    assert_non_null(strstr(e.text, "\"one\" has format 3"));
+}
+
 static void test_the_node_id_stays(void **state)
 {
     struct fixture *f = *state;
@@ -233,6 +310,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_alloc_records, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_records_of_a_newer_release_stop_the_start, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_records_of_older_releases_are_raised, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_the_node_id_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_second_manager_is_refused_by_name, set_up,
