@@ -195,7 +195,6 @@ static void apply_policy(struct life *life, const struct exec_spec *spec,
                          const struct life_input *in, struct life_output *out)
 {
     const struct spec_restart *policy = &spec->restart;
-    uint64_t jitter = policy->delay_ns / 4;
 
     if (!life->setup_failed && life->exit_ok && !policy->on_success) {
         finish(life, false, out);
@@ -218,8 +217,7 @@ static void apply_policy(struct life *life, const struct exec_spec *spec,
     }
     if (life->count < policy->attempts) {
         life->count++;
-        back_off(life, policy->delay_ns + (jitter ? in->random % (jitter + 1) : 0),
-                 "within the restart policy", out);
+        back_off(life, spec_restart_delay(policy, in->random), "within the restart policy", out);
         return;
     }
     if (policy->mode == SPEC_RESTART_DELAY) {

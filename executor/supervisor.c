@@ -357,7 +357,7 @@ static void feed(struct supervisor *s, struct life_input in)
     struct life_output out;
 
     in.now_ns = clock_now_ns(CLOCK_MONOTONIC);
-    in.random = (uint32_t)(in.now_ns / 1000); /* spreads restarts apart, nothing more */
+    in.random = clock_spread(in.now_ns);
     life_step(&s->life, s->spec, &in, &out);
     /* Both before the notes are recorded: a record that says "dead" must be right about failure. */
     s->record.status.state =

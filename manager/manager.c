@@ -113,10 +113,10 @@ static void adopt_all(struct manager *m)
         if (alloc->tidy)
             continue;
         for (size_t i = 0; i < alloc->group->n_tasks; i++) {
-            if (alloc->tasks[i].phase == TASK_PHASE_DONE)
+            if (alloc->tasks[i].machine.phase == TASK_PHASE_DONE)
                 continue;
             task_adopt(&alloc->tasks[i]);
-            n += alloc->tasks[i].phase == TASK_PHASE_SUPERVISED;
+            n += alloc->tasks[i].machine.phase == TASK_PHASE_SUPERVISED;
         }
         alloc_changed(alloc, false);
     }

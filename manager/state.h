@@ -9,12 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "manager/task/machine.h"
+#include "manager/task/prepare.h"
 #include "shared/job/job.h"
 #include "shared/proto/status.h"
 
 struct manager;
 struct task_handle; /* the live link to an executor: manager/task/task_handle.h */
-struct task_retry;  /* the wait before another executor is tried: manager/task/task_loss.c */
+struct task_wait;   /* until nothing of the task runs: manager/task/task_wait.c */
 
 enum desired_status {
     DESIRED_RUN,
@@ -67,15 +69,6 @@ struct task_summary {
     uint64_t log_lost_bytes, log_lost_stderr_bytes; /* all of them; those of one stream */
 };
 
-/* Where the manager is with a task; task.c changes it. */
-enum task_phase {
-    TASK_PHASE_QUEUED,     /* to be started, as soon as the loop gets to it */
-    TASK_PHASE_SUPERVISED, /* an executor lives: `handle` is set */
-    TASK_PHASE_WAITING,    /* its executor died; `retry` is the timer of the next start */
-    TASK_PHASE_DONE,       /* dead for good, no executor */
-    TASK_PHASE_N,
-};
-
 /* The CPU time of a task when somebody last asked (manager/host/stats.c). */
 struct task_sample {
     uint64_t time_ns; /* CLOCK_REALTIME; 0: nobody has */
@@ -90,19 +83,16 @@ struct task {
     struct task_summary status;
     struct task_event *events;
     size_t n_events;
-    enum task_phase phase;
-    bool unheard;          /* another executor is due, or has nothing on record yet */
-    bool lost;             /* dead because its executor or the machine died */
+    struct machine machine;
     uint32_t own_restarts; /* those of status.restarts that the executor's record does not count */
-    uint32_t window_count; /* of these, since window_ns */
-    uint64_t window_ns;
-    json_t *template_env; /* what its templates rendered with env = true; NULL: nothing */
-    char *cpus;           /* those it has to itself, "2-3"; NULL: none (manager/host/cores.h) */
+    json_t *template_env;  /* what its templates rendered with env = true; NULL: nothing */
+    char *cpus;            /* those it has to itself, "2-3"; NULL: none (manager/host/cores.h) */
     uint64_t kept; /* bytes of memory it claims when memory runs short (manager/alloc/limits.c) … */
     bool kept_own; /* … outside the group that tasks without CPUs of their own share */
     struct task_sample sample;
+    struct prepare prepare;
     struct task_handle *handle;
-    struct task_retry *retry;
+    struct task_wait *wait;
 };
 
 /* One placement of a group; alloc.c changes it. */

@@ -6,6 +6,7 @@
 #include "shared/clock.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 uint64_t clock_now_ns(clockid_t id)
 {
@@ -41,4 +42,9 @@ const char *clock_format(uint64_t ns, char buf[CLOCK_TEXT_BYTES])
                    of_day / 3600, of_day / 60 % 60, of_day % 60,
                    (unsigned int)(ns / 1000000 % 1000));
     return buf;
+}
+
+uint32_t clock_spread(uint64_t now_ns)
+{
+    return (uint32_t)((now_ns ^ (uint64_t)getpid() << 32) * 0x9e3779b97f4a7c15 >> 32);
 }

@@ -17,3 +17,6 @@ uint64_t clock_now_ns(clockid_t id);
 
 /* `ns` since 1970 as RFC 3339 in UTC with milliseconds, "2026-01-02T03:04:05.678Z". Returns buf. */
 const char *clock_format(uint64_t ns, char buf[CLOCK_TEXT_BYTES]);
+
+/* A number that spreads things apart in time: another one for each process and each nanosecond. */
+uint32_t clock_spread(uint64_t now_ns);

@@ -153,8 +153,8 @@ enum client_status alloc_judge(const struct task *tasks, size_t n_tasks)
         running |= task->status.state == TASK_STATE_RUNNING;
         pending |= task->status.state == TASK_STATE_PENDING;
         if (task->status.state == TASK_STATE_DEAD && task->status.failed) {
-            lost |= task->lost;
-            failed |= !task->lost;
+            lost |= task->machine.lost;
+            failed |= !task->machine.lost;
         }
     }
     if (failed || lost)

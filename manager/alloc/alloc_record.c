@@ -50,18 +50,18 @@ static json_t *task_to_json(const struct task *task)
 
     for (size_t i = 0; i < task->n_events; i++)
         (void)json_array_append_new(events, event_to_json(&task->events[i]));
-    return json_pack("{s:I, s:s, s:b, s:b, s:i, s:i, s:I, s:I, s:I, s:i, s:i, s:b, s:I, s:i, s:i, "
-                     "s:I, s:b, s:b, s:b, s:I, s:o}",
-                     "Seq", (json_int_t)s->seq, "State", task_state_name(s->state), "Failed",
-                     s->failed, "Lost", task->lost, "Attempt", (int)s->attempt, "Restarts",
-                     (int)s->restarts, "StartedAt", (json_int_t)s->started_ns, "FinishedAt",
-                     (json_int_t)s->finished_ns, "LastRestart", (json_int_t)s->last_restart_ns,
-                     "ExitCode", s->exit_code, "ExitSignal", s->exit_signal, "OOMKilled",
-                     s->oom_killed, "LogLostBytes", (json_int_t)s->log_lost_bytes, "OwnRestarts",
-                     (int)task->own_restarts, "WindowCount", (int)task->window_count, "Window",
-                     (json_int_t)task->window_ns, "Waiting", task->phase == TASK_PHASE_WAITING,
-                     "Unheard", task->unheard, "Paused", s->paused, "LogLostStderrBytes",
-                     (json_int_t)s->log_lost_stderr_bytes, "Events", events);
+    return json_pack(
+        "{s:I, s:s, s:b, s:b, s:i, s:i, s:I, s:I, s:I, s:i, s:i, s:b, s:I, s:i, s:i, "
+        "s:I, s:b, s:b, s:b, s:I, s:o}",
+        "Seq", (json_int_t)s->seq, "State", task_state_name(s->state), "Failed", s->failed, "Lost",
+        task->machine.lost, "Attempt", (int)s->attempt, "Restarts", (int)s->restarts, "StartedAt",
+        (json_int_t)s->started_ns, "FinishedAt", (json_int_t)s->finished_ns, "LastRestart",
+        (json_int_t)s->last_restart_ns, "ExitCode", s->exit_code, "ExitSignal", s->exit_signal,
+        "OOMKilled", s->oom_killed, "LogLostBytes", (json_int_t)s->log_lost_bytes, "OwnRestarts",
+        (int)task->own_restarts, "WindowCount", (int)task->machine.window_count, "Window",
+        (json_int_t)task->machine.window_ns, "Waiting", task->machine.phase == TASK_PHASE_WAITING,
+        "Unheard", task->machine.unheard, "Paused", s->paused, "LogLostStderrBytes",
+        (json_int_t)s->log_lost_stderr_bytes, "Events", events);
 }
 
 static uint64_t number(const json_t *json, const char *key)
@@ -96,11 +96,11 @@ static void task_apply_json(struct task *task, const json_t *json)
     s->paused = flag(json, "Paused");
     s->log_lost_bytes = number(json, "LogLostBytes");
     s->log_lost_stderr_bytes = number(json, "LogLostStderrBytes");
-    task->unheard = flag(json, "Unheard");
-    task->lost = flag(json, "Lost");
+    task->machine.unheard = flag(json, "Unheard");
+    task->machine.lost = flag(json, "Lost");
     task->own_restarts = (uint32_t)number(json, "OwnRestarts");
-    task->window_count = (uint32_t)number(json, "WindowCount");
-    task->window_ns = number(json, "Window");
+    task->machine.window_count = (uint32_t)number(json, "WindowCount");
+    task->machine.window_ns = number(json, "Window");
     for (size_t i = 0; i < json_array_size(events); i++) {
         struct task_event event;
 
@@ -108,9 +108,9 @@ static void task_apply_json(struct task *task, const json_t *json)
             task_append_event(task, &event);
     }
     if (s->state == TASK_STATE_DEAD)
-        task->phase = TASK_PHASE_DONE;
+        task->machine.phase = TASK_PHASE_DONE;
     else if (flag(json, "Waiting"))
-        task->phase = TASK_PHASE_WAITING;
+        task->machine.phase = TASK_PHASE_WAITING;
 }
 
 json_t *alloc_to_json(const struct alloc *alloc)

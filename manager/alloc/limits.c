@@ -99,7 +99,8 @@ void limits_plan(const struct task *task, const struct driver_config *options,
 static bool count_claim(struct manager *m, struct task *task)
 {
     const struct job_resources *res = &task->def->resources;
-    bool live = task->phase == TASK_PHASE_SUPERVISED || task->phase == TASK_PHASE_WAITING;
+    bool live =
+        task->machine.phase == TASK_PHASE_SUPERVISED || task->machine.phase == TASK_PHASE_WAITING;
     uint64_t now = res->memory_max_mb && live ? (uint64_t)res->memory_mb << 20 : 0;
 
     if (now == task->kept)

@@ -47,7 +47,7 @@ static bool is_task_wanted(const struct alloc *alloc, const char *name, size_t l
         const struct task *task = &alloc->tasks[i];
 
         if (strlen(task->def->name) == length && memcmp(task->def->name, name, length) == 0)
-            return task->phase != TASK_PHASE_DONE;
+            return task->machine.phase != TASK_PHASE_DONE;
     }
     return false;
 }

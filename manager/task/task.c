@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- *   QUEUED -> SUPERVISED -> DONE            the usual way
- *             SUPERVISED -> WAITING -> QUEUED  the executor died, the restart policy allows another
- *   QUEUED -> WAITING -> QUEUED             what keeps it from starting may pass
- *   QUEUED, WAITING -> DONE                 stopped before it ran, or it cannot be started
- * While an executor lives, its record alone says how the task is (task_on_record takes it over).
- * The manager's own part is what happens without one. Odd case: an executor that finds its task
- * locked by another one leaves at once, and the manager attaches to that other one.
+ * The impure half of machine.h: turns what happens (its turn, a record, an executor's death) into
+ * events, and the actions that come back into what is done. While an executor lives, its record
+ * alone says how the task is (task_on_record takes it over).
  */
 #include "manager/task/task.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +20,9 @@
 #include "manager/host/cores.h"
 #include "manager/task/spec_build.h"
 #include "manager/task/task_handle.h"
-#include "manager/task/task_loss.h"
+#include "manager/task/task_wait.h"
 #include "shared/cleanup.h"
+#include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/proto/wire.h"
 #include "shared/statefile.h"
@@ -38,8 +34,9 @@ void task_state_dir(const struct task *task, char *buf, size_t size)
 
 void task_deinit(struct task *task)
 {
+    prepare_cancel(task);
     task->handle = task_handle_free(task->handle);
-    task_cancel_waiting(task);
+    task->wait = task_wait_free(task->wait);
     json_decref(task->template_env);
     task->template_env = NULL;
     free(task->cpus);
@@ -47,48 +44,6 @@ void task_deinit(struct task *task)
     free(task->events);
     task->events = NULL;
     task->n_events = 0;
-}
-
-/* A text that was cut, or that quotes bytes of a file name, need not be UTF-8; JSON wants it. */
-static void make_utf8(char *text)
-{
-    json_t *probe = json_string(text);
-
-    for (; !probe && *text; text++)
-        if ((unsigned char)*text >= 0x80)
-            *text = '?';
-    json_decref(probe);
-}
-
-void task_append_event(struct task *task, const struct task_event *event)
-{
-    if (task->n_events == STATUS_EVENTS) {
-        memmove(task->events, task->events + 1, (STATUS_EVENTS - 1) * sizeof(*event));
-        task->n_events--;
-    } else {
-        struct task_event *grown =
-            reallocarray(task->events, task->n_events + 1, sizeof(*task->events));
-
-        if (!grown)
-            abort();
-        task->events = grown;
-    }
-    task->events[task->n_events] = *event;
-    make_utf8(task->events[task->n_events].message);
-    task->n_events++;
-}
-
-struct task_event *task_note(struct task *task, enum task_event_type type, const char *fmt, ...)
-{
-    struct task_event event = {.time_ns = manager_now_ns(), .type = type};
-    va_list ap;
-
-    va_start(ap, fmt);
-    (void)vsnprintf(event.message, sizeof(event.message), fmt, ap);
-    va_end(ap);
-    task_append_event(task, &event);
-    alloc_changed(task->alloc, true);
-    return &task->events[task->n_events - 1];
 }
 
 /* To be called whenever the task has become dead, before anybody is told. */
@@ -101,11 +56,20 @@ static void drop_secrets(const struct task *task)
                  strerror(-r));
 }
 
-/* Ends a task that no executor holds. */
-void task_finish(struct task *task, bool failed)
+/* Acting on what the machine says */
+
+static void feed(struct task *task, struct machine_input in, const char *detail);
+
+static void release(struct task *task)
 {
-    task->phase = TASK_PHASE_DONE;
     cores_release(task);
+    alloc_changed(task->alloc, false);
+}
+
+/* Ends a task that no executor holds. */
+static void finish(struct task *task, bool failed)
+{
+    release(task);
     task->status.state = TASK_STATE_DEAD;
     task->status.failed = failed;
     task->status.pid = 0;
@@ -115,27 +79,118 @@ void task_finish(struct task *task, bool failed)
     alloc_changed(task->alloc, true);
 }
 
-/* True for what other programs or people may mend meanwhile: a full disk or table, an executor that
- * is just being replaced. What is wrong in the job itself is a driver failure. */
-static bool may_pass(enum task_event_type type, int code)
+static void wait(struct task *task, uint64_t delay_ns)
 {
-    static const int passing[] = {EAGAIN, EDQUOT, EMFILE, ENFILE, ENOENT,
-                                  ENOMEM, ENOSPC, EROFS,  ETXTBSY};
-
-    for (size_t i = 0; type == TASK_EVENT_SETUP_FAILURE && i < ARRAY_LEN(passing); i++)
-        if (code == -passing[i])
-            return true;
-    return false;
+    task_wait(task, delay_ns);
+    task->status.state = TASK_STATE_PENDING;
+    task->status.pid = 0;
+    task->status.paused = false;
 }
 
-static void fail_start(struct task *task, enum task_event_type type, const struct err *e)
+/* A new executor will number its events from the start again; it gets a clean sheet. */
+static void forget_record(struct task *task)
 {
-    log_error("alloc %s task %s: %s", task->alloc->id, task->def->name, e->text);
-    task_note(task, type, "%s", e->text);
-    if (may_pass(type, e->code) && task_retry_start(task))
+    task->own_restarts = task->status.restarts;
+    task->status.seq = 0;
+    task->status.attempt = 0;
+}
+
+static void count_restart(struct task *task)
+{
+    task->status.restarts++;
+    task->status.last_restart_ns = manager_now_ns();
+}
+
+static void build_and_prepare(struct task *task);
+static void spawn(struct task *task);
+
+static void act(struct task *task, const struct machine_output *out, const char *detail)
+{
+    if (out->actions & MACHINE_DO_FORGET)
+        forget_record(task);
+    if (out->actions & MACHINE_DO_COUNT)
+        count_restart(task);
+    if (out->actions & MACHINE_DO_COUNT_OWN)
+        task->own_restarts++;
+    if (out->actions & MACHINE_DO_NOTES)
+        task_take_notes(task, out, detail);
+    if (out->actions & MACHINE_DO_CANCEL)
+        prepare_cancel(task);
+    if (out->actions & MACHINE_DO_STOP)
+        task_handle_stop(task->handle, out->failed, out->failed ? "Sibling Task Failed" : NULL);
+    if (out->actions & MACHINE_DO_WAIT)
+        wait(task, out->delay_ns);
+    if (out->actions & MACHINE_DO_HURRY)
+        task_wait_hurry(task);
+    if (out->actions & MACHINE_DO_QUEUE)
+        alloc_queue(task->alloc);
+    if (out->actions & MACHINE_DO_FINISH)
+        finish(task, out->failed);
+    if (out->actions & MACHINE_DO_RELEASE)
+        release(task);
+    if (out->actions & MACHINE_DO_PREPARE)
+        build_and_prepare(task);
+    if (out->actions & MACHINE_DO_SPAWN)
+        spawn(task);
+}
+
+static void feed(struct task *task, struct machine_input in, const char *detail)
+{
+    struct spec_restart policy;
+    struct machine_output out;
+
+    spec_build_restart(task, &policy);
+    in.policy = &policy;
+    in.now_ns = manager_now_ns();
+    in.random = clock_spread(in.now_ns);
+    machine_step(&task->machine, &in, &out);
+    act(task, &out, detail);
+}
+
+/* Starting */
+
+/* Before a task that no executor holds ends: one that an earlier manager forked may have taken its
+ * lock since. Then it is attached to. Else none will any more. */
+static bool adopt_late(struct task *task)
+{
+    char dir[PATH_MAX];
+
+    task_state_dir(task, dir, sizeof(dir));
+    if (task_handle_retire(dir) != -EBUSY)
+        return false;
+    task_adopt(task);
+    return true;
+}
+
+static void fail_start(struct task *task, enum task_event_type type, bool may_pass,
+                       const char *text)
+{
+    if (adopt_late(task))
         return;
-    task_note(task, TASK_EVENT_NOT_RESTARTING, "the task could not be started");
-    task_finish(task, true);
+    log_error("alloc %s task %s: %s", task->alloc->id, task->def->name, text);
+    task_note(task, type, 0, "%s", text);
+    feed(task, (struct machine_input){.event = MACHINE_FAILED, .may_pass = may_pass}, NULL);
+}
+
+static void on_prepared(struct task *task, const struct prepare_failure *failure)
+{
+    if (failure)
+        fail_start(task, failure->type, failure->may_pass, failure->text);
+    else
+        feed(task, (struct machine_input){.event = MACHINE_PREPARED}, NULL);
+}
+
+static void build_and_prepare(struct task *task)
+{
+    struct err e = ERR_INIT;
+    int r = allocdir_build(task->alloc->dir, &e);
+
+    if (!r)
+        r = allocdir_build_task(task->alloc->dir, task->def->name, &e);
+    if (r)
+        fail_start(task, TASK_EVENT_SETUP_FAILURE, prepare_may_pass(r), e.text);
+    else
+        prepare_start(task, prepare_steps, on_prepared);
 }
 
 static int write_spec(struct task *task, const char *dir, enum task_event_type *ret_blame,
@@ -166,97 +221,44 @@ static int write_spec(struct task *task, const char *dir, enum task_event_type *
     return statefile_write_unsynced(fd, WIRE_SPEC, SPEC_VERSION, data, size, e);
 }
 
-static int set_up(struct task *task, enum task_event_type *ret_blame, struct err *e)
+static void spawn(struct task *task)
 {
+    enum task_event_type blame;
+    struct err e = ERR_INIT;
     char dir[PATH_MAX];
     int r;
 
     task_state_dir(task, dir, sizeof(dir));
-    *ret_blame = TASK_EVENT_SETUP_FAILURE;
-    r = allocdir_build(task->alloc->dir, e);
+    r = write_spec(task, dir, &blame, &e);
     if (!r)
-        r = allocdir_build_task(task->alloc->dir, task->def->name, e);
+        r = task_handle_spawn(task, dir, &e);
     if (!r)
-        r = write_spec(task, dir, ret_blame, e);
-    if (!r)
-        r = task_handle_spawn(task, dir, e);
-    return r;
-}
-
-/* Before a queued task ends: an executor that an earlier manager forked may have taken its lock
- * since. Then it is attached to. Else none will any more. */
-static bool adopt_late(struct task *task)
-{
-    char dir[PATH_MAX];
-
-    task_state_dir(task, dir, sizeof(dir));
-    if (task_handle_retire(dir) != -EBUSY)
-        return false;
-    task_adopt(task);
-    return true;
+        feed(task, (struct machine_input){.event = MACHINE_ATTACHED}, NULL);
+    else /* what is wrong in the job itself does not pass */
+        fail_start(task, blame, blame == TASK_EVENT_SETUP_FAILURE && prepare_may_pass(r), e.text);
 }
 
 void task_start(struct task *task)
 {
-    enum task_event_type blame;
-    struct err e = ERR_INIT;
-
-    if (task->phase != TASK_PHASE_QUEUED)
-        return;
-    if (!task->n_events)
-        task_note(task, TASK_EVENT_RECEIVED, "Task received by client");
-    task_note(task, TASK_EVENT_TASK_SETUP, "Building Task Directory");
-    if (set_up(task, &blame, &e) == 0)
-        task->phase = TASK_PHASE_SUPERVISED;
-    else if (!adopt_late(task))
-        fail_start(task, blame, &e);
-}
-
-/* An earlier manager may have said so already. */
-static bool is_noted(const struct task *task, enum task_event_type type)
-{
-    for (size_t i = 0; i < task->n_events; i++)
-        if (task->events[i].type == type)
-            return true;
-    return false;
-}
-
-bool task_note_sibling(struct task *task, const struct task *failed)
-{
-    if (!failed || failed == task)
-        return false;
-    if (!is_noted(task, TASK_EVENT_SIBLING_FAILED))
-        task_note(task, TASK_EVENT_SIBLING_FAILED, "Task's sibling \"%s\" failed",
-                  failed->def->name);
-    return true;
+    feed(task, (struct machine_input){.event = MACHINE_START, .is_new = !task->n_events}, NULL);
 }
 
 void task_stop(struct task *task, const struct task *failed)
 {
-    bool sibling;
+    enum task_phase phase = task->machine.phase;
+    bool sibling = failed && failed != task;
 
-    switch (task->phase) {
-    case TASK_PHASE_QUEUED:
-        if (adopt_late(task)) {
-            task_stop(task, failed);
-            break;
-        }
-        sibling = task_note_sibling(task, failed);
-        task_note(task, TASK_EVENT_KILLED, "Stopped before it was started");
-        task_finish(task, sibling);
-        break;
-    case TASK_PHASE_WAITING:
-        task_end_waiting(task, failed);
-        break;
-    case TASK_PHASE_SUPERVISED:
-        if (task->status.state == TASK_STATE_DEAD || task_handle_is_stopping(task->handle))
-            break;
-        sibling = task_note_sibling(task, failed);
-        task_handle_stop(task->handle, sibling, sibling ? "Sibling Task Failed" : NULL);
-        break;
-    default:
-        break;
+    if (phase == TASK_PHASE_SUPERVISED &&
+        (task->status.state == TASK_STATE_DEAD || task_handle_is_stopping(task->handle)))
+        return;
+    if ((phase == TASK_PHASE_QUEUED || phase == TASK_PHASE_PREPARING) && adopt_late(task)) {
+        task_stop(task, failed);
+        return;
     }
+    feed(
+        task,
+        (struct machine_input){.event = MACHINE_STOP, .cause = sibling ? STOP_SIBLING : STOP_ASKED},
+        sibling ? failed->def->name : NULL);
 }
 
 int manager_pause(const struct manager *m, const struct task *task, bool paused, struct err *e)
@@ -277,7 +279,7 @@ static void merge(struct task *task, const struct task_status *record)
 {
     struct task_summary *s = &task->status;
 
-    task->unheard = false;
+    feed(task, (struct machine_input){.event = MACHINE_HEARD}, NULL);
     if (record->seq < s->seq)
         s->seq = 0; /* it could not go on from the record before it */
     for (size_t i = 0; i < record->n_events; i++)
@@ -330,6 +332,46 @@ void task_on_record(struct task *task)
     (void)read_record(task, &record);
 }
 
+/* The executor died between the exit of its task and the end of its own work. */
+static bool had_ended_well(const struct task *task)
+{
+    const struct task_event *last = task->n_events ? &task->events[task->n_events - 1] : NULL;
+    struct spec_restart policy;
+
+    spec_build_restart(task, &policy);
+    return !policy.on_success && last && last->type == TASK_EVENT_TERMINATED && !last->exit_code &&
+           !last->signal;
+}
+
+/* `known`: there is a record. `detail` starts with a blank or is empty. */
+static void lose_executor(struct task *task, bool known, const char *detail)
+{
+    feed(task,
+         (struct machine_input){.event = MACHINE_LOST,
+                                .known = known,
+                                .started = known && task->status.started_ns,
+                                .ran = task->status.pid != 0,
+                                .ended_well = had_ended_well(task),
+                                .stopping = alloc_is_stopping(task->alloc)},
+         detail);
+}
+
+static void lose_boot(struct task *task)
+{
+    char dir[PATH_MAX - 16], path[PATH_MAX];
+
+    log_warn("alloc %s task %s: lost with the machine's last boot", task->alloc->id,
+             task->def->name);
+    task_state_dir(task, dir, sizeof(dir));
+    (void)snprintf(path, sizeof(path), "%s/" WIRE_STATUS, dir);
+    (void)unlink(path);
+    task->status.pid = 0;
+    feed(task,
+         (struct machine_input){.event = MACHINE_REBOOTED,
+                                .stopping = alloc_is_stopping(task->alloc)},
+         NULL);
+}
+
 void task_on_executor_gone(struct task *task, int code)
 {
     struct task_status record;
@@ -342,39 +384,42 @@ void task_on_executor_gone(struct task *task, int code)
     }
     known = read_record(task, &record);
     if (known && record.state == TASK_STATE_DEAD) {
-        task->phase = TASK_PHASE_DONE;
-        cores_release(task);
-        alloc_changed(task->alloc, false);
+        feed(task, (struct machine_input){.event = MACHINE_ENDED}, NULL);
         return;
     }
     if (code > 0)
         (void)snprintf(detail, sizeof(detail), " (it exited with code %d)", code);
-    task_lose_executor(task, known, detail);
+    lose_executor(task, known, detail);
 }
 
-/* `noted`: an earlier manager took note of the loss and was waiting to start another executor. */
-static void adopt_dead(struct task *task, bool noted)
+void task_on_gone(struct task *task, bool held)
+{
+    feed(task, (struct machine_input){.event = held ? MACHINE_HELD : MACHINE_GONE}, NULL);
+    if (held)
+        task_adopt(task);
+}
+
+static void adopt_dead(struct task *task)
 {
     struct task_status record;
     bool known = read_record(task, &record);
     bool of_this_boot = known && strcmp(record.boot_id, task->alloc->manager->boot_id) == 0;
 
-    if (known && record.state == TASK_STATE_DEAD) {
-        task->phase = TASK_PHASE_DONE;
-    } else if (noted) {
-        task_wait_again(task);
-    } else if (known && !of_this_boot) {
-        task_lose_boot(task);
-    } else if (task->unheard || (!known && !task->status.seq)) {
-        alloc_queue(task->alloc); /* one on its way to its lock finds ours there, or is found */
-    } else {
-        task_lose_executor(task, known, known ? " while no manager ran" : " and left no record");
-    }
+    if (known && record.state == TASK_STATE_DEAD)
+        feed(task, (struct machine_input){.event = MACHINE_ENDED}, NULL);
+    else if (task->machine.phase == TASK_PHASE_WAITING) /* noted by an earlier manager */
+        feed(task, (struct machine_input){.event = MACHINE_ABSENT}, NULL);
+    else if (known && !of_this_boot)
+        lose_boot(task);
+    else if (task->machine.unheard || (!known && !task->status.seq))
+        /* one on its way to its lock finds ours there, or is found */
+        feed(task, (struct machine_input){.event = MACHINE_ABSENT}, NULL);
+    else
+        lose_executor(task, known, known ? " while no manager ran" : " and left no record");
 }
 
 void task_adopt(struct task *task)
 {
-    bool noted = task->phase == TASK_PHASE_WAITING;
     struct task_status record;
     char dir[PATH_MAX];
     struct err e;
@@ -382,11 +427,10 @@ void task_adopt(struct task *task)
     store_check_spec(&task->alloc->manager->store, task->alloc->id, task->def->name);
     task_state_dir(task, dir, sizeof(dir));
     if (task_handle_attach(task, dir, &e)) {
-        task->phase = TASK_PHASE_QUEUED;
-        adopt_dead(task, noted);
+        adopt_dead(task);
         return;
     }
-    task->phase = TASK_PHASE_SUPERVISED;
+    feed(task, (struct machine_input){.event = MACHINE_ATTACHED}, NULL);
     cores_adopt(task, dir);
     (void)read_record(task, &record);
     if (task->alloc->desired == DESIRED_STOP)

@@ -24,16 +24,21 @@ void task_stop(struct task *task, const struct task *failed);
 /* Appends to the task's events, the oldest make room; the text is made valid UTF-8. */
 void task_append_event(struct task *task, const struct task_event *event);
 
+/* An event of the manager's own; returned for what else is to be said of it. */
+struct task_event *task_note(struct task *task, enum task_event_type type, uint64_t delay_ns,
+                             const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* Those that the machine wants told. `detail`: of a loss, what is known of it (begins with a blank,
+ * or is empty); of a stop, the sibling that is its cause. */
+void task_take_notes(struct task *task, const struct machine_output *out, const char *detail);
+
 /* For task_handle.c: the executor's record has changed or should be looked at; the executor is gone
  * (`handle` is freed already; `code` is its exit code, or -1 where it is not known). */
 void task_on_record(struct task *task);
 void task_on_executor_gone(struct task *task, int code);
 
-/* For task_loss.c: the directory shared with the executor; an event of the manager's own; the same
- * for a stop because of `failed`, if that is a sibling (true then); the end of a task that no
- * executor holds. */
+/* For task_wait.c: nothing of the task runs, or (`held`) an executor has it after all. */
+void task_on_gone(struct task *task, bool held);
+
+/* The directory shared with the executor. */
 void task_state_dir(const struct task *task, char *buf, size_t size);
-struct task_event *task_note(struct task *task, enum task_event_type type, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-bool task_note_sibling(struct task *task, const struct task *failed);
-void task_finish(struct task *task, bool failed);

@@ -206,6 +206,13 @@ static inline uint32_t spec_host_id(const struct exec_spec *spec, uint32_t id)
     return id + (spec->userns_size ? spec->userns_base : 0);
 }
 
+/* The delay before a restart: up to a quarter longer, so that what failed together does not start
+ * together. */
+static inline uint64_t spec_restart_delay(const struct spec_restart *restart, uint32_t random)
+{
+    return restart->delay_ns + (uint64_t)((double)restart->delay_ns / 4 * random / UINT32_MAX);
+}
+
 /* Encodes `spec`. On success 0, and *ret_data (malloc'ed, the caller frees) of *ret_size bytes.
  * -ENOMEM, or -E2BIG over SPEC_MAX_BYTES. */
 int spec_encode(const struct exec_spec *spec, char **ret_data, size_t *ret_size);

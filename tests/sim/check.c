@@ -252,7 +252,7 @@ static void check_events(const struct task *task, const struct task_status *reco
         seq = event->seq;
         found |= wanted && event->seq == wanted->seq && event->type == wanted->type;
     }
-    if (!found && (task->n_events < STATUS_EVENTS || task->phase == TASK_PHASE_SUPERVISED))
+    if (!found && (task->n_events < STATUS_EVENTS || task->machine.phase == TASK_PHASE_SUPERVISED))
         violated("%s: event %llu (%s) did not reach the manager", dir->path,
                  (unsigned long long)wanted->seq, task_event_type_name(wanted->type));
 }
@@ -287,11 +287,11 @@ void check_quiet(void)
             const struct task *task = &a->tasks[i];
             const struct dir *dir = dir_of(task);
 
-            if (task->phase == TASK_PHASE_SUPERVISED)
+            if (task->machine.phase == TASK_PHASE_SUPERVISED)
                 check_supervised(task, dir);
-            else if (dir && someone_of(dir, NULL) && task->phase != TASK_PHASE_WAITING)
+            else if (dir && someone_of(dir, NULL) && task->machine.phase != TASK_PHASE_WAITING)
                 violated("%s has a process and no supervisor", dir->path);
-            if (task->phase == TASK_PHASE_QUEUED)
+            if (task->machine.phase == TASK_PHASE_QUEUED)
                 violated("%s is never started", dir->path);
         }
 }

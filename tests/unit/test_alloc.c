@@ -11,10 +11,7 @@
 #include "manager/alloc/alloc.h"
 #include "manager/job/jobs.h"
 #include "manager/task/task.h"
-#include "manager/task/task_loss.h"
 #include "shared/cleanup.h"
-
-#define SECOND 1000000000ULL
 
 static struct task task_of(char kind)
 {
@@ -23,7 +20,7 @@ static struct task task_of(char kind)
     task.status.state =
         kind == 'p' ? TASK_STATE_PENDING : (kind == 'r' ? TASK_STATE_RUNNING : TASK_STATE_DEAD);
     task.status.failed = kind == 'f' || kind == 'l';
-    task.lost = kind == 'l';
+    task.machine.lost = kind == 'l';
     return task;
 }
 
@@ -50,30 +47,6 @@ static void test_client_status(void **state)
             tasks[t] = task_of(cases[i].tasks[t]);
         assert_int_equal(alloc_judge(tasks, n), cases[i].expected);
     }
-}
-
-static void test_restart_policy(void **state)
-{
-    struct spec_restart policy = {.attempts = 2, .interval_ns = 60 * SECOND, .delay_ns = SECOND};
-    uint64_t now = 1000 * SECOND, window = 0, delay = 0;
-    uint32_t count = 0;
-
-    (void)state;
-    assert_true(task_may_restart(&policy, now, &count, &window, &delay));
-    assert_int_equal(delay, SECOND);
-    assert_true(task_may_restart(&policy, now + SECOND, &count, &window, &delay));
-    assert_false(task_may_restart(&policy, now + 2 * SECOND, &count, &window, &delay));
-    policy.mode = SPEC_RESTART_DELAY;
-    assert_true(task_may_restart(&policy, now + 20 * SECOND, &count, &window, &delay));
-    assert_int_equal(delay, 40 * SECOND);
-    policy.mode = SPEC_RESTART_FAIL;
-    count = 2;
-    window = now;
-    assert_true(task_may_restart(&policy, now + 60 * SECOND, &count, &window, &delay));
-    assert_int_equal(count, 1);
-    policy.attempts = 0;
-    count = 0;
-    assert_false(task_may_restart(&policy, now, &count, &window, &delay));
 }
 
 struct fixture {
@@ -134,15 +107,15 @@ static void test_a_record_says_all_there_was(void **state)
                                                .exit_code = -1,
                                                .oom_killed = true,
                                                .paused = true};
-    a->tasks[0].lost = true;
-    a->tasks[1].phase = TASK_PHASE_WAITING;
+    a->tasks[0].machine.lost = true;
+    a->tasks[1].machine.phase = TASK_PHASE_WAITING;
     json = alloc_to_json(a);
     assert_non_null(json);
 
     b = alloc_new(&f->manager, &f->record, &f->group, 4, a->id);
     alloc_apply_json(b, json);
-    assert_int_equal(b->tasks[0].phase, TASK_PHASE_DONE);
-    assert_int_equal(b->tasks[1].phase, TASK_PHASE_WAITING);
+    assert_int_equal(b->tasks[0].machine.phase, TASK_PHASE_DONE);
+    assert_int_equal(b->tasks[1].machine.phase, TASK_PHASE_WAITING);
     assert_memory_equal(&a->tasks[0].status, &b->tasks[0].status, sizeof(struct task_summary));
     assert_memory_equal(a->tasks[0].events, b->tasks[0].events,
                         STATUS_EVENTS * sizeof(struct task_event));
@@ -198,7 +171,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_client_status),
-        cmocka_unit_test(test_restart_policy),
         cmocka_unit_test_setup_teardown(test_a_record_says_all_there_was, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_foreign_records_do_no_harm, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_list_keeps_its_end, set_up, tear_down),
