@@ -23,6 +23,8 @@ struct manager {
     struct cgroup_layout cgroup;
     uint64_t kept_shared, kept_own; /* sums of what tasks claim (manager/alloc/limits.c) */
     json_t *attributes;
+    json_t *config_pending; /* names of what a new configuration cannot change; NULL: none */
+    char *config_error;     /* why the newest one was refused; NULL: it was not */
     char boot_id[BOOT_ID_BYTES];
     uint64_t index; /* of the newest change */
 

@@ -24,6 +24,7 @@
 #include "manager/store.h"
 #include "shared/cleanup.h"
 #include "shared/evloop.h"
+#include "shared/job/value.h"
 #include "shared/log.h"
 
 static const char usage[] =
@@ -34,7 +35,11 @@ static const char usage[] =
     "to stderr. SIGTERM ends it and leaves the tasks running; the next start finds them again.\n"
     "SIGHUP reads the configuration again.\n"
     "\n"
-    "  -config PATH     a configuration file, or a directory of *.hcl files; may be repeated\n"
+    "  -config PATH     a configuration file, or a directory of *.hcl and *.json files; may be\n"
+    "                   repeated, what comes later wins\n"
+    "  -check           read the configuration, print what is in effect and where it comes from, "
+    "and\n"
+    "                   end: with 0, or 1 if it is refused\n"
     "  -data-dir DIR    where records and allocations live\n"
     "  -address ADDR    unix:///PATH or http://127.0.0.1:PORT; may be repeated\n"
     "  -dev             raw_exec enabled, and without -data-dir a throw-away data directory, "
@@ -136,18 +141,20 @@ static int make_data_dir(struct config *config, struct err *e)
     return 0;
 }
 
-/* Command line after files: what is given by hand wins, in whatever order it stands.
- * *ret_throw_away: the data directory is still to be made. */
-static int configure(int argc, char **argv, struct config *config, bool *ret_throw_away,
+struct outcome {
+    bool throw_away; /* the data directory is still to be made */
+    bool check;      /* that is all */
+};
+
+/* Command line after files: what is given by hand wins, in whatever order it stands. */
+static int configure(int argc, char **argv, struct config *config, struct outcome *ret,
                      struct err *e)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"data-dir", required_argument, NULL, 'd'},
-                                            {"address", required_argument, NULL, 'a'},
-                                            {"dev", no_argument, NULL, 'D'},
-                                            {"version", no_argument, NULL, 'v'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},  {"data-dir", required_argument, NULL, 'd'},
+        {"address", required_argument, NULL, 'a'}, {"dev", no_argument, NULL, 'D'},
+        {"check", no_argument, NULL, 'k'},         {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     const char *data_dir = NULL;
     size_t n_addresses = 0;
     bool dev = false;
@@ -163,6 +170,7 @@ static int configure(int argc, char **argv, struct config *config, bool *ret_thr
                 exit(0);
             }
             dev |= c == 'D';
+            ret->check |= c == 'k';
             if (c == 'd')
                 data_dir = optarg;
             if (c == 'c' && pass == 0)
@@ -170,6 +178,8 @@ static int configure(int argc, char **argv, struct config *config, bool *ret_thr
             if (c == 'a' && pass == 1)
                 add_address(config, optarg, &n_addresses);
         }
+        if (!r && pass == 0)
+            r = config_finish(config, e);
     }
     if (!r && optind < argc)
         r = err_set(e, -EINVAL, "unexpected argument \"%s\"; options start with a dash",
@@ -178,30 +188,46 @@ static int configure(int argc, char **argv, struct config *config, bool *ret_thr
         config->dev = config->raw_exec_enabled = true;
     if (!r && data_dir)
         return set_data_dir(config, data_dir, e);
-    *ret_throw_away = dev;
+    ret->throw_away = dev;
     return r;
+}
+
+static void log_unused(const struct config *config)
+{
+    autofree char *unused = config_unused(config);
+
+    if (unused)
+        log_warn("%s", unused);
+}
+
+static void log_names(const json_t *names, const char *what)
+{
+    size_t i;
+    json_t *name;
+
+    json_array_foreach(names, i, name) log_info("%s %s", json_string_value(name), what);
 }
 
 /* The command line again, and the files that it names. */
 static int reload(struct program *p, struct err *e)
 {
-    const char *fixed[CONFIG_FIXED_MAX];
+    autojson json_t *changed = NULL, *fixed = NULL;
     struct config *fresh = NULL;
-    bool throw_away;
-    size_t n;
+    struct outcome outcome = {0};
     int r = config_new(&fresh, e);
 
     if (!r)
-        r = configure(p->argc, p->argv, fresh, &throw_away, e);
+        r = configure(p->argc, p->argv, fresh, &outcome, e);
     if (!r && p->throw_away)
         replace(&fresh->data_dir, p->config->data_dir);
     if (!r) {
-        n = config_replace(p->config, fresh, fixed);
-        for (size_t i = 0; i < n; i++)
-            log_warn("%s is another now; it counts when the manager is started next", fixed[i]);
+        config_replace(p->config, fresh, &changed, &fixed);
         log_set_level(p->config->log_level);
-        manager_reconfigure(p->manager);
+        log_unused(p->config);
+        log_names(changed, "is another now");
+        log_names(fixed, "is another now; it counts when the manager is started next");
     }
+    manager_reconfigure(p->manager, fixed, r ? e->text : NULL);
     config_free(fresh);
     return r;
 }
@@ -247,6 +273,7 @@ static int run(struct program *p, struct err *e)
     int r;
 
     log_set_level(p->config->log_level);
+    log_unused(p->config);
     r = manager_new(p->loop, p->config, &p->manager, e);
     if (!r)
         r = api_new(p->loop, p->manager, p->config, &p->api, e);
@@ -267,22 +294,36 @@ static int run(struct program *p, struct err *e)
     return 0;
 }
 
+/* -check: what would be in effect. */
+static int show(const struct config *config)
+{
+    autofree char *unused = config_unused(config);
+
+    if (unused)
+        (void)fprintf(stderr, "cleat-manager: warning: %s\n", unused);
+    return config_print(config, stdout) < 0 || fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
     struct program p = {.argc = argc, .argv = argv};
     struct err e = ERR_INIT;
+    struct outcome outcome = {0};
     int r = config_new(&p.config, &e);
 
     if (!r)
-        r = configure(argc, argv, p.config, &p.throw_away, &e);
-    if (!r && p.throw_away)
+        r = configure(argc, argv, p.config, &outcome, &e);
+    p.throw_away = outcome.throw_away;
+    if (!r && p.throw_away && !outcome.check)
         r = make_data_dir(p.config, &e);
-    if (r) {
-        if (e.code)
+    if (r || outcome.check) {
+        if (r && e.code)
             (void)fprintf(stderr, "cleat-manager: %s\n", e.text);
-        (void)fputs("Try cleat-manager -h.\n", stderr);
+        if (r && !(outcome.check && e.code))
+            (void)fputs("Try cleat-manager -h.\n", stderr);
+        r = !r ? show(p.config) : outcome.check && e.code ? EXIT_FAILURE : EXIT_USAGE;
         config_free(p.config);
-        return EXIT_USAGE;
+        return r;
     }
     service_init();
     (void)signal(SIGPIPE, SIG_IGN);

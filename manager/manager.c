@@ -177,8 +177,14 @@ int manager_new(struct ev_loop *loop, const struct config *config, struct manage
     return 0;
 }
 
-void manager_reconfigure(struct manager *m)
+void manager_reconfigure(struct manager *m, json_t *fixed, const char *error)
 {
+    free(m->config_error);
+    m->config_error = error ? strdup(error) : NULL;
+    if (error)
+        return;
+    json_decref(m->config_pending);
+    m->config_pending = json_incref(fixed);
     json_decref(m->attributes);
     m->attributes = fingerprint_attributes(m->config, &m->cgroup);
 }
@@ -219,6 +225,8 @@ struct manager *manager_free(struct manager *m)
     }
     worker_forget_all(m->loop);
     json_decref(m->attributes);
+    json_decref(m->config_pending);
+    free(m->config_error);
     cgroup_layout_deinit(&m->cgroup);
     store_close(&m->store);
     free(m);
@@ -256,7 +264,12 @@ struct alloc *manager_allocs(const struct manager *m)
 
 json_t *manager_node_json(const struct manager *m)
 {
-    return fingerprint_node(m->config, &m->cgroup, m->store.node_id, m->attributes);
+    json_t *node = fingerprint_node(m->config, &m->cgroup, m->store.node_id, m->attributes);
+
+    (void)json_object_set(node, "ConfigPending", m->config_pending);
+    if (m->config_error)
+        (void)json_object_set_new(node, "ConfigError", json_string(m->config_error));
+    return node;
 }
 
 const char *manager_node_id(const struct manager *m)

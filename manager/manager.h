@@ -19,8 +19,10 @@
 int manager_new(struct ev_loop *loop, const struct config *config, struct manager **ret_manager,
                 struct err *e);
 
-/* The configuration given to manager_new() has other contents now. */
-void manager_reconfigure(struct manager *m);
+/* The configuration given to manager_new() was read again: it has other contents now, but for those
+ * named in `fixed` (an array, or NULL), which count at the next start. `error`: why it was refused
+ * and stayed as it was; else NULL. The node object has both. */
+void manager_reconfigure(struct manager *m, json_t *fixed, const char *error);
 
 /* Lets go of everything; executors and tasks run on. NULL is fine; returns NULL. */
 struct manager *manager_free(struct manager *m);

@@ -74,8 +74,8 @@ static uint64_t pids_of(const struct task *task, const struct config *config)
 {
     if (task->def->resources.pids)
         return (uint64_t)task->def->resources.pids;
-    return strcmp(task->def->driver, "raw_exec") == 0 ? config->raw_exec_pids_limit
-                                                      : config->exec_pids_limit;
+    return (uint64_t)(strcmp(task->def->driver, "raw_exec") == 0 ? config->raw_exec_pids_limit
+                                                                 : config->exec_pids_limit);
 }
 
 void limits_plan(const struct task *task, const struct driver_config *options,

@@ -1,35 +1,32 @@
 /* SPDX-License-Identifier: MIT
  *
- * Defaults, then each file over what is there: a value replaces, client { meta } is merged key by
- * key and host_volume name by name, chroot_env replaces the default map as a whole (as in Nomad). A
- * file that is refused changes nothing.
+ * Defaults, then each file read over what is there: a value replaces; client { meta, options,
+ * chroot_env } are merged key by key, host_volume name by name; the first chroot_env takes the
+ * place of the default map (all as in Nomad). What several options make together is made at the
+ * end, by config_finish().
  */
 #include "manager/config/config.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "manager/config/capabilities.h"
-#include "manager/config/config_file.h"
+#include "manager/config/config_tables.h"
 #include "shared/cleanup.h"
-#include "shared/hcl/hcl.h"
 #include "shared/job/value.h"
 #include "shared/place.h"
-
-/* Above the ranges that systemd and distributions hand out. */
-#define DEFAULT_USERNS_BASE 2000000000
-#define DEFAULT_MAX_KILL_TIMEOUT_NS 30000000000ULL
 
 /* Nomad's default map; sources that the host lacks are skipped when a root is built. */
 static const char *const default_chroot_env[] = {
     "/bin", "/etc", "/lib", "/lib32", "/lib64", "/run/resolvconf", "/sbin", "/run/systemd/resolve",
     "/usr",
 };
+
+static char *const default_function_denylist[] = {"executeTemplate", "plugin", "writeToFile", NULL};
 
 /* ---- defaults ---- */
 
@@ -74,55 +71,66 @@ static char *host_name(void)
     return strdup(name);
 }
 
-static int default_binds(struct config *config)
+static char *from_environment(const char *name, const char *otherwise)
 {
-    size_t n = ARRAY_LEN(default_chroot_env);
+    const char *value = getenv(name);
 
-    config->chroot_env = calloc(n, sizeof(*config->chroot_env));
-    if (!config->chroot_env)
+    return strdup(value && *value ? value : otherwise);
+}
+
+/* Stores `text`, which is taken over. -ENOMEM if it is NULL. */
+static int set(char **to, char *text)
+{
+    if (!text)
         return -ENOMEM;
-    config->n_chroot_env = n;
-    for (size_t i = 0; i < n; i++) {
-        config->chroot_env[i].source = strdup(default_chroot_env[i]);
-        config->chroot_env[i].target = strdup(default_chroot_env[i]);
-        if (!config->chroot_env[i].source || !config->chroot_env[i].target)
-            return -ENOMEM;
-    }
+    free(*to);
+    *to = text;
     return 0;
 }
 
-static void cleanup_config(struct config **config)
+static int set_strings(char ***to, char **strings)
 {
-    (void)config_free(*config);
+    if (!strings)
+        return -ENOMEM;
+    value_free_strings(*to);
+    *to = strings;
+    return 0;
+}
+
+/* Those that no table can say. */
+static int set_defaults(struct config *config)
+{
+    bool failed = set(&config->data_dir, place_data_dir()) < 0 ||
+                  set(&config->name, host_name()) < 0 ||
+                  set(&config->executor, executor_beside_manager()) < 0 ||
+                  set(&config->vault.token, from_environment("VAULT_TOKEN", "")) < 0 ||
+                  set(&config->consul.token, from_environment("CONSUL_HTTP_TOKEN", "")) < 0 ||
+                  set(&config->env_denylist, strdup(CONFIG_ENV_DENYLIST)) < 0 ||
+                  set(&config->user_denylist, strdup("root,Administrator")) < 0 ||
+                  set(&config->user_checked_drivers, strdup("exec,qemu,java")) < 0 ||
+                  set(&config->driver_allowlist, strdup("")) < 0 ||
+                  set(&config->driver_denylist, strdup("")) < 0 ||
+                  set_strings(&config->exec.allow_caps, copy_strings(capabilities_default)) < 0 ||
+                  set_strings(&config->template.function_denylist,
+                              copy_strings(default_function_denylist)) < 0;
+
+    config->unused = json_array();
+    config->origin = json_object();
+    return failed || !config->unused || !config->origin ? -ENOMEM : 0;
 }
 
 int config_new(struct config **ret_config, struct err *e)
 {
-    __attribute__((cleanup(cleanup_config))) struct config *config = calloc(1, sizeof(*config));
+    struct config *config = calloc(1, sizeof(*config));
+    int r = config ? schema_init(&config_schema, config) : -ENOMEM;
 
-    if (!config)
-        return err_sys(e, -ENOMEM, "making the configuration");
-    config->log_level = LOG_LEVEL_INFO;
-    config->max_kill_timeout_ns = DEFAULT_MAX_KILL_TIMEOUT_NS;
-    config->data_dir = place_data_dir();
-    config->name = host_name();
-    config->datacenter = strdup("dc1");
-    config->region = strdup("global");
-    config->executor = executor_beside_manager();
-    config->cgroup_parent = strdup("cleat");
-    config->exec.userns_base = DEFAULT_USERNS_BASE;
-    config->exec.allow_devices = calloc(1, sizeof(*config->exec.allow_devices));
-    config->exec.allow_caps = copy_strings(capabilities_default);
-    config->meta = json_object();
-    config->addresses = calloc(2, sizeof(*config->addresses));
-    if (config->addresses)
-        config->addresses[0] = place_address();
-    if (default_binds(config) < 0 || !config->data_dir || !config->name || !config->datacenter ||
-        !config->region || !config->executor || !config->cgroup_parent ||
-        !config->exec.allow_caps || !config->exec.allow_devices || !config->meta ||
-        !config->addresses || !config->addresses[0])
-        return err_sys(e, -ENOMEM, "making the configuration");
-    *ret_config = take_ptr(config);
+    if (!r)
+        r = set_defaults(config);
+    if (r) {
+        config_free(config);
+        return err_sys(e, r, "making the configuration");
+    }
+    *ret_config = config;
     return 0;
 }
 
@@ -135,311 +143,158 @@ static void free_binds(struct config_bind *binds, size_t n)
     free(binds);
 }
 
-static void free_volume(struct config_volume *volume)
-{
-    free(volume->name);
-    free(volume->path);
-}
-
 struct config *config_free(struct config *config)
 {
     if (!config)
         return NULL;
-    free(config->data_dir);
-    value_free_strings(config->addresses);
-    free(config->name);
-    free(config->datacenter);
-    free(config->region);
-    free(config->executor);
     free_binds(config->chroot_env, config->n_chroot_env);
-    for (size_t i = 0; i < config->n_volumes; i++)
-        free_volume(&config->volumes[i]);
-    free(config->volumes);
-    json_decref(config->meta);
-    value_free_strings(config->exec.allow_caps);
-    value_free_strings(config->exec.allow_devices);
-    free(config->cgroup_parent);
+    value_free_strings(config->addresses);
     free(config->env_denylist);
+    free(config->user_denylist);
+    free(config->user_checked_drivers);
+    free(config->driver_allowlist);
+    free(config->driver_denylist);
+    json_decref(config->unused);
+    json_decref(config->origin);
+    schema_deinit(&config_schema, config);
     free(config);
     return NULL;
 }
 
-/* ---- merging ---- */
+/* ---- what follows from all files together ---- */
 
-/* Moves *from to *to unless it is empty. */
-static void merge_text(char **to, char **from)
+static int make_binds(struct config *config)
 {
-    if (!**from)
-        return;
-    free(*to);
-    *to = take_ptr(*from);
-}
-
-static int merge_binds(struct config *config, const json_t *map)
-{
-    size_t n = 0;
-    struct config_bind *binds;
+    const json_t *map = config->written.chroot_env;
+    size_t n = json_object_size(map) ? json_object_size(map) : ARRAY_LEN(default_chroot_env), i = 0;
+    struct config_bind *binds = calloc(n, sizeof(*binds));
     const char *source;
     json_t *target;
+    bool whole = binds != NULL;
 
-    if (json_object_size(map) == 0)
-        return 0;
-    binds = calloc(json_object_size(map), sizeof(*binds));
     if (!binds)
         return -ENOMEM;
-    json_object_foreach((json_t *)map, source, target)
-    {
-        binds[n].source = strdup(source);
-        binds[n].target = strdup(json_string_value(target));
-        n++;
-        if (!binds[n - 1].source || !binds[n - 1].target) {
-            free_binds(binds, n);
-            return -ENOMEM;
-        }
-    }
+    json_object_foreach((json_t *)map, source, target) binds[i++] =
+        (struct config_bind){strdup(source), strdup(json_string_value(target))};
+    for (; i < n; i++)
+        binds[i] =
+            (struct config_bind){strdup(default_chroot_env[i]), strdup(default_chroot_env[i])};
+    for (i = 0; i < n; i++)
+        whole = whole && binds[i].source && binds[i].target;
     free_binds(config->chroot_env, config->n_chroot_env);
     config->chroot_env = binds;
     config->n_chroot_env = n;
-    return 0;
+    return whole ? 0 : -ENOMEM;
 }
 
-static int merge_volume(struct config *config, struct config_volume *from)
+/* The list as it is; or the socket, and the port that Nomad's bind_addr, addresses { http } and
+ * ports { http } ask for. */
+static int make_addresses(struct config *config)
 {
-    struct config_volume *volumes = config->volumes;
-    size_t at = 0;
+    const struct config_written *w = &config->written;
+    const char *http = json_string_value(json_object_get(w->addresses, "http"));
+    char **addresses = NULL;
 
-    while (at < config->n_volumes && strcmp(volumes[at].name, from->name) != 0)
-        at++;
-    if (at < config->n_volumes) {
-        free_volume(&volumes[at]);
-    } else {
-        volumes = reallocarray(volumes, at + 1, sizeof(*volumes));
-        if (!volumes)
-            return -ENOMEM;
-        config->volumes = volumes;
-        config->n_volumes++;
+    if (json_is_array(w->addresses))
+        return value_strings(w->addresses, &addresses) < 0
+                   ? -ENOMEM
+                   : set_strings(&config->addresses, addresses);
+    addresses = calloc(3, sizeof(*addresses));
+    if (!addresses || !(addresses[0] = place_address())) {
+        free(addresses);
+        return -ENOMEM;
     }
-    volumes[at] = *from;
-    *from = (struct config_volume){0};
-    return 0;
-}
-
-static void merge_raw_exec(struct config *config, const struct config_file *file)
-{
-    const json_t *option = json_object_get(file->client.options, CONFIG_OPTION_RAW_EXEC);
-    const char *text = json_string_value(option);
-
-    if (text)
-        config->raw_exec_enabled = strcmp(text, "1") == 0 || strcmp(text, "true") == 0;
-    for (size_t i = 0; i < file->n_plugins; i++)
-        if (strcmp(file->plugins[i].name, "raw_exec") == 0)
-            (void)value_bool(json_object_get(file->plugins[i].config, "enabled"),
-                             &config->raw_exec_enabled);
-}
-
-static void merge_pids_limits(struct config *config, const struct config_file *file)
-{
-    for (size_t i = 0; i < file->n_plugins; i++) {
-        const struct config_plugin *plugin = &file->plugins[i];
-        int64_t limit;
-
-        if (value_int(json_object_get(plugin->config, "pids_limit"), &limit) < 0)
-            continue;
-        if (strcmp(plugin->name, "raw_exec") == 0)
-            config->raw_exec_pids_limit = (unsigned long long)limit;
-        else
-            config->exec_pids_limit = (unsigned long long)limit;
+    if (!http)
+        http = *w->bind_addr ? w->bind_addr : "127.0.0.1";
+    if ((w->http_port || *w->bind_addr || json_object_get(w->addresses, "http")) &&
+        asprintf(&addresses[1], strchr(http, ':') ? "http://[%s]:%d" : "http://%s:%d", http,
+                 w->http_port ? (int)w->http_port : 4646) < 0) {
+        addresses[1] = NULL;
+        value_free_strings(addresses);
+        return -ENOMEM;
     }
+    return set_strings(&config->addresses, addresses);
 }
 
-static int merge_list(char ***to, const json_t *list)
+/* With its scheme, and without a "/" at its end. */
+static int make_url(char **address, const char *scheme)
 {
-    char **strings;
-    int r = list ? value_strings(list, &strings) : 0;
+    size_t len = strlen(*address);
+    char *url;
 
-    if (r || !list)
-        return r;
-    value_free_strings(*to);
-    *to = strings;
-    return 0;
-}
-
-static void merge_mode(bool *host, const json_t *mode)
-{
-    if (mode)
-        *host = strcmp(json_string_value(mode), "host") == 0;
-}
-
-static int merge_exec(struct config_exec *to, const struct config_file *file)
-{
-    for (size_t i = 0; i < file->n_plugins; i++) {
-        const json_t *from = file->plugins[i].config;
-        int r;
-
-        if (strcmp(file->plugins[i].name, "exec") != 0)
-            continue;
-        (void)value_bool(json_object_get(from, "allow_unconfined_seccomp"),
-                         &to->allow_unconfined_seccomp);
-        (void)value_bool(json_object_get(from, "no_pivot_root"), &to->no_pivot_root);
-        (void)value_int(json_object_get(from, "userns_base"), &to->userns_base);
-        merge_mode(&to->default_pid_host, json_object_get(from, "default_pid_mode"));
-        merge_mode(&to->default_ipc_host, json_object_get(from, "default_ipc_mode"));
-        r = merge_list(&to->allow_caps, json_object_get(from, "allow_caps"));
-        if (!r)
-            r = merge_list(&to->allow_devices, json_object_get(from, "allow_devices"));
-        if (r)
-            return r;
-    }
-    return 0;
-}
-
-static int merge_denylist(struct config *config, const struct config_file *file)
-{
-    const json_t *option = json_object_get(file->client.options, CONFIG_OPTION_DENYLIST);
-    char *text = option ? strdup(json_string_value(option)) : NULL;
-
-    if (!option)
+    while (len && (*address)[len - 1] == '/')
+        (*address)[--len] = '\0';
+    if (!len || strstr(*address, "://"))
         return 0;
-    if (!text)
-        return -ENOMEM;
-    free(config->env_denylist);
-    config->env_denylist = text;
+    return asprintf(&url, "%s%s", scheme, *address) < 0 ? -ENOMEM : set(address, url);
+}
+
+int config_finish(struct config *config, struct err *e)
+{
+    struct config_server *consul = &config->consul;
+    int level = log_level_parse(config->written.log_level), r;
+
+    config->log_level = level < 0 ? LOG_LEVEL_DEBUG : (enum log_level)level; /* "trace" */
+    consul->tls_skip_verify = !consul->verify_ssl;
+    r = make_binds(config);
+    if (!r)
+        r = make_addresses(config);
+    if (!r)
+        r = make_url(&consul->address, consul->ssl ? "https://" : "http://");
+    if (!r)
+        r = make_url(&config->vault.address, "https://");
+    if (r)
+        return err_sys(e, r, "making the configuration");
+    if (config->reserved.memory_mb && config->memory_total_mb &&
+        config->reserved.memory_mb >= config->memory_total_mb)
+        return err_set(e, -EINVAL,
+                       "client { reserved { memory = %lld } } leaves nothing of memory_total_mb = "
+                       "%lld; lower it",
+                       (long long)config->reserved.memory_mb, (long long)config->memory_total_mb);
     return 0;
 }
 
-static int merge(struct config *config, struct config_file *file)
-{
-    int r = merge_binds(config, file->client.chroot_env);
+/* ---- questions ---- */
 
-    if (!r)
-        r = merge_exec(&config->exec, file);
-    if (!r)
-        r = merge_denylist(config, file);
-    for (size_t i = 0; !r && i < file->client.n_volumes; i++)
-        r = merge_volume(config, &file->client.volumes[i]);
-    if (r < 0)
-        return r;
-    if (json_object_update(config->meta, file->client.meta) < 0)
-        return -ENOMEM;
-    merge_text(&config->data_dir, &file->data_dir);
-    merge_text(&config->name, &file->name);
-    merge_text(&config->datacenter, &file->datacenter);
-    merge_text(&config->region, &file->region);
-    merge_text(&config->executor, &file->executor);
-    merge_text(&config->cgroup_parent, &file->client.cgroup_parent);
-    if (*file->log_level)
-        config->log_level = (enum log_level)log_level_parse(file->log_level);
-    if (file->addresses[0]) {
-        value_free_strings(config->addresses);
-        config->addresses = take_ptr(file->addresses);
+bool config_lists(const char *list, const char *name)
+{
+    size_t len = strlen(name);
+
+    while (list && *list) {
+        size_t n;
+
+        list += strspn(list, ", \t");
+        n = strcspn(list, ", \t");
+        if (n == len && n && strncmp(list, name, n) == 0)
+            return true;
+        list += n;
     }
-    config->disable_remote_exec |= file->client.disable_remote_exec;
-    if (file->client.max_kill_timeout_ns >= 0)
-        config->max_kill_timeout_ns = (unsigned long long)file->client.max_kill_timeout_ns;
-    merge_raw_exec(config, file);
-    merge_pids_limits(config, file);
-    return 0;
+    return false;
 }
 
-static bool same_strings(char *const *a, char *const *b)
+bool config_allows_driver(const struct config *config, const char *driver)
 {
-    while (*a && *b && strcmp(*a, *b) == 0) {
-        a++;
-        b++;
-    }
-    return !*a && !*b;
+    const char *only = config->driver_allowlist;
+
+    return (!only || !*only || config_lists(only, driver)) &&
+           !config_lists(config->driver_denylist, driver);
 }
 
-#define SWAP(a, b)                                                                                 \
-    do {                                                                                           \
-        __typeof__(a) swap_ = (a);                                                                 \
-        (a) = (b);                                                                                 \
-        (b) = swap_;                                                                               \
-    } while (0)
-
-size_t config_replace(struct config *config, struct config *fresh,
-                      const char *ret_fixed[CONFIG_FIXED_MAX])
+char *config_unused(const struct config *config)
 {
-    size_t n = 0;
+    char *all = NULL;
+    size_t i, size;
+    json_t *item;
+    FILE *out;
 
-    if (strcmp(config->data_dir, fresh->data_dir) != 0)
-        ret_fixed[n++] = "data_dir";
-    if (!same_strings(config->addresses, fresh->addresses))
-        ret_fixed[n++] = "addresses";
-    if (strcmp(config->cgroup_parent, fresh->cgroup_parent) != 0)
-        ret_fixed[n++] = "cgroup_parent";
-    SWAP(*config, *fresh);
-    SWAP(config->data_dir, fresh->data_dir);
-    SWAP(config->addresses, fresh->addresses);
-    SWAP(config->cgroup_parent, fresh->cgroup_parent);
-    return n;
-}
-
-/* ---- files ---- */
-
-static int load_file(struct config *config, const char *path, struct err *e)
-{
-    struct hcl_file *hcl = NULL;
-    struct schema_context ctx = {.e = e};
-    struct config_file file;
-    int r = hcl_parse_file(path, &hcl, e);
-
-    if (r < 0)
-        return r;
-    ctx.file = hcl;
-    r = schema_init(&config_file_schema, &file);
-    if (r == 0)
-        r = schema_decode(&ctx, &config_file_schema,
-                          (struct schema_source){.body = hcl->body, .pos = {.line = 1, .col = 1}},
-                          &file);
-    if (r == 0)
-        r = merge(config, &file);
-    if (r == -ENOMEM)
-        (void)err_sys(e, r, "reading %s", path);
-    schema_deinit(&config_file_schema, &file);
-    (void)hcl_file_free(hcl);
-    return r;
-}
-
-static int is_hcl(const struct dirent *entry)
-{
-    size_t len = strlen(entry->d_name);
-
-    return entry->d_name[0] != '.' && len > 4 && strcmp(entry->d_name + len - 4, ".hcl") == 0;
-}
-
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static int load_directory(struct config *config, const char *path, struct err *e)
-{
-    struct dirent **entries = NULL;
-    int n = scandir(path, &entries, is_hcl, by_name), r = 0;
-
-    if (n < 0)
-        return err_sys(e, -errno, "reading the configuration directory %s", path);
-    if (n == 0)
-        r = err_set(e, -ENOENT, "there is no *.hcl file in %s; add one or name a file", path);
-    for (int i = 0; i < n; i++) {
-        autofree char *file = NULL;
-
-        if (r == 0 && asprintf(&file, "%s/%s", path, entries[i]->d_name) < 0)
-            r = err_sys(e, -ENOMEM, "reading %s", path);
-        if (r == 0)
-            r = load_file(config, file, e);
-        free(entries[i]);
-    }
-    free(entries);
-    return r;
-}
-
-int config_load(struct config *config, const char *path, struct err *e)
-{
-    struct stat st;
-
-    if (stat(path, &st) < 0)
-        return err_sys(e, -errno, "reading the configuration %s", path);
-    return S_ISDIR(st.st_mode) ? load_directory(config, path, e) : load_file(config, path, e);
+    if (!json_array_size(config->unused))
+        return NULL;
+    out = open_memstream(&all, &size);
+    if (!out)
+        return NULL;
+    (void)fputs("of these options of Nomad there is nothing to do here, they have no effect: ",
+                out);
+    json_array_foreach(config->unused, i, item)(void)
+        fprintf(out, "%s%s", i ? ", " : "", json_string_value(item));
+    return fclose(out) == 0 ? all : NULL;
 }

@@ -98,8 +98,8 @@ static bool is_private(const char *mode, bool host_by_default)
 static void plan_namespaces(const struct config *config, const struct driver_config *options,
                             const struct taskenv *env, struct bag *bag, struct exec_spec *spec)
 {
-    spec->private_pid = is_private(options->pid_mode, config->exec.default_pid_host);
-    spec->private_ipc = is_private(options->ipc_mode, config->exec.default_ipc_host);
+    spec->private_pid = is_private(options->pid_mode, config->exec.default_pid_mode);
+    spec->private_ipc = is_private(options->ipc_mode, config->exec.default_ipc_mode);
     spec->private_uts = is_private(options->uts_mode, !*options->hostname);
     spec->private_cgroup = is_private(options->cgroup_mode, true);
     spec->private_net = options->no_network;

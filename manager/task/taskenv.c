@@ -21,12 +21,6 @@ enum {
     PATH_STEPS_MAX = 256
 };
 
-/* Nomad's default for the client option env.denylist. */
-static const char denied_by_default[] =
-    "CONSUL_TOKEN,CONSUL_HTTP_TOKEN,CONSUL_HTTP_TOKEN_FILE,NOMAD_TOKEN,VAULT_TOKEN,*_LICENSE,"
-    "*_LICENSE_PATH,AWS_ACCESS_KEY_ID,AWS_SECRET_ACCESS_KEY,AWS_SESSION_TOKEN,AWS_METADATA_URL,"
-    "GOOGLE_APPLICATION_CREDENTIALS,GOOGLE_OAUTH_ACCESS_TOKEN";
-
 static void set(struct taskenv *env, const char *name, const char *value)
 {
     (void)json_object_set_new_nocheck(env->vars, name, json_string_nocheck(value));
@@ -98,7 +92,7 @@ static void set_meta(struct taskenv *env, const json_t *meta)
 
 static bool is_denied(const struct config *config, const char *name)
 {
-    const char *list = config->env_denylist ? config->env_denylist : denied_by_default;
+    const char *list = config->env_denylist ? config->env_denylist : CONFIG_ENV_DENYLIST;
     autofree char *copy = strdup(list);
     char *rest = NULL;
 

@@ -93,6 +93,8 @@ static int init_field(const struct schema_field *field, void *at)
         if (field->def && value_int(def, at) < 0) /* "-1" marks an unset one */
             return value_duration(def, at);
         return 0;
+    case FIELD_SIZE:
+        return field->def ? value_size(def, at) : 0;
     case FIELD_ENUM:
         *(unsigned int *)at = field->def ? (unsigned int)name_index(field->names, field->def) : 0;
         return 0;
@@ -102,6 +104,7 @@ static int init_field(const struct schema_field *field, void *at)
     case FIELD_FREE_MAP:
         return (*(json_t **)at = json_object()) ? 0 : -ENOMEM;
     case FIELD_BLOCK:
+    case FIELD_NAMED:
         return schema_init(field->block, at);
     default:
         return 0;
@@ -140,6 +143,7 @@ static void deinit_field(const struct schema_field *field, void *obj)
         json_decref(*(json_t **)at);
         break;
     case FIELD_BLOCK:
+    case FIELD_NAMED:
         schema_deinit(field->block, at);
         break;
     case FIELD_BLOCKS:
@@ -206,12 +210,14 @@ static json_t *encode_field(const struct schema_field *field, const void *obj)
         return json_boolean(*(bool *)at);
     case FIELD_INT:
     case FIELD_DURATION:
+    case FIELD_SIZE:
         return json_integer(*(int64_t *)at);
     case FIELD_ENUM:
         return json_string(field->names[*(unsigned int *)at]);
     case FIELD_STRINGS:
         return encode_strings(*(char ***)at);
     case FIELD_BLOCK:
+    case FIELD_NAMED:
         return schema_encode(field->block, at);
     case FIELD_BLOCKS:
         return (field->by_name ? encode_by_name : encode_blocks)(

@@ -20,6 +20,7 @@ enum field_kind {
     FIELD_BOOL,       /* bool */
     FIELD_INT,        /* int64_t, within min..max */
     FIELD_DURATION,   /* int64_t nanoseconds: text like "1m30s"; JSON: or a number */
+    FIELD_SIZE,       /* int64_t bytes: text like "100GB", or a number */
     FIELD_ENUM,       /* an enum: index into `names` */
     FIELD_STRINGS,    /* char **, NULL-terminated, never NULL */
     FIELD_STRING_MAP, /* json_t *: an object of strings, never NULL */
@@ -27,18 +28,28 @@ enum field_kind {
     FIELD_ANY,        /* json_t *: any value; NULL while absent */
     FIELD_BLOCK,      /* a struct by value, described by `block` */
     FIELD_BLOCKS,     /* an array of structs described by `block`, its length at `count` */
+    FIELD_NAMED,      /* blocks whose label is the name of the field of `block` that they are */
     FIELD_LATER,      /* Nomad's, not run yet: refused by name unless it asks for nothing */
+    FIELD_UNUSED,     /* Nomad's, and there is nothing to do for it: ctx->on_unused is told */
     FIELD_IGNORED,    /* Nomad's own bookkeeping in JSON: accepted and dropped */
     FIELD_POS,        /* struct hcl_pos: where the block began */
     FIELD_PRESENT,    /* bool: true once the block was read */
     FIELD_KIND_N
 };
 
+struct schema;
+struct schema_field;
+
 /* What is being read, for messages. */
 struct schema_context {
     const struct hcl_file *file; /* NULL: JSON */
     struct err *e;
     char path[192]; /* JSON: the way to the value, "TaskGroups[0].Name" */
+    bool strict;    /* JSON: a name nobody knows is refused even if it asks for nothing */
+    /* Called for each FIELD_UNUSED; a FIELD_LATER may then be a block that asks for nothing. NULL:
+     * all of them are refused. */
+    void (*on_unused)(struct schema_context *ctx, const struct schema *schema, const char *name,
+                      struct hcl_pos pos);
 };
 
 /* One block as it was written: exactly one of `body` and `json` is set. */
@@ -47,9 +58,6 @@ struct schema_source {
     const json_t *json;
     struct hcl_pos pos;
 };
-
-struct schema;
-struct schema_field;
 
 /* Looks at a value just read into `obj` (fields earlier in the table are there as well). `source`
  * has the position and, for maps, the contents as written. 0, or what schema_fail() returned. */
@@ -62,21 +70,26 @@ struct schema_field {
     const char *json; /* NULL: not in JSON */
     size_t offset;
     size_t count;               /* BLOCKS: offset of a size_t */
-    const struct schema *block; /* BLOCK, BLOCKS */
+    const struct schema *block; /* BLOCK, BLOCKS, NAMED */
     bool by_name;               /* BLOCKS, labelled: JSON has an object, each element at its name */
-    bool sparse;                /* INT, DURATION, ENUM, BLOCKS: see schema_encode() */
-    bool required;              /* absent or empty is an error */
-    const char *def;            /* default as text; else "", 0, false, empty */
-    int64_t min, max;           /* INT, DURATION; the default is not held to them; max 0: none */
-    const char *const *names;   /* ENUM: NULL-terminated */
-    const char *const *later;   /* ENUM: names Nomad has and this release does not run, or NULL */
+    bool merge;               /* STRING_MAP, BLOCKS with labels: what is there already stays, unless
+                                 it has the same key or label */
+    bool block_too;           /* ANY: may be written as a block */
+    bool secret;              /* not for people's eyes */
+    bool sparse;              /* INT, DURATION, ENUM, BLOCKS: see schema_encode() */
+    bool required;            /* absent or empty is an error */
+    const char *def;          /* default as text; else "", 0, false, empty */
+    int64_t min, max;         /* INT, DURATION; the default is not held to them; max 0: none */
+    const char *const *names; /* ENUM: NULL-terminated */
+    const char *const *later; /* ENUM: names Nomad has and this release does not run, or NULL */
     const char *neutral; /* LATER: JSON array of values that ask for nothing, beside empty ones */
+    const char *why;     /* LATER: what to know, or to do, in place of "remove it" */
     schema_check check;
 };
 
 struct schema {
     const char *what; /* "task", for messages */
-    size_t size;      /* of the struct */
+    size_t size;      /* of the struct; 0: the fields are members of the one around the block */
     bool labelled;    /* HCL: one label, which is the value of fields[0]; unique among its likes */
     const struct schema_field *fields;
     size_t n_fields;
@@ -92,6 +105,10 @@ struct schema {
     {                                                                                              \
         .kind = FIELD_LATER, .hcl = hcl_name, .json = json_name, __VA_ARGS__                       \
     }
+#define SCHEMA_UNUSED(name)                                                                        \
+    {                                                                                              \
+        .kind = FIELD_UNUSED, .hcl = name, .json = name                                            \
+    }
 #define SCHEMA_IGNORED(json_name)                                                                  \
     {                                                                                              \
         .kind = FIELD_IGNORED, .json = json_name                                                   \
@@ -101,7 +118,8 @@ struct schema {
  * way. */
 int schema_init(const struct schema *schema, void *obj);
 
-/* Reads `source` over what is in `obj`, which schema_init() made. -EINVAL with the place, the
+/* Reads `source` over what is in `obj`, which schema_init() made: what it does not mention stays.
+ * -EINVAL with the place, the
  * nearest known name or the mend; -ENOTSUP for a FIELD_LATER; -ENOMEM. On failure `obj` is half
  * read: its only use is schema_deinit(). */
 int schema_decode(struct schema_context *ctx, const struct schema *schema,

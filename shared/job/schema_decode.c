@@ -34,6 +34,8 @@ static const char *wanted_kind(enum field_kind kind)
         return "a whole number";
     case FIELD_DURATION:
         return "a duration such as \"30s\" or \"1h30m\"";
+    case FIELD_SIZE:
+        return "a size such as \"100MiB\" or \"10GB\"";
     case FIELD_STRINGS:
         return "a list of strings, such as [\"a\", \"b\"]";
     case FIELD_STRING_MAP:
@@ -130,6 +132,8 @@ static int store(const struct schema_field *field, const json_t *json, void *at)
         return value_int(json, at);
     case FIELD_DURATION:
         return value_duration(json, at);
+    case FIELD_SIZE:
+        return value_size(json, at);
     case FIELD_STRINGS:
         r = value_strings(json, &strings);
         if (r == 0) {
@@ -139,7 +143,10 @@ static int store(const struct schema_field *field, const json_t *json, void *at)
         return r;
     default:
         r = read_map(field, json, &map);
-        if (r == 0) {
+        if (r == 0 && field->merge) {
+            r = json_object_update(*(json_t **)at, map) < 0 ? -ENOMEM : 0;
+            json_decref(map);
+        } else if (r == 0) {
             json_decref(*(json_t **)at);
             *(json_t **)at = map;
         }
@@ -168,7 +175,8 @@ static int decode_value(struct schema_context *ctx, const struct schema_field *f
     r = store(field, json, at);
     if (r == -EINVAL)
         return fail_kind(ctx, pos, name, wanted_kind(field->kind), json);
-    if (r == 0 && (field->kind == FIELD_INT || field->kind == FIELD_DURATION))
+    if (r == 0 &&
+        (field->kind == FIELD_INT || field->kind == FIELD_DURATION || field->kind == FIELD_SIZE))
         return check_range(ctx, field, name, *(int64_t *)at, pos);
     return r;
 }
@@ -189,9 +197,10 @@ static int check_unique(struct schema_context *ctx, const struct schema *schema,
     return 0;
 }
 
-/* Reads the element at (*array)[*count], for which there is room, and counts it. */
+/* Reads the element at (*array)[*count], for which there is room, and counts it; the first `old`
+ * are not of this source. */
 static int decode_element(struct schema_context *ctx, const struct schema_field *field,
-                          struct schema_source source, const char *label, void *obj)
+                          struct schema_source source, const char *label, size_t old, void *obj)
 {
     const struct schema *schema = field->block;
     size_t *count = schema_member(obj, field->count);
@@ -211,27 +220,55 @@ static int decode_element(struct schema_context *ctx, const struct schema_field 
     if (r == 0)
         r = schema_decode(ctx, schema, source, element);
     if (r == 0 && schema->labelled)
-        r = check_unique(ctx, schema, first, *count - 1, source.pos);
+        r = check_unique(ctx, schema, first + old * schema->size, *count - 1 - old, source.pos);
     return r;
 }
 
 static int make_room(struct schema_context *ctx, const struct schema_field *field, size_t n,
                      struct hcl_pos pos, void *obj)
 {
-    char **array = schema_member(obj, field->offset);
+    char **array = schema_member(obj, field->offset), *larger;
+    size_t old = *(size_t *)schema_member(obj, field->count);
 
-    if (n > MAX_BLOCKS)
+    if (n > MAX_BLOCKS - old)
         return schema_fail(ctx, pos, -EINVAL, "more than %d of \"%s\"", MAX_BLOCKS,
                            ctx->file ? field->hcl : field->json);
-    if (n)
-        *array = calloc(n, field->block->size);
-    return n && !*array ? -ENOMEM : 0;
+    if (!n)
+        return 0;
+    larger = reallocarray(*array, old + n, field->block->size);
+    if (!larger)
+        return -ENOMEM;
+    *array = larger;
+    return 0;
+}
+
+/* The elements from `old` on take the place of earlier ones of the same label. */
+static void fold(const struct schema_field *field, size_t old, void *obj)
+{
+    const struct schema *schema = field->block;
+    size_t *count = schema_member(obj, field->count), kept = old;
+    char *first = *(char **)schema_member(obj, field->offset);
+
+    for (size_t i = old; i < *count; i++) {
+        char *from = first + i * schema->size, *to = first;
+        size_t name = schema->fields[0].offset;
+
+        while (to < first + old * schema->size &&
+               strcmp(*(char **)schema_member(to, name), *(char **)schema_member(from, name)) != 0)
+            to += schema->size;
+        if (to < first + old * schema->size)
+            schema_deinit(schema, to);
+        else
+            to = first + kept++ * schema->size;
+        memmove(to, from, schema->size);
+    }
+    *count = kept;
 }
 
 static int decode_hcl_blocks(struct schema_context *ctx, const struct schema_field *field,
                              const struct hcl_body *body, void *obj)
 {
-    size_t n = 0;
+    size_t n = 0, old = *(size_t *)schema_member(obj, field->count);
     int r;
 
     for (size_t i = 0; i < body->n_blocks; i++)
@@ -242,14 +279,17 @@ static int decode_hcl_blocks(struct schema_context *ctx, const struct schema_fie
         struct schema_source source = {.body = block->body, .pos = block->pos};
 
         if (strcmp(block->type, field->hcl) == 0)
-            r = decode_element(ctx, field, source, block->n_labels ? block->labels[0] : NULL, obj);
+            r = decode_element(ctx, field, source, block->n_labels ? block->labels[0] : NULL, old,
+                               obj);
     }
+    if (r == 0 && old)
+        fold(field, old, obj);
     return r;
 }
 
 /* The element at `name` may say its name again. */
 static int decode_named(struct schema_context *ctx, const struct schema_field *field,
-                        const char *name, const json_t *item, void *obj)
+                        const char *name, const json_t *item, size_t old, void *obj)
 {
     const json_t *again = schema_json_get(item, field->block->fields[0].json);
 
@@ -260,12 +300,13 @@ static int decode_named(struct schema_context *ctx, const struct schema_field *f
         return schema_fail(ctx, (struct hcl_pos){0}, -EINVAL,
                            "\"%s\" of a %s must be its key, \"%.64s\"",
                            field->block->fields[0].json, field->block->what, name);
-    return decode_element(ctx, field, (struct schema_source){.json = item}, name, obj);
+    return decode_element(ctx, field, (struct schema_source){.json = item}, name, old, obj);
 }
 
 static int decode_json_map(struct schema_context *ctx, const struct schema_field *field,
                            const json_t *json, void *obj)
 {
+    size_t old = *(size_t *)schema_member(obj, field->count);
     const char *name;
     json_t *item;
     int r;
@@ -280,9 +321,11 @@ static int decode_json_map(struct schema_context *ctx, const struct schema_field
         if (r < 0)
             break;
         mark = schema_enter(ctx, "%s", name);
-        r = decode_named(ctx, field, name, item, obj);
+        r = decode_named(ctx, field, name, item, old, obj);
         schema_leave(ctx, mark);
     }
+    if (r == 0 && old)
+        fold(field, old, obj);
     return r;
 }
 
@@ -304,7 +347,7 @@ static int decode_json_blocks(struct schema_context *ctx, const struct schema_fi
             break;
         mark = schema_enter(ctx, "[%zu]", i);
         if (json_is_object(item))
-            r = decode_element(ctx, field, (struct schema_source){.json = item}, NULL, obj);
+            r = decode_element(ctx, field, (struct schema_source){.json = item}, NULL, 0, obj);
         else
             r = fail_kind(ctx, (struct hcl_pos){0}, field->json, "a list of objects", item);
         schema_leave(ctx, mark);
@@ -402,6 +445,25 @@ static int decode_map_block(struct schema_context *ctx, const struct schema_fiel
     return run_check(ctx, field, obj, (struct schema_source){.body = body, .pos = block->pos});
 }
 
+/* plugin "exec" { … } is the field "exec" of the schema. */
+static int decode_labelled(struct schema_context *ctx, const struct schema_field *field,
+                           const struct hcl_body *body, void *obj)
+{
+    autofree struct hcl_block *blocks = calloc(body->n_blocks + 1, sizeof(*blocks));
+    struct hcl_body named = {.blocks = blocks};
+
+    if (!blocks)
+        return -ENOMEM;
+    for (size_t i = 0; i < body->n_blocks; i++)
+        if (strcmp(body->blocks[i].type, field->hcl) == 0) {
+            blocks[named.n_blocks] = body->blocks[i];
+            blocks[named.n_blocks].type = body->blocks[i].labels[0];
+            blocks[named.n_blocks++].n_labels = 0;
+        }
+    return schema_decode(ctx, field->block, (struct schema_source){.body = &named},
+                         schema_member(obj, field->offset));
+}
+
 static int decode_hcl_field(struct schema_context *ctx, const struct schema_field *field,
                             const struct hcl_body *body, void *obj)
 {
@@ -411,6 +473,8 @@ static int decode_hcl_field(struct schema_context *ctx, const struct schema_fiel
 
     if (field->kind == FIELD_BLOCKS)
         return decode_hcl_blocks(ctx, field, body, obj);
+    if (field->kind == FIELD_NAMED)
+        return decode_labelled(ctx, field, body, obj);
     r = find_only_block(ctx, body, field->hcl, &block);
     if (r < 0)
         return r;
@@ -437,7 +501,7 @@ static int decode_json_field(struct schema_context *ctx, const struct schema_fie
 
     if (field->kind == FIELD_BLOCKS)
         return (field->by_name ? decode_json_map : decode_json_blocks)(ctx, field, json, obj);
-    if (field->kind == FIELD_BLOCK) {
+    if (field->kind == FIELD_BLOCK || field->kind == FIELD_NAMED) {
         if (!json_is_object(json))
             return fail_kind(ctx, source.pos, field->json, "an object", json);
         return schema_decode(ctx, field->block, source, schema_member(obj, field->offset));

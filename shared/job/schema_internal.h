@@ -28,5 +28,5 @@ static inline bool schema_is_map(enum field_kind kind)
 
 static inline bool schema_is_block(enum field_kind kind)
 {
-    return kind == FIELD_BLOCK || kind == FIELD_BLOCKS;
+    return kind == FIELD_BLOCK || kind == FIELD_BLOCKS || kind == FIELD_NAMED;
 }

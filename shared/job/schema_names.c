@@ -98,10 +98,28 @@ static int fail_unknown(struct schema_context *ctx, const struct schema *schema,
                        form, name, schema->what, schema_hint(guess.name, hint));
 }
 
-static int fail_later(struct schema_context *ctx, const char *name, struct hcl_pos pos)
+static int fail_later(struct schema_context *ctx, const struct schema_field *field,
+                      const char *name, struct hcl_pos pos)
 {
     return schema_fail(ctx, pos, -ENOTSUP,
-                       "\"%s\" is known to Nomad but not run by this release; remove it", name);
+                       "\"%s\" is known to Nomad but not run by this release; %s", name,
+                       field->why ? field->why : "remove it");
+}
+
+/* 0: `json`, which is there for a field that this release does not run, asks for nothing, or the
+ * caller was told; 1: it is to be refused. */
+static int check_absent(struct schema_context *ctx, const struct schema *schema,
+                        const struct schema_field *field, const json_t *json, struct hcl_pos pos)
+{
+    autojson json_t *neutral = NULL;
+
+    if (field && field->kind == FIELD_UNUSED && ctx->on_unused) {
+        ctx->on_unused(ctx, schema, field_name(field, ctx->file != NULL), pos);
+        return 0;
+    }
+    if (field && field->neutral && !(neutral = json_loads(field->neutral, 0, NULL)))
+        return -ENOMEM;
+    return !value_is_shallow(json) || !value_is_neutral(json, neutral);
 }
 
 /* ---- HCL ---- */
@@ -118,16 +136,37 @@ static int check_attr(struct schema_context *ctx, const struct schema *schema,
                       const struct hcl_attr *attr)
 {
     const struct schema_field *field = find_hcl(schema, attr->name);
+    int r;
 
     if (!field)
         return fail_unknown(ctx, schema, "attribute", attr->name, attr->pos);
-    if (field->kind == FIELD_LATER && attr->value.kind != HCL_NULL)
-        return fail_later(ctx, field->hcl, attr->pos);
+    if ((field->kind == FIELD_LATER || field->kind == FIELD_UNUSED) &&
+        attr->value.kind != HCL_NULL) {
+        r = 1;
+        if (field->kind == FIELD_UNUSED)
+            r = check_absent(ctx, schema, field, NULL, attr->pos);
+        return r > 0 ? fail_later(ctx, field, field->hcl, attr->pos) : r;
+    }
     if (schema_is_block(field->kind))
         return schema_fail(ctx, attr->pos, -EINVAL,
                            "\"%s\" is a block; write %s%s { … } without \"=\"", field->hcl,
-                           field->hcl, field->block->labelled ? " \"name\"" : "");
+                           field->hcl,
+                           field->block->labelled || field->kind == FIELD_NAMED ? " \"name\"" : "");
     return 0;
+}
+
+/* A job's block is there to say something; an agent's may be, to say that it is off. */
+static int check_absent_block(struct schema_context *ctx, const struct schema *schema,
+                              const struct schema_field *field, const struct hcl_block *block)
+{
+    autojson json_t *json = NULL;
+    int r = 1;
+
+    if (ctx->on_unused) {
+        json = value_from_body(block->body);
+        r = json ? check_absent(ctx, schema, field, json, block->pos) : -ENOMEM;
+    }
+    return r > 0 ? fail_later(ctx, field, field->hcl, block->pos) : r;
 }
 
 static int check_block(struct schema_context *ctx, const struct schema *schema,
@@ -138,12 +177,13 @@ static int check_block(struct schema_context *ctx, const struct schema *schema,
 
     if (!field)
         return fail_unknown(ctx, schema, "block", block->type, block->pos);
-    if (field->kind == FIELD_LATER)
-        return fail_later(ctx, field->hcl, block->pos);
-    if (!schema_is_block(field->kind) && !schema_is_map(field->kind))
+    if (field->kind == FIELD_LATER || field->kind == FIELD_UNUSED)
+        return check_absent_block(ctx, schema, field, block);
+    if (!schema_is_block(field->kind) && !schema_is_map(field->kind) && !field->block_too)
         return schema_fail(ctx, block->pos, -EINVAL, "\"%s\" is an attribute; write %s = …",
                            field->hcl, field->hcl);
-    labelled = field->kind == FIELD_BLOCKS && field->block->labelled;
+    labelled =
+        field->kind == FIELD_NAMED || (field->kind == FIELD_BLOCKS && field->block->labelled);
     if (block->n_labels != (labelled ? 1 : 0))
         return schema_fail(ctx, block->pos, -EINVAL, "\"%s\" takes %s; write %s%s { … }",
                            field->hcl, labelled ? "exactly one name" : "no name", field->hcl,
@@ -192,16 +232,16 @@ static int check_json(struct schema_context *ctx, const struct schema *schema, c
     json_object_foreach((json_t *)json, key, item)
     {
         const struct schema_field *field = find_json(schema, key);
-        autojson json_t *neutral = NULL;
+        int r;
 
-        if (field && field->kind != FIELD_LATER)
+        if (field && field->kind != FIELD_LATER && field->kind != FIELD_UNUSED)
             continue;
-        if (field && field->neutral && !(neutral = json_loads(field->neutral, 0, NULL)))
-            return -ENOMEM;
-        if (value_is_shallow(item) && value_is_neutral(item, neutral))
-            continue;
-        return field ? fail_later(ctx, field->json, (struct hcl_pos){0})
-                     : fail_unknown(ctx, schema, "key", key, (struct hcl_pos){0});
+        r = !field && ctx->strict ? 1 : check_absent(ctx, schema, field, item, (struct hcl_pos){0});
+        if (r < 0)
+            return r;
+        if (r)
+            return field ? fail_later(ctx, field, field->json, (struct hcl_pos){0})
+                         : fail_unknown(ctx, schema, "key", key, (struct hcl_pos){0});
     }
     return 0;
 }

@@ -188,6 +188,18 @@ int value_duration(const json_t *json, int64_t *ret_ns)
     return 0;
 }
 
+int value_size(const json_t *json, int64_t *ret_bytes)
+{
+    uint64_t bytes;
+
+    if (!json_is_string(json))
+        return value_int(json, ret_bytes);
+    if (size_parse(json_string_value(json), &bytes) < 0 || bytes > INT64_MAX)
+        return -EINVAL;
+    *ret_bytes = (int64_t)bytes;
+    return 0;
+}
+
 /* ---- lists and maps ---- */
 
 void value_free_strings(char **strings)

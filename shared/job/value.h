@@ -25,6 +25,7 @@ int value_text(const json_t *json, char **ret);
 int value_bool(const json_t *json, bool *ret);
 int value_int(const json_t *json, int64_t *ret);
 int value_duration(const json_t *json, int64_t *ret_ns);
+int value_size(const json_t *json, int64_t *ret_bytes);
 
 /* Lists: a malloc'ed NULL-terminated array; free with value_free_strings(). Maps: a new object of
  * strings. */

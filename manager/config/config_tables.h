@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The tables of the agent's configuration, for the modules that walk them.
+ */
+#pragma once
+
+#include "manager/config/config.h"
+#include "shared/job/schema.h"
+
+/* A row whose name is the same in HCL and in JSON. */
+#define OPTION(kind, s, member, name, ...) SCHEMA_FIELD(kind, s, member, name, name, __VA_ARGS__)
+/* A block whose fields are members of the struct around it. */
+#define OPTION_BLOCK(name, table)                                                                  \
+    {                                                                                              \
+        .kind = FIELD_BLOCK, .hcl = name, .json = name, .block = &(table)                          \
+    }
+#define OPTION_REFUSED(name, ...) SCHEMA_LATER(name, name, __VA_ARGS__)
+
+/* What the checks of the tables find around their row. */
+struct config_context {
+    struct schema_context schema;
+    struct config *config;
+    const char *file;
+};
+
+extern const struct schema config_schema;    /* a whole file: struct config */
+extern const struct schema config_client;    /* client { }: struct config */
+extern const struct schema config_plugins;   /* plugin "…" { }: struct config */
+extern const struct schema config_artifact;  /* client { artifact { } } */
+extern const struct schema config_template;  /* client { template { } } */
+extern const struct schema config_vault;     /* vault { }: struct config_server */
+extern const struct schema config_consul;    /* consul { }: the same */
+extern const struct schema config_telemetry; /* telemetry { } */
+
+/* Checks that more than one table has. */
+int config_check_absolute(struct schema_context *ctx, const struct schema_field *field,
+                          const void *obj, struct schema_source source);
+int config_check_options(struct schema_context *ctx, const struct schema_field *field,
+                         const void *obj, struct schema_source source);
+
+/* Whether a path has ".." among its parts. */
+bool config_has_dotdot(const char *path);
+
+/* Tells ctx->on_unused. */
+void config_note_unused(struct schema_context *ctx, const struct schema *schema, const char *name,
+                        struct hcl_pos pos);
