@@ -22,6 +22,7 @@
 #include "logrotate/trim.h"
 #include "shared/cleanup.h"
 #include "shared/clock.h"
+#include "shared/evloop.h"
 #include "shared/sys.h"
 
 enum {
@@ -142,7 +143,7 @@ static void arm(struct housekeeper *h, uint64_t now_ns, uint64_t due_ns)
     if (!due_ns)
         return;
     ev_now_update(h->loop);
-    ev_timer_set(&h->due, due_ns > now_ns ? (ev_tstamp)(due_ns - now_ns) / 1e9 + margin_s : 0., 0.);
+    ev_timer_set(&h->due, evloop_seconds(now_ns, due_ns) + margin_s, 0.);
     ev_timer_start(h->loop, &h->due);
 }
 

@@ -31,7 +31,9 @@ enum {
     ROUNDS_MAX = 16, /* large reads per wake-up, so that the other stream and control get a turn */
 };
 static const ev_tstamp quiet_s = 1.0;
-static const ev_tstamp check_s = 1.0; /* between looks at the live segment, while there is output */
+/* Between looks, while there is output: whether the live segment was removed; whether its directory
+ * was moved away, which takes a walk along its path. */
+static const ev_tstamp check_s = 1.0, check_dir_s = 10.0;
 static const ev_tstamp first_backoff_s = 0.25; /* between tries to write, doubling up to … */
 static const ev_tstamp last_backoff_s = 2.0;
 static const ev_tstamp healthy_s =
@@ -137,18 +139,27 @@ static int open_segment(struct pump *p)
                        p->limits->max_files, NULL);
 }
 
-/* Writing to a file that was removed, or whose directory was, works: one has to look. */
-static void check_place(struct pump *p)
+static void check_dir(struct pump *p)
 {
     uint32_t made = p->dir->made;
-    struct stat st;
 
-    p->checked_at = ev_now(p->loop);
+    p->checked_dir_at = ev_now(p->loop);
     log_dir_check(p->dir);
     if (p->dir->made != made)
         p->on_news(p, PUMP_DIR_MADE);
-    if (p->generation != p->dir->generation ||
-        (p->writer.fd >= 0 && fstat(p->writer.fd, &st) == 0 && st.st_nlink == 0)) {
+}
+
+/* Writing to a file that was removed, or whose directory was, works: one has to look. */
+static void check_place(struct pump *p)
+{
+    struct stat st;
+    bool removed = p->writer.fd >= 0 && fstat(p->writer.fd, &st) == 0 && st.st_nlink == 0;
+
+    p->checked_at = ev_now(p->loop);
+    if (removed || p->writer.fd < 0 || p->loss.error ||
+        p->checked_at - p->checked_dir_at >= check_dir_s)
+        check_dir(p);
+    if (removed || p->generation != p->dir->generation) {
         p->generation = p->dir->generation;
         writer_look_again(&p->writer);
     }
@@ -368,6 +379,7 @@ void pump_init(struct pump *p, struct ev_loop *loop, struct log_dir *dir, const 
                        .dir = dir,
                        .name = name,
                        .checked_at = ev_now(loop),
+                       .checked_dir_at = ev_now(loop),
                        .backoff = first_backoff_s,
                        .on_news = on_news,
                        .arg = arg};

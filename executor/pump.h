@@ -59,10 +59,11 @@ struct pump {
     bool ending;                    /* nothing is held back any more */
 
     struct pump_loss loss;
-    uint64_t *lost_bytes; /* the owner's count of all bytes ever dropped, added to at once */
-    uint64_t *lost_here;  /* … and, where the owner sets it, of this stream's */
-    uint64_t passed_over; /* of a line whose beginning was dropped */
-    ev_tstamp checked_at; /* that the live segment is in its place */
+    uint64_t *lost_bytes;     /* the owner's count of all bytes ever dropped, added to at once */
+    uint64_t *lost_here;      /* … and, where the owner sets it, of this stream's */
+    uint64_t passed_over;     /* of a line whose beginning was dropped */
+    ev_tstamp checked_at;     /* that the live segment was not removed … */
+    ev_tstamp checked_dir_at; /* … and that its directory is in its place */
     ev_tstamp retry_at;
     ev_tstamp backoff;
     pump_news_cb *on_news;

@@ -32,6 +32,7 @@
 #include "shared/cgroupfs.h"
 #include "shared/cleanup.h"
 #include "shared/clock.h"
+#include "shared/evloop.h"
 #include "shared/procid.h"
 #include "shared/units.h"
 
@@ -314,7 +315,7 @@ static void arm_life_timer(struct supervisor *s, uint64_t due_ns)
     if (!due_ns)
         return;
     ev_now_update(s->loop); /* a blocked loop must not fire early */
-    ev_timer_set(&s->life_timer, due_ns > now ? (ev_tstamp)(due_ns - now) / 1e9 : 0., 0.);
+    ev_timer_set(&s->life_timer, evloop_seconds(now, due_ns), 0.);
     ev_timer_start(s->loop, &s->life_timer);
 }
 
@@ -375,6 +376,10 @@ static void on_life_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 
     (void)loop;
     (void)revents;
+    if (clock_now_ns(CLOCK_MONOTONIC) + 1000000000u < s->timer_ns) { /* a week has passed of more */
+        arm_life_timer(s, s->timer_ns);
+        return;
+    }
     s->timer_ns = 0;
     feed(s, (struct life_input){.event = LIFE_EV_TIMER});
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <ev.h>
+#include <stdint.h>
 
 static inline void evloop_no_op(struct ev_loop *loop, struct ev_periodic *w, int revents)
 {
@@ -27,4 +28,15 @@ static inline struct ev_loop *evloop_new(unsigned flags)
     ev_periodic_start(loop, &never);
     ev_periodic_stop(loop, &never);
     return loop;
+}
+
+/* The longest a timer is set to; executor/wait.c takes anything much longer for "no timer". */
+#define EVLOOP_TIMER_MAX_S (7 * 24 * 60 * 60.)
+
+/* For ev_timer_set(): whoever is woken before `due_ns` has come sets the timer again. */
+static inline ev_tstamp evloop_seconds(uint64_t now_ns, uint64_t due_ns)
+{
+    ev_tstamp seconds = due_ns > now_ns ? (ev_tstamp)(due_ns - now_ns) / 1e9 : 0.;
+
+    return seconds < EVLOOP_TIMER_MAX_S ? seconds : EVLOOP_TIMER_MAX_S;
 }

@@ -388,7 +388,7 @@ static void test_drain_is_bounded(void **state)
 
 static void look_now(void)
 {
-    pump.checked_at = 0;
+    pump.checked_at = pump.checked_dir_at = 0;
 }
 
 static void test_the_live_file_is_removed(void **state)
