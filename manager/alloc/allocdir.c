@@ -93,11 +93,11 @@ int allocdir_build(const char *alloc_dir, struct err *e)
     return 0;
 }
 
-static int mount_secrets(int task_fd, int secrets_fd)
+static int mount_secrets(int task_fd, int secrets_fd, int64_t secrets_mb)
 {
-    static const char *const options[] = {"size=1m,mode=0777,noswap", "size=1m,mode=0777"};
+    static const char *const more[] = {",noswap", ""};
     struct stat task_st, secrets_st;
-    char target[32];
+    char target[32], options[64];
 
     if (geteuid() != 0)
         return 0; /* as Nomad: a plain directory */
@@ -106,8 +106,10 @@ static int mount_secrets(int task_fd, int secrets_fd)
     if (task_st.st_dev != secrets_st.st_dev)
         return 0; /* mounted by an earlier start */
     (void)snprintf(target, sizeof(target), "/proc/self/fd/%d", secrets_fd);
-    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
-        if (mount("tmpfs", target, "tmpfs", MS_NOEXEC | MS_NOSUID | MS_NODEV, options[i]) == 0)
+    for (size_t i = 0; i < ARRAY_LEN(more); i++) {
+        (void)snprintf(options, sizeof(options), "size=%lldm,mode=0777%s", (long long)secrets_mb,
+                       more[i]);
+        if (mount("tmpfs", target, "tmpfs", MS_NOEXEC | MS_NOSUID | MS_NODEV, options) == 0)
             return 0;
         if (errno != EINVAL) /* kernels before 6.4 have no noswap */
             break;
@@ -115,7 +117,7 @@ static int mount_secrets(int task_fd, int secrets_fd)
     return -errno;
 }
 
-int allocdir_build_task(const char *alloc_dir, const char *task, struct err *e)
+int allocdir_build_task(const char *alloc_dir, const char *task, int64_t secrets_mb, struct err *e)
 {
     autofd int alloc_fd = open(alloc_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     autofd int task_fd = -1, local_fd = -1, tmp_fd = -1, secrets_fd = -1;
@@ -133,7 +135,7 @@ int allocdir_build_task(const char *alloc_dir, const char *task, struct err *e)
         return tmp_fd;
     if ((secrets_fd = make_in(task_fd, "secrets", geteuid() == 0 ? 0777 : 0700, NULL, task, e)) < 0)
         return secrets_fd;
-    r = mount_secrets(task_fd, secrets_fd);
+    r = mount_secrets(task_fd, secrets_fd, secrets_mb);
     return r ? err_sys(e, r, "mount a tmpfs on %s/%s/secrets", alloc_dir, task) : 0;
 }
 

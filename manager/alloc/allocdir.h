@@ -5,21 +5,22 @@
  *     alloc, alloc/{data,logs,tmp}              0777 nobody
  *     <task>, <task>/local                      0777 nobody
  *     <task>/tmp                                1777
- *     <task>/secrets                            0777, a 1 MiB tmpfs (noexec, nosuid, nodev)
+ *     <task>/secrets                            0777, a tmpfs (noexec, nosuid, nodev)
  * Tasks may write in these: nothing here follows a link, whatever a task put there.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "shared/err.h"
 
 /* Makes the allocation's own directories; those there already are left as they are. */
 int allocdir_build(const char *alloc_dir, struct err *e);
 
-/* Makes a task's directories and mounts secrets/, unless it is mounted. -EINVAL for a task name
- * that is no plain file name. */
-int allocdir_build_task(const char *alloc_dir, const char *task, struct err *e);
+/* Makes a task's directories and mounts secrets/, of that many MiB, unless it is mounted. -EINVAL
+ * for a task name that is no plain file name. */
+int allocdir_build_task(const char *alloc_dir, const char *task, int64_t secrets_mb, struct err *e);
 
 /* Adds a line, with the time, to the executor.out of a task whose executor cannot any more. It is
  * for people only: where there is none, or it is no plain file, nothing happens. */

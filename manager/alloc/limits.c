@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Nomad's rules: MHz are cpu.shares; memory_max raises the hard limit, and memory is then what the
+ * Nomad's rules: MHz are cpu.shares; what secrets/ may hold is of the task's memory, and taken off
+ * its limits; memory_max raises the hard limit, and memory is then what the
  * task keeps when memory runs short; a hard CPU limit is the task's part of the node's MHz. Where
  * a host cannot keep a limit that was asked for, the job is refused; defaults go without.
  */
@@ -61,13 +62,14 @@ static void plan_cpu(const struct task *task, const struct driver_config *option
 
 static void plan_memory(const struct job_resources *res, struct exec_spec *spec)
 {
-    uint64_t memory = (uint64_t)res->memory_mb << 20;
+    uint64_t memory = (uint64_t)(res->memory_mb - res->secrets_mb) << 20;
 
     spec->memory_bytes = memory;
     if (!res->memory_max_mb)
         return;
     spec->limits.memory_low_bytes = memory;
-    spec->memory_bytes = res->memory_max_mb < 0 ? 0 : (uint64_t)res->memory_max_mb << 20;
+    spec->memory_bytes =
+        res->memory_max_mb < 0 ? 0 : (uint64_t)(res->memory_max_mb - res->secrets_mb) << 20;
 }
 
 static uint64_t pids_of(const struct task *task, const struct config *config)

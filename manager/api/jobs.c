@@ -13,6 +13,7 @@
 #include "manager/api/router.h"
 #include "shared/cleanup.h"
 #include "shared/hcl/hcl.h"
+#include "shared/job/schema.h"
 
 /* The newest change to a job: its own, or one of its allocations (its status follows from them). */
 static uint64_t job_index(const struct manager *m, const struct job_record *record)
@@ -80,17 +81,39 @@ void job_allocations(struct request *r)
     reply_list_end(&list, r);
 }
 
+/* All of them, or what is in `e` where reading ended before there was a list. */
+static void reply_problems(struct request *r, const struct schema_problems *problems,
+                           const struct err *e)
+{
+    autofree char *all = NULL;
+    size_t size = 0;
+    FILE *out = problems->n > 1 ? open_memstream(&all, &size) : NULL;
+
+    if (!out) {
+        request_reply_err(r, e);
+        return;
+    }
+    for (size_t i = 0; i < problems->n; i++)
+        (void)fprintf(out, "%s%s", i ? "\n" : "", problems->texts[i]);
+    if (fclose(out) == 0)
+        request_reply_text(r, 400, "%s", all);
+    else
+        request_reply_err(r, e);
+}
+
 /* The job in {"Job": …}, or NULL after a 400. */
 static struct job *read_job(struct request *r, const json_t *body)
 {
     const json_t *json = json_object_get(body, "Job");
+    struct schema_problems problems = {0};
     struct job *job = NULL;
     struct err e = ERR_INIT;
 
     if (!json_is_object(json))
         request_reply_text(r, 400, "the body must be {\"Job\": {…}}");
-    else if (job_from_json(json, &job, &e))
-        request_reply_err(r, &e);
+    else if (job_from_json_all(json, &job, &problems, &e))
+        reply_problems(r, &problems, &e);
+    schema_problems_deinit(&problems);
     return job;
 }
 
@@ -190,6 +213,7 @@ void job_parse(struct request *r)
 {
     json_t *body = request_json(r);
     const char *hcl = json_string_value(json_object_get(body, "JobHCL"));
+    struct schema_problems problems = {0};
     struct hcl_file *file = NULL;
     struct job *job = NULL;
     struct err e = ERR_INIT;
@@ -198,10 +222,12 @@ void job_parse(struct request *r)
         return;
     if (!hcl || !*hcl)
         request_reply_text(r, 400, "the body must be {\"JobHCL\": \"job …\"}");
-    else if (hcl_parse("JobHCL", hcl, strlen(hcl), &file, &e) || job_from_hcl(file, &job, &e))
-        request_reply_err(r, &e);
+    else if (hcl_parse("JobHCL", hcl, strlen(hcl), &file, &e) ||
+             job_from_hcl_all(file, &job, &problems, &e))
+        reply_problems(r, &problems, &e);
     else
         request_reply_json(r, 200, job_to_json(job));
+    schema_problems_deinit(&problems);
     job_free(job);
     hcl_file_free(file);
     json_decref(body);
@@ -212,6 +238,7 @@ void job_validate(struct request *r)
 {
     json_t *body = request_json(r);
     const json_t *json = json_object_get(body, "Job");
+    struct schema_problems problems = {0};
     struct job *job = NULL;
     struct err e = ERR_INIT;
 
@@ -223,15 +250,16 @@ void job_validate(struct request *r)
         json_t *errors = json_array();
         autofree char *warnings = NULL;
 
-        if (job_from_json(json, &job, &e))
-            (void)json_array_append_new(errors, encode_text(e.text));
-        else
+        if (!job_from_json_all(json, &job, &problems, &e))
             warnings = manager_job_warnings(r->api->manager, job);
+        for (size_t i = 0; i < problems.n; i++)
+            (void)json_array_append_new(errors, encode_text(problems.texts[i]));
         request_reply_json(r, 200,
                            json_pack("{s:b,s:o,s:o,s:s}", "DriverConfigValidated", job != NULL,
                                      "ValidationErrors", errors, "Error", encode_text(e.text),
                                      "Warnings", warnings ? warnings : ""));
     }
+    schema_problems_deinit(&problems);
     job_free(job);
     json_decref(body);
 }

@@ -191,7 +191,7 @@ static void warn_of_task(struct warnings *w, const struct job_task *def,
     struct err e = ERR_INIT;
     char name[64];
 
-    if (driver_config_read(def, &options, &e) < 0)
+    if (driver_config_read(def, NULL, &options, &e) < 0)
         return; /* it was refused for that */
     if (strcmp(def->driver, "exec") == 0 &&
         strcmp(attribute(attributes, "cleat.rootless.proc"), "host") == 0)
@@ -255,6 +255,11 @@ static void warn_of_size(struct warnings *w, const struct job *job, const json_t
              memory_mb, has_mb);
 }
 
+static void warn_of_inert(void *arg, const char *owner, const char *name, const char *why)
+{
+    warn(arg, "%s: \"%s\" has no effect: %s", owner, name, why);
+}
+
 char *features_warnings(const struct job *job, const struct config *config,
                         const json_t *attributes)
 {
@@ -266,6 +271,7 @@ char *features_warnings(const struct job *job, const struct config *config,
             warn_of_task(&w, &job->groups[g].tasks[t], config, attributes);
             warn_of_volumes(&w, &job->groups[g], &job->groups[g].tasks[t], config);
         }
+    job_each_inert(job, warn_of_inert, &w);
     warn_of_size(&w, job, attributes);
     if (!w.n)
         all = strdup("");

@@ -13,6 +13,9 @@
 #include "manager/alloc/limits.h"
 #include "manager/alloc/volumes.h"
 #include "manager/host/rootless.h"
+#include "shared/cleanup.h"
+
+static const char *const command_line[] = {"command", "args"};
 
 const struct driver *const drivers[] = {&driver_exec, &driver_raw_exec, NULL};
 
@@ -22,6 +25,33 @@ const struct driver *driver_find(const char *name)
         if (strcmp(drivers[i]->name, name) == 0)
             return drivers[i];
     return NULL;
+}
+
+int driver_read_resolved(const struct driver *driver, const struct job_task *task,
+                         const struct config *config, const struct taskenv *env,
+                         struct driver_config *ret, struct err *e)
+{
+    const struct interpolation in = taskenv_interpolation(env);
+    json_t *resolved = interpolate_json(&in, task->config);
+    int r;
+
+    /* The command line is split first and replaced then. */
+    for (size_t i = 0; i < ARRAY_LEN(command_line); i++) {
+        json_t *written = json_object_get(task->config, command_line[i]);
+
+        if (written)
+            (void)json_object_set(resolved, command_line[i], written);
+    }
+    r = driver_config_read(task, resolved, ret, e);
+    json_decref(resolved);
+    if (r || !driver->check)
+        return r;
+    r = driver->check(config, ret, e);
+    if (r) {
+        driver_config_deinit(ret);
+        *ret = (struct driver_config){0};
+    }
+    return r;
 }
 
 /* A user that hangs on a variable is known when the task starts, not before. */
@@ -52,7 +82,7 @@ int driver_check(const struct job_task *task, const struct config *config,
     problem = driver->problem(config, cgroup, &detected);
     if (problem)
         return err_set(e, -EINVAL, "driver %s can't run here: %s", driver->name, problem);
-    r = driver_config_read(task, &options, e);
+    r = driver_config_read(task, NULL, &options, e);
     if (r)
         return r;
     r = limits_check(task, &options, cgroup, e);
@@ -81,9 +111,9 @@ void driver_set_process(const struct driver_config *options, const struct tasken
     for (size_t i = 0; i < n; i++)
         spec->args[i + 1] = expand(&in, options->args[i], bag);
     if (*options->work_dir)
-        spec->work_dir = taskenv_expand(env, options->work_dir, bag);
+        spec->work_dir = bag_strdup(bag, options->work_dir);
     if (*options->stdin_path)
-        spec->stdin_path = taskenv_expand(env, options->stdin_path, bag);
+        spec->stdin_path = bag_strdup(bag, options->stdin_path);
     spec->oom_score_adj = (int)options->oom_score_adj;
     spec->nice = (int)options->nice;
     spec->rlimits = bag_alloc(bag, options->n_ulimits * sizeof(*spec->rlimits));

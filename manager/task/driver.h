@@ -46,6 +46,12 @@ const struct driver *driver_find(const char *name);
 int driver_check(const struct job_task *task, const struct config *config,
                  const struct cgroup_layout *cgroup, struct err *e);
 
+/* Reads the config of a task that is about to start, all ${…} but those of the command line
+ * replaced, and checks it anew. -EINVAL likewise. */
+int driver_read_resolved(const struct driver *driver, const struct job_task *task,
+                         const struct config *config, const struct taskenv *env,
+                         struct driver_config *ret, struct err *e);
+
 /* For drivers: fills what all processes have, expanded: args, work_dir, stdin, limits, priorities.
  */
 void driver_set_process(const struct driver_config *options, const struct taskenv *env,

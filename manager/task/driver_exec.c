@@ -96,7 +96,7 @@ static bool is_private(const char *mode, bool host_by_default)
 }
 
 static void plan_namespaces(const struct config *config, const struct driver_config *options,
-                            const struct taskenv *env, struct bag *bag, struct exec_spec *spec)
+                            struct bag *bag, struct exec_spec *spec)
 {
     spec->private_pid = is_private(options->pid_mode, config->exec.default_pid_mode);
     spec->private_ipc = is_private(options->ipc_mode, config->exec.default_ipc_mode);
@@ -109,7 +109,7 @@ static void plan_namespaces(const struct config *config, const struct driver_con
     }
     spec->no_pivot_root = config->exec.no_pivot_root;
     if (*options->hostname)
-        spec->hostname = taskenv_expand(env, options->hostname, bag);
+        spec->hostname = bag_strdup(bag, options->hostname);
 }
 
 static int plan(const struct config *config, const struct driver_config *options,
@@ -127,7 +127,7 @@ static int plan(const struct config *config, const struct driver_config *options
     capabilities_names(caps, spec->caps);
     plan_binds(config, bag, spec);
     plan_devices(options, bag, spec);
-    plan_namespaces(config, options, env, bag, spec);
+    plan_namespaces(config, options, bag, spec);
     spec->no_new_privs = true;
     spec->seccomp = options->seccomp != SECCOMP_MODE_UNCONFINED;
     pw = getpwuid(spec->uid);

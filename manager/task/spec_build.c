@@ -114,7 +114,7 @@ int spec_build(const struct spec_build_input *in, const struct task *task, char 
         return r;
     spec.isolation = driver->isolation;
     taskenv_of(&env, task);
-    r = driver_config_read(task->def, &options, e);
+    r = driver_read_resolved(driver, task->def, in->config, &env, &options, e);
     if (!r)
         r = plan_user(driver, task, in->config, &options, &env, &bag, &spec, e);
     if (!r) {

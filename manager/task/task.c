@@ -186,7 +186,7 @@ static void build_and_prepare(struct task *task)
     int r = allocdir_build(task->alloc->dir, &e);
 
     if (!r)
-        r = allocdir_build_task(task->alloc->dir, task->def->name, &e);
+        r = allocdir_build_task(task->alloc->dir, task->def->name, job_secrets_mb(task->def), &e);
     if (r)
         fail_start(task, TASK_EVENT_SETUP_FAILURE, prepare_may_pass(r), e.text);
     else

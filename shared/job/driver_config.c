@@ -102,13 +102,21 @@ static int check_ulimit(struct schema_context *ctx, const struct schema_field *f
     return r < 0 ? schema_fail(ctx, source.pos, r, "%s", e.text) : 0;
 }
 
+/* Nobody knows yet what it is. */
+static bool is_open(const struct schema_context *ctx, const json_t *json)
+{
+    return ctx->defers && value_has_reference(json);
+}
+
 static int check_devices(struct schema_context *ctx, const struct schema_field *field,
                          const void *obj, struct schema_source source)
 {
     struct device *devices = NULL;
     struct err e = ERR_INIT;
     size_t n = 0;
-    int r = device_read_list(((const struct exec_config *)obj)->devices, &devices, &n, &e);
+    int r = is_open(ctx, ((const struct exec_config *)obj)->devices)
+                ? 0
+                : device_read_list(((const struct exec_config *)obj)->devices, &devices, &n, &e);
 
     (void)field;
     device_free_list(devices, n);
@@ -227,24 +235,32 @@ int driver_check_config(struct schema_context *ctx, const struct schema_field *f
     const struct job_task *task = obj;
     const struct schema *schema = find_schema(task->driver);
     struct exec_config config;
-    int r = schema_init(schema, &config);
+    bool deferred = ctx->defers;
+    int r;
 
     (void)field;
+    if (!schema)
+        return 0; /* driver_check_name() has said so */
+    r = schema_init(schema, &config);
+    ctx->defers = true;
     if (r == 0)
         r = schema_decode(ctx, schema, source, &config);
+    ctx->defers = deferred;
     schema_deinit(schema, &config);
     return r;
 }
 
 /* What the table leaves as JSON. */
-static int read_rest(const struct exec_config *from, struct driver_config *to, struct err *e)
+static int read_rest(const struct schema_context *ctx, const struct exec_config *from,
+                     struct driver_config *to)
 {
     int r = read_args(from->args, &to->args);
 
     if (r == 0)
-        r = device_read_list(from->devices, &to->devices, &to->n_devices, e);
+        r = device_read_list(is_open(ctx, from->devices) ? NULL : from->devices, &to->devices,
+                             &to->n_devices, ctx->e);
     if (r == 0)
-        r = ulimit_read(from->ulimit, to->ulimits, e);
+        r = ulimit_read(from->ulimit, to->ulimits, ctx->e);
     if (r < 0)
         return r;
     to->n_ulimits = (size_t)r;
@@ -253,17 +269,19 @@ static int read_rest(const struct exec_config *from, struct driver_config *to, s
     return 0;
 }
 
-int driver_config_read(const struct job_task *task, struct driver_config *ret, struct err *e)
+int driver_config_read(const struct job_task *task, const json_t *resolved,
+                       struct driver_config *ret, struct err *e)
 {
-    struct schema_context ctx = {.e = e, .path = "Config"};
+    struct schema_context ctx = {.e = e, .path = "Config", .defers = !resolved};
+    const struct schema_source source = {.json = resolved ? resolved : task->config};
     const struct schema *schema = find_schema(task->driver);
     struct exec_config config;
     int r = schema_init(schema, &config);
 
     if (r == 0)
-        r = schema_decode(&ctx, schema, (struct schema_source){.json = task->config}, &config);
+        r = schema_decode(&ctx, schema, source, &config);
     if (r == 0)
-        r = read_rest(&config, &config.config, e);
+        r = read_rest(&ctx, &config, &config.config);
     if (r == -ENOMEM)
         (void)err_sys(e, r, "reading the config of task %s", task->name);
     if (r == 0) {

@@ -17,10 +17,10 @@ enum seccomp_mode {
     SECCOMP_MODE_UNCONFINED,
 };
 
-/* config { } of exec and raw_exec; what raw_exec does not take is zero there. `${…}` stands
- * in the texts as written: the driver resolves it. Lists are NULL-terminated. */
+/* config { } of exec and raw_exec; what raw_exec does not take is zero there. Lists are
+ * NULL-terminated. */
 struct driver_config {
-    char *command;
+    char *command;  /* this and args: `${…}` stands in it as written, the driver resolves it */
     char **args;    /* without the command */
     char *work_dir; /* absolute, or "": the driver's own */
     /* The job used the form of Nomad before 0.3, args = "one text" or a number (already split here
@@ -52,8 +52,12 @@ struct driver_config {
     size_t n_devices;
 };
 
-/* Reads task->config of a job that job_from_hcl() or job_from_json() accepted. -ENOMEM. */
-int driver_config_read(const struct job_task *task, struct driver_config *ret, struct err *e);
+/* Reads the config of a task of a job that job_from_hcl() or job_from_json() accepted. `resolved`:
+ * task->config with its ${…} replaced; NULL: they are not known yet, and what has one, command and
+ * args aside, is left at its default. -ENOMEM; -EINVAL: something was replaced by what cannot be.
+ */
+int driver_config_read(const struct job_task *task, const json_t *resolved,
+                       struct driver_config *ret, struct err *e);
 
 /* Zeroed structs are fine. */
 void driver_config_deinit(struct driver_config *config);

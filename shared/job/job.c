@@ -37,7 +37,11 @@ static int group_loose_tasks(struct job *job)
 
         if (!task)
             return -ENOMEM;
-        *group = (struct job_group){.pos = from->pos, .count = 1, .tasks = task, .n_tasks = 1};
+        *group = (struct job_group){.pos = from->pos,
+                                    .count = 1,
+                                    .disk = {.size_mb = JOB_DEFAULT_DISK_MB},
+                                    .tasks = task,
+                                    .n_tasks = 1};
         *task = *from;
         job->n_groups++;
         job->n_loose_tasks--;
@@ -99,53 +103,22 @@ static int finish_restart(struct schema_context *ctx, struct hcl_pos pos,
     int r = fill_restart(restart, defaults);
 
     if (r == 0)
-        r = check_restart(ctx, pos, restart);
-    schema_leave(ctx, mark);
-    return r;
-}
-
-/* ---- resources ---- */
-
-static int finish_resources(struct schema_context *ctx, struct hcl_pos pos,
-                            struct job_resources *res)
-{
-    size_t mark = schema_enter(ctx, "Resources");
-    int r = 0;
-
-    if (res->cpu_mhz < 0)
-        res->cpu_mhz = res->cores ? 0 : JOB_DEFAULT_CPU_MHZ;
-    if (res->cores && res->cpu_mhz)
-        r = schema_fail(ctx, pos, -EINVAL,
-                        "a task takes \"cores\", which are its own, or \"cpu\", a share of the "
-                        "others; remove one");
-    else if (!res->cores && !res->cpu_mhz)
-        r = schema_fail(ctx, pos, -EINVAL, "\"cpu\" is less than the least allowed, 1 (MHz)");
-    else if (res->memory_max_mb > 0 && res->memory_max_mb < res->memory_mb)
-        r = schema_fail(ctx, pos, -EINVAL,
-                        "\"memory_max\", %lld, is less than \"memory\", %lld; raise it, or leave "
-                        "it out",
-                        (long long)res->memory_max_mb, (long long)res->memory_mb);
+        r = check_restart(ctx, restart->pos.line ? restart->pos : pos, restart);
     schema_leave(ctx, mark);
     return r;
 }
 
 /* ---- logs ---- */
 
-static int finish_logs(struct schema_context *ctx, struct hcl_pos pos, struct job_logs *logs)
+static int finish_logs(struct schema_context *ctx, struct job_logs *logs)
 {
     size_t mark = schema_enter(ctx, "LogConfig");
     int r = 0;
 
     if (logs->compress_after_ns < 0)
         logs->compress_after_ns = logs->compress ? DEFAULT_COMPRESS_AFTER : 0;
-    if (logs->compress == JOB_COMPRESS_NONE && logs->compress_after_ns > 0)
-        r = schema_fail(ctx, pos, -EINVAL,
-                        "\"compress_after\" says when to compress finished log files, but nothing "
-                        "says how; add compress = \"gzip\"");
-    else if (logs->max_age_ns && logs->max_age_ns < SECOND)
-        r = schema_fail(ctx, pos, -EINVAL, "\"max_age\" of log files is less than 1s; raise it");
-    else if (logs->max_age_ns && logs->compress_after_ns >= logs->max_age_ns)
-        r = schema_fail(ctx, pos, -EINVAL,
+    if (logs->max_age_ns && logs->compress_after_ns >= logs->max_age_ns)
+        r = schema_fail(ctx, logs->pos, -EINVAL,
                         "log files are removed at \"max_age\", before \"compress_after\" comes; "
                         "raise the one or lower the other");
     schema_leave(ctx, mark);
@@ -153,6 +126,19 @@ static int finish_logs(struct schema_context *ctx, struct hcl_pos pos, struct jo
 }
 
 /* ---- what holds between fields ---- */
+
+static int finish_task(struct schema_context *ctx, const struct job_group *group,
+                       struct job_task *task)
+{
+    struct job_resources *res = &task->resources;
+    int r = finish_restart(ctx, task->pos, &task->restart, &group->restart);
+
+    if (res->cpu_mhz < 0)
+        res->cpu_mhz = res->cores ? 0 : JOB_DEFAULT_CPU_MHZ;
+    if (r == 0)
+        r = finish_logs(ctx, &task->logs);
+    return r ? r : volume_check_mounts(ctx, group, task);
+}
 
 static int finish_group(struct schema_context *ctx, const struct job *job, struct job_group *group)
 {
@@ -171,16 +157,12 @@ static int finish_group(struct schema_context *ctx, const struct job *job, struc
     if (r == 0 && group->n_tasks == 0)
         return schema_fail(ctx, group->pos, -EINVAL,
                            "the group \"%.64s\" has no task; add a task block", group->name);
-    for (size_t i = 0; r == 0 && i < group->n_tasks; i++) {
+    group->disk.sticky |= group->disk.migrate;
+    for (size_t i = 0; schema_goes_on(ctx, r) && i < group->n_tasks; i++) {
         size_t mark = schema_enter(ctx, "Tasks[%zu]", i);
+        int bad = finish_task(ctx, group, &group->tasks[i]);
 
-        r = finish_restart(ctx, group->tasks[i].pos, &group->tasks[i].restart, &group->restart);
-        if (r == 0)
-            r = finish_resources(ctx, group->tasks[i].pos, &group->tasks[i].resources);
-        if (r == 0)
-            r = finish_logs(ctx, group->tasks[i].pos, &group->tasks[i].logs);
-        if (r == 0)
-            r = volume_check_mounts(ctx, group, &group->tasks[i]);
+        r = r ? r : bad;
         schema_leave(ctx, mark);
     }
     return r;
@@ -218,10 +200,11 @@ static int finish_job(struct schema_context *ctx, struct job *job)
                            "the job \"%.64s\" has nothing to run; add a group or a task block",
                            job->id);
     r = check_group_names(ctx, job);
-    for (size_t i = 0; r == 0 && i < job->n_groups; i++) {
+    for (size_t i = 0; schema_goes_on(ctx, r) && i < job->n_groups; i++) {
         size_t mark = schema_enter(ctx, "TaskGroups[%zu]", i);
+        int bad = finish_group(ctx, job, &job->groups[i]);
 
-        r = finish_group(ctx, job, &job->groups[i]);
+        r = r ? r : bad;
         schema_leave(ctx, mark);
     }
     return r;
@@ -243,7 +226,18 @@ static int hand_over(int r, struct job *job, struct job **ret_job, struct err *e
 
 int job_from_hcl(const struct hcl_file *file, struct job **ret_job, struct err *e)
 {
-    struct schema_context ctx = {.file = file, .e = e};
+    return job_from_hcl_all(file, ret_job, NULL, e);
+}
+
+int job_from_json(const json_t *json, struct job **ret_job, struct err *e)
+{
+    return job_from_json_all(json, ret_job, NULL, e);
+}
+
+int job_from_hcl_all(const struct hcl_file *file, struct job **ret_job,
+                     struct schema_problems *problems, struct err *e)
+{
+    struct schema_context ctx = {.file = file, .e = e, .problems = problems};
     struct schema_source source = {.body = file->body, .pos = {.line = 1, .col = 1}};
     struct job_root root;
     int r = schema_init(&job_root_schema, &root);
@@ -265,9 +259,10 @@ int job_from_hcl(const struct hcl_file *file, struct job **ret_job, struct err *
     return hand_over(0, root.jobs, ret_job, e);
 }
 
-int job_from_json(const json_t *json, struct job **ret_job, struct err *e)
+int job_from_json_all(const json_t *json, struct job **ret_job, struct schema_problems *problems,
+                      struct err *e)
 {
-    struct schema_context ctx = {.e = e};
+    struct schema_context ctx = {.e = e, .problems = problems};
     struct job *job;
     int r;
 
@@ -294,6 +289,13 @@ struct job *job_free(struct job *job)
     schema_deinit(&job_schema, job);
     free(job);
     return NULL;
+}
+
+int64_t job_secrets_mb(const struct job_task *task)
+{
+    int64_t mb = task->resources.secrets_mb;
+
+    return mb ? mb : JOB_DEFAULT_SECRETS_MB;
 }
 
 const struct job_group *job_find_group(const struct job *job, const char *name)

@@ -22,6 +22,7 @@ enum job_type {
 };
 
 struct job_restart {
+    struct hcl_pos pos;
     bool
         set; /* false: the default (the group's for a task, the type's for a group) was filled in */
     int64_t attempts;
@@ -43,6 +44,7 @@ enum job_on_full {
 };
 
 struct job_logs {
+    struct hcl_pos pos;
     int64_t max_files;
     int64_t max_file_size_mb;
     bool disabled;
@@ -56,6 +58,9 @@ struct job_logs {
 enum { /* of a task that asks for nothing */
     JOB_DEFAULT_CPU_MHZ = 100,
     JOB_DEFAULT_MEMORY_MB = 300,
+    JOB_LEAST_MEMORY_MB = 10,
+    JOB_DEFAULT_DISK_MB = 300,
+    JOB_DEFAULT_SECRETS_MB = 1, /* not taken from its memory */
 };
 
 struct job_resources {
@@ -63,7 +68,9 @@ struct job_resources {
     int64_t cores;         /* CPUs no other task runs on; 0: none */
     int64_t memory_mb;     /* hard limit; with memory_max_mb what is kept when memory runs short */
     int64_t memory_max_mb; /* hard limit then; -1: none, 0: memory_mb is it */
+    int64_t secrets_mb;    /* of memory_mb, what secrets/ may hold; 0: the default, not of it */
     int64_t pids;          /* processes and threads; 0: the driver's default. Not in Nomad */
+    json_t *inert;
 };
 
 enum job_propagation {
@@ -104,10 +111,13 @@ struct job_task {
     struct job_restart restart; /* Nomad has it on the group and, newer, on the task */
     struct job_volume_mount *volume_mounts;
     size_t n_volume_mounts;
+    json_t *inert; /* what Nomad has and one host has no use for, by JSON name; NULL: nothing */
 };
 
 struct job_disk {
-    int64_t size_mb; /* for the logs of all tasks; 0: not given, no limit */
+    int64_t size_mb; /* for the logs of all tasks */
+    bool sticky;     /* the next allocation of the slot takes over alloc/data and each local */
+    bool migrate;    /* implies it */
 };
 
 struct job_group {
@@ -121,6 +131,7 @@ struct job_group {
     size_t n_volumes;
     struct job_task *tasks;
     size_t n_tasks;
+    json_t *inert;
 };
 
 struct job {
@@ -137,15 +148,32 @@ struct job {
     size_t n_groups;
     struct job_task *loose_tasks; /* written directly in the job; none once each got its group */
     size_t n_loose_tasks;
+    json_t *inert;
 };
+
+/* Everything that is wrong with a job: a text each. */
+struct schema_problems;
 
 /* Reads one job from a parsed file: decodes, fills defaults, validates. Messages carry positions.
  * -EINVAL; -ENOTSUP for what Nomad knows and this release does not run yet, named. */
 int job_from_hcl(const struct hcl_file *file, struct job **ret_job, struct err *e);
 
+/* The same, on failure with all that is wrong in `problems` (shared/job/schema.h; zeroed before,
+ * schema_problems_deinit() behind it), the first of which is in `e`. */
+int job_from_hcl_all(const struct hcl_file *file, struct job **ret_job,
+                     struct schema_problems *problems, struct err *e);
+
 /* The same from Nomad's JSON job object (the value of "Job" in PUT /v1/jobs). Messages carry the
  * path to the field ("TaskGroups[0].Tasks[1].Driver"). Null fields take their defaults. */
 int job_from_json(const json_t *json, struct job **ret_job, struct err *e);
+int job_from_json_all(const json_t *json, struct job **ret_job, struct schema_problems *problems,
+                      struct err *e);
+
+/* Calls `each` with every setting of the job that is kept and has no effect here: whose it is
+ * ("Job", "Group \"web\"", "Task \"server\""), its name in HCL, and why. */
+void job_each_inert(const struct job *job,
+                    void (*each)(void *arg, const char *owner, const char *name, const char *why),
+                    void *arg);
 
 /* Nomad's JSON job object with every default filled in; the caller owns the reference. */
 json_t *job_to_json(const struct job *job);
@@ -156,5 +184,8 @@ struct job *job_free(struct job *job);
 const struct job_group *job_find_group(const struct job *job, const char *name);
 const struct job_task *job_group_find_task(const struct job_group *group, const char *name);
 const struct job_volume *job_group_find_volume(const struct job_group *group, const char *name);
+
+/* How large its secrets/ is. */
+int64_t job_secrets_mb(const struct job_task *task);
 
 const char *job_type_name(enum job_type type);

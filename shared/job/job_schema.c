@@ -11,6 +11,7 @@
 
 #include "shared/cleanup.h"
 #include "shared/job/driver_config.h"
+#include "shared/job/inert.h"
 #include "shared/job/job.h"
 #include "shared/job/volume.h"
 #include "shared/units.h"
@@ -111,6 +112,77 @@ static int check_env(struct schema_context *ctx, const struct schema_field *fiel
     return 0;
 }
 
+/* ---- checks of resources and logs: the fields a check looks at stand above its own ---- */
+
+static int check_cpu(struct schema_context *ctx, const struct schema_field *field, const void *obj,
+                     struct schema_source source)
+{
+    const struct job_resources *res = obj;
+
+    (void)field;
+    if (res->cores && res->cpu_mhz > 0)
+        return schema_fail(ctx, source.pos, -EINVAL,
+                           "a task takes \"cores\", which are its own, or \"cpu\", a share of the "
+                           "others; remove one");
+    if (!res->cores && res->cpu_mhz == 0)
+        return schema_fail(ctx, source.pos, -EINVAL,
+                           "\"cpu\" is less than the least allowed, 1 (MHz)");
+    return 0;
+}
+
+static int check_memory_max(struct schema_context *ctx, const struct schema_field *field,
+                            const void *obj, struct schema_source source)
+{
+    const struct job_resources *res = obj;
+
+    (void)field;
+    if (res->memory_max_mb <= 0 || res->memory_max_mb >= res->memory_mb)
+        return 0;
+    return schema_fail(ctx, source.pos, -EINVAL,
+                       "\"memory_max\", %lld, is less than \"memory\", %lld; raise it, or leave it "
+                       "out",
+                       (long long)res->memory_max_mb, (long long)res->memory_mb);
+}
+
+static int check_secrets(struct schema_context *ctx, const struct schema_field *field,
+                         const void *obj, struct schema_source source)
+{
+    const struct job_resources *res = obj;
+
+    (void)field;
+    if (!res->secrets_mb || res->memory_mb - res->secrets_mb >= JOB_LEAST_MEMORY_MB)
+        return 0;
+    return schema_fail(ctx, source.pos, -EINVAL,
+                       "\"secrets\", %lld, is taken from \"memory\", %lld, and leaves less than %d "
+                       "MiB of it to the task; lower the one or raise the other",
+                       (long long)res->secrets_mb, (long long)res->memory_mb, JOB_LEAST_MEMORY_MB);
+}
+
+static int check_max_age(struct schema_context *ctx, const struct schema_field *field,
+                         const void *obj, struct schema_source source)
+{
+    const struct job_logs *logs = obj;
+
+    (void)field;
+    if (!logs->max_age_ns || logs->max_age_ns >= 1000000000)
+        return 0;
+    return schema_fail(ctx, source.pos, -EINVAL,
+                       "\"max_age\" of log files is less than 1s; raise it");
+}
+
+static int check_compress_after(struct schema_context *ctx, const struct schema_field *field,
+                                const void *obj, struct schema_source source)
+{
+    const struct job_logs *logs = obj;
+
+    (void)field;
+    if (logs->compress != JOB_COMPRESS_NONE || logs->compress_after_ns <= 0)
+        return 0;
+    return schema_fail(ctx, source.pos, -EINVAL,
+                       "\"compress_after\" says when to compress finished log files, but nothing "
+                       "says how; add compress = \"gzip\"");
+}
+
 static int check_restart_mode(struct schema_context *ctx, const struct schema_field *field,
                               const void *obj, struct schema_source source)
 {
@@ -129,6 +201,7 @@ static int check_restart_mode(struct schema_context *ctx, const struct schema_fi
 /* -1 and "" are "not given": job.c fills in the group's or the type's. */
 static const struct schema_field restart_fields[] = {
     SCHEMA_FIELD(PRESENT, job_restart, set, NULL, NULL),
+    SCHEMA_FIELD(POS, job_restart, pos, NULL, NULL),
     SCHEMA_FIELD(INT, job_restart, attempts, "attempts", "Attempts", .def = "-1"),
     SCHEMA_FIELD(DURATION, job_restart, interval_ns, "interval", "Interval", .def = "-1"),
     SCHEMA_FIELD(DURATION, job_restart, delay_ns, "delay", "Delay", .def = "-1"),
@@ -148,15 +221,17 @@ static const char *const on_full_names[JOB_ON_FULL_N + 1] = {"drop", "block"};
 
 /* compress_after: -1 is "not given", job.c fills it in. */
 static const struct schema_field logs_fields[] = {
+    SCHEMA_FIELD(POS, job_logs, pos, NULL, NULL),
     SCHEMA_FIELD(INT, job_logs, max_files, "max_files", "MaxFiles", .def = "10", .min = 1),
     SCHEMA_FIELD(INT, job_logs, max_file_size_mb, "max_file_size", "MaxFileSizeMB", .def = "10",
                  .min = 1, .max = LOG_FILE_MAX_MB),
     SCHEMA_FIELD(BOOL, job_logs, disabled, "disabled", "Disabled"),
-    SCHEMA_FIELD(DURATION, job_logs, max_age_ns, "max_age", "MaxAge", .sparse = true),
+    SCHEMA_FIELD(DURATION, job_logs, max_age_ns, "max_age", "MaxAge", .sparse = true,
+                 .check = check_max_age),
     SCHEMA_FIELD(ENUM, job_logs, compress, "compress", "Compress", .def = "none",
                  .names = compress_names, .sparse = true),
     SCHEMA_FIELD(DURATION, job_logs, compress_after_ns, "compress_after", "CompressAfter",
-                 .def = "-1", .sparse = true),
+                 .def = "-1", .sparse = true, .check = check_compress_after),
     SCHEMA_FIELD(ENUM, job_logs, on_full, "on_full", "OnFull", .def = "drop",
                  .names = on_full_names, .sparse = true),
     SCHEMA_LATER("enabled", "Enabled", .neutral = "[true]"),
@@ -170,21 +245,30 @@ static const struct schema logs_schema = {
 };
 
 static const struct schema_field resources_fields[] = {
-    /* -1 is "not given": job.c fills in 100 unless there are cores. */
-    SCHEMA_FIELD(INT, job_resources, cpu_mhz, "cpu", "CPU", .def = "-1", .max = 1000000000),
     SCHEMA_FIELD(INT, job_resources, cores, "cores", "Cores", .max = 1024),
+    /* -1 is "not given": job.c fills in 100 unless there are cores. */
+    SCHEMA_FIELD(INT, job_resources, cpu_mhz, "cpu", "CPU", .def = "-1", .max = 1000000000,
+                 .check = check_cpu),
     /* JOB_DEFAULT_MEMORY_MB */
     SCHEMA_FIELD(INT, job_resources, memory_mb, "memory", "MemoryMB", .def = "300", .min = 10,
                  .max = MEMORY_MAX_MB),
     SCHEMA_FIELD(INT, job_resources, memory_max_mb, "memory_max", "MemoryMaxMB", .min = -1,
-                 .max = MEMORY_MAX_MB),
+                 .max = MEMORY_MAX_MB, .check = check_memory_max),
+    SCHEMA_FIELD(INT, job_resources, secrets_mb, "secrets", "SecretsMB", .max = MEMORY_MAX_MB,
+                 .check = check_secrets, .sparse = true),
     SCHEMA_FIELD(INT, job_resources, pids, "pids", "Pids", .max = 4194304),
-    SCHEMA_LATER("secrets", "SecretsMB"),
-    SCHEMA_LATER("device", "Devices"),
-    SCHEMA_LATER("numa", "NUMA", .neutral = "[{\"Affinity\":\"none\"}]"),
-    SCHEMA_LATER("network", "Networks"),
-    SCHEMA_LATER("disk", "DiskMB", .neutral = "[300]"),
-    SCHEMA_LATER("iops", "IOPS"),
+    SCHEMA_LATER("device", "Devices",
+                 .why =
+                     "there are no device plugins; name the host's nodes in devices = [ ] of the "
+                     "driver exec's config"),
+    SCHEMA_LATER("numa", "NUMA", .neutral = "[{\"Affinity\":\"none\"}]",
+                 .why = "use \"cores\" for processors of its own"),
+    SCHEMA_LATER("network", "Networks",
+                 .why = "no ports are given out; remove it, and have the task listen where its "
+                        "arguments say"),
+    SCHEMA_INERT(job_resources, inert, "disk", "DiskMB", "\"ephemeral_disk\" of the group has it",
+                 .neutral = "[300]"),
+    SCHEMA_INERT(job_resources, inert, "iops", "IOPS", "\"io_weight\" in the driver's config has"),
     SCHEMA_LATER("custom", "Custom"),
 };
 
@@ -213,24 +297,29 @@ static const struct schema_field task_fields[] = {
     SCHEMA_FIELD(BLOCK, job_task, logs, "logs", "LogConfig", .block = &logs_schema),
     SCHEMA_FIELD(BLOCK, job_task, resources, "resources", "Resources", .block = &resources_schema),
     SCHEMA_FIELD(BLOCK, job_task, restart, "restart", "RestartPolicy", .block = &restart_schema),
-    SCHEMA_LATER("action", "Actions"),
-    SCHEMA_LATER("affinity", "Affinities"),
+    SCHEMA_INERT(job_task, inert, "action", "Actions",
+                 "start its command with \"cleat alloc exec\"", .block = &action_schema,
+                 .repeats = true),
+    SCHEMA_INERT(job_task, inert, "affinity", "Affinities", NO_SECOND_HOST,
+                 .block = &affinity_schema, .repeats = true),
     SCHEMA_LATER("artifact", "Artifacts"),
     SCHEMA_LATER("constraint", "Constraints"),
-    SCHEMA_LATER("consul", "Consul"),
-    SCHEMA_LATER("csi_plugin", "CSIPluginConfig"),
+    SCHEMA_LATER("consul", "Consul", .why = NO_CONSUL),
+    SCHEMA_LATER("csi_plugin", "CSIPluginConfig",
+                 .why = "there are host volumes only: host_volume in the manager's configuration"),
     SCHEMA_LATER("dispatch_payload", "DispatchPayload"),
-    SCHEMA_LATER("identity", "Identity"),
+    SCHEMA_LATER("identity", "Identity", .why = "there are no servers to sign one; remove it"),
     SCHEMA_LATER(NULL, "Identities"),
-    SCHEMA_LATER("kind", "Kind"),
+    SCHEMA_LATER("kind", "Kind", .why = NO_CONSUL),
     SCHEMA_LATER("leader", "Leader"),
     SCHEMA_LATER("lifecycle", "Lifecycle"),
-    SCHEMA_LATER("scaling", "ScalingPolicies"),
-    SCHEMA_LATER("schedule", "Schedule"),
-    SCHEMA_LATER("secret", "Secrets"),
-    SCHEMA_LATER("service", "Services"),
+    SCHEMA_INERT(job_task, inert, "scaling", "ScalingPolicies", NO_AUTOSCALER,
+                 .block = &task_scaling_schema, .repeats = true),
+    SCHEMA_LATER("schedule", "Schedule", .why = "use \"periodic\" of the job"),
+    SCHEMA_LATER("secret", "Secrets", .why = "write it with a template into secrets/"),
+    SCHEMA_LATER("service", "Services", .why = NO_SERVICES),
     SCHEMA_LATER("template", "Templates"),
-    SCHEMA_LATER("vault", "Vault"),
+    SCHEMA_LATER("vault", "Vault", .why = NO_VAULT),
     SCHEMA_FIELD(BLOCKS, job_task, volume_mounts, "volume_mount", "VolumeMounts",
                  .count = offsetof(struct job_task, n_volume_mounts), .block = &volume_mount_schema,
                  .sparse = true),
@@ -247,9 +336,10 @@ static const struct schema task_schema = {
 /* ---- group ---- */
 
 static const struct schema_field disk_fields[] = {
-    SCHEMA_FIELD(INT, job_disk, size_mb, "size", "SizeMB", .max = DISK_MAX_MB),
-    SCHEMA_LATER("sticky", "Sticky"),
-    SCHEMA_LATER("migrate", "Migrate"),
+    SCHEMA_FIELD(INT, job_disk, size_mb, "size", "SizeMB", .def = "300", .min = 10,
+                 .max = DISK_MAX_MB, .zero_is_unset = true), /* JOB_DEFAULT_DISK_MB */
+    SCHEMA_FIELD(BOOL, job_disk, sticky, "sticky", "Sticky"),
+    SCHEMA_FIELD(BOOL, job_disk, migrate, "migrate", "Migrate"),
 };
 
 static const struct schema disk_schema = {
@@ -267,23 +357,34 @@ static const struct schema_field group_fields[] = {
     SCHEMA_FIELD(BLOCK, job_group, restart, "restart", "RestartPolicy", .block = &restart_schema),
     SCHEMA_FIELD(BLOCKS, job_group, tasks, "task", "Tasks",
                  .count = offsetof(struct job_group, n_tasks), .block = &task_schema),
-    SCHEMA_LATER("affinity", "Affinities"),
+    SCHEMA_INERT(job_group, inert, "affinity", "Affinities", NO_SECOND_HOST,
+                 .block = &affinity_schema, .repeats = true),
     SCHEMA_LATER("constraint", "Constraints"),
-    SCHEMA_LATER("consul", "Consul"),
-    SCHEMA_LATER("disconnect", "Disconnect"),
+    SCHEMA_LATER("consul", "Consul", .why = NO_CONSUL),
+    SCHEMA_INERT(job_group, inert, "disconnect", "Disconnect", NO_SERVER,
+                 .block = &disconnect_schema),
     SCHEMA_FIELD(BLOCK, job_group, disk, "ephemeral_disk", "EphemeralDisk", .block = &disk_schema),
-    SCHEMA_LATER("max_client_disconnect", "MaxClientDisconnect"),
-    SCHEMA_LATER("migrate", "Migrate", .neutral = NEUTRAL_MIGRATE),
-    SCHEMA_LATER("network", "Networks"),
-    SCHEMA_LATER("prevent_reschedule_on_lost", "PreventRescheduleOnLost"),
-    SCHEMA_LATER("reschedule", "ReschedulePolicy", .neutral = NEUTRAL_RESCHEDULE),
-    SCHEMA_LATER("scaling", "Scaling"),
-    SCHEMA_LATER("service", "Services"),
+    SCHEMA_INERT(job_group, inert, "max_client_disconnect", "MaxClientDisconnect", NO_SERVER,
+                 .as = FIELD_DURATION),
+    SCHEMA_INERT(job_group, inert, "migrate", "Migrate", NO_SECOND_HOST, .block = &migrate_schema,
+                 .neutral = NEUTRAL_MIGRATE),
+    SCHEMA_LATER("network", "Networks",
+                 .why = "no ports are given out; remove it, and have the task listen where its "
+                        "arguments say"),
+    SCHEMA_INERT(job_group, inert, "prevent_reschedule_on_lost", "PreventRescheduleOnLost",
+                 NO_SERVER),
+    SCHEMA_INERT(job_group, inert, "reschedule", "ReschedulePolicy", NO_RESCHEDULING,
+                 .block = &reschedule_schema, .neutral = NEUTRAL_RESCHEDULE),
+    SCHEMA_INERT(job_group, inert, "scaling", "Scaling", NO_AUTOSCALER, .block = &scaling_schema),
+    SCHEMA_LATER("service", "Services", .why = NO_SERVICES),
     SCHEMA_LATER("shutdown_delay", "ShutdownDelay"),
-    SCHEMA_LATER("spread", "Spreads"),
-    SCHEMA_LATER("stop_after_client_disconnect", "StopAfterClientDisconnect"),
-    SCHEMA_LATER("update", "Update", .neutral = NEUTRAL_UPDATE),
-    SCHEMA_LATER("vault", NULL),
+    SCHEMA_INERT(job_group, inert, "spread", "Spreads", NO_SECOND_HOST, .block = &spread_schema,
+                 .repeats = true),
+    SCHEMA_INERT(job_group, inert, "stop_after_client_disconnect", "StopAfterClientDisconnect",
+                 NO_SERVER, .as = FIELD_DURATION),
+    SCHEMA_INERT(job_group, inert, "update", "Update", ALL_AT_ONCE, .block = &update_schema,
+                 .neutral = NEUTRAL_UPDATE),
+    SCHEMA_LATER("vault", NULL, .why = NO_VAULT),
     SCHEMA_FIELD(BLOCKS, job_group, volumes, "volume", "Volumes",
                  .count = offsetof(struct job_group, n_volumes), .block = &volume_schema,
                  .by_name = true, .sparse = true),
@@ -323,23 +424,29 @@ static const struct schema_field job_fields[] = {
                  .count = offsetof(struct job, n_groups), .block = &group_schema),
     SCHEMA_FIELD(BLOCKS, job, loose_tasks, "task", NULL,
                  .count = offsetof(struct job, n_loose_tasks), .block = &task_schema),
-    SCHEMA_LATER("affinity", "Affinities"),
-    SCHEMA_LATER("all_at_once", "AllAtOnce"),
+    SCHEMA_INERT(job, inert, "affinity", "Affinities", NO_SECOND_HOST, .block = &affinity_schema,
+                 .repeats = true),
+    SCHEMA_INERT(job, inert, "all_at_once", "AllAtOnce", "a job is placed whole or not at all"),
     SCHEMA_LATER("constraint", "Constraints"),
-    SCHEMA_LATER("consul_namespace", "ConsulNamespace"),
-    SCHEMA_LATER("consul_token", "ConsulToken"),
-    SCHEMA_LATER("migrate", "Migrate", .neutral = NEUTRAL_MIGRATE),
-    SCHEMA_LATER("multiregion", "Multiregion"),
-    SCHEMA_LATER("node_pool", "NodePool", .neutral = "[\"default\"]"),
+    SCHEMA_LATER("consul_namespace", "ConsulNamespace", .why = NO_CONSUL),
+    SCHEMA_LATER("consul_token", "ConsulToken", .why = NO_CONSUL),
+    SCHEMA_INERT(job, inert, "migrate", "Migrate", NO_SECOND_HOST, .block = &migrate_schema,
+                 .neutral = NEUTRAL_MIGRATE),
+    SCHEMA_LATER("multiregion", "Multiregion", .why = "one host is one region; remove it"),
+    SCHEMA_LATER("node_pool", "NodePool", .neutral = "[\"default\"]",
+                 .why = "the one node is in the pool \"default\"; remove it"),
     SCHEMA_LATER("parameterized", "ParameterizedJob"),
     SCHEMA_LATER("periodic", "Periodic"),
-    SCHEMA_LATER("reschedule", "Reschedule", .neutral = NEUTRAL_RESCHEDULE),
-    SCHEMA_LATER("spread", "Spreads"),
-    SCHEMA_LATER("ui", "UI"),
-    SCHEMA_LATER("update", "Update", .neutral = NEUTRAL_UPDATE),
-    SCHEMA_LATER("vault", NULL),
-    SCHEMA_LATER("vault_namespace", "VaultNamespace"),
-    SCHEMA_LATER("vault_token", "VaultToken"),
+    SCHEMA_INERT(job, inert, "reschedule", "Reschedule", NO_RESCHEDULING,
+                 .block = &reschedule_schema, .neutral = NEUTRAL_RESCHEDULE),
+    SCHEMA_INERT(job, inert, "spread", "Spreads", NO_SECOND_HOST, .block = &spread_schema,
+                 .repeats = true),
+    SCHEMA_INERT(job, inert, "ui", "UI", "it is for Nomad's own pages", .block = &ui_schema),
+    SCHEMA_INERT(job, inert, "update", "Update", ALL_AT_ONCE, .block = &update_schema,
+                 .neutral = NEUTRAL_UPDATE),
+    SCHEMA_LATER("vault", NULL, .why = NO_VAULT),
+    SCHEMA_LATER("vault_namespace", "VaultNamespace", .why = NO_VAULT),
+    SCHEMA_LATER("vault_token", "VaultToken", .why = NO_VAULT),
     SCHEMA_LATER(NULL, "Payload"),
     SCHEMA_IGNORED("CreateIndex"),
     SCHEMA_IGNORED("DispatchIdempotencyToken"),
@@ -373,6 +480,26 @@ static const struct schema_field root_fields[] = {
     SCHEMA_LATER("variables", NULL),
     SCHEMA_LATER("vault", NULL),
 };
+
+void job_each_inert(const struct job *job,
+                    void (*each)(void *arg, const char *owner, const char *name, const char *why),
+                    void *arg)
+{
+    struct inert_walk walk = {.each = each, .arg = arg};
+
+    inert_walk(&walk, &job_schema, job, "Job");
+    for (size_t g = 0; g < job->n_groups; g++) {
+        const struct job_group *group = &job->groups[g];
+
+        inert_walk(&walk, &group_schema, group, "Group \"%s\"", group->name);
+        for (size_t t = 0; t < group->n_tasks; t++) {
+            const struct job_task *task = &group->tasks[t];
+
+            inert_walk(&walk, &task_schema, task, "Task \"%s\"", task->name);
+            inert_walk(&walk, &resources_schema, &task->resources, "Task \"%s\"", task->name);
+        }
+    }
+}
 
 const struct schema job_root_schema = {
     .what = "job file",

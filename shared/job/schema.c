@@ -16,24 +16,49 @@
 
 /* ---- messages ---- */
 
+/* A policy that a group hands down to its tasks is wrong once. */
+static void add_problem(struct schema_problems *problems, const char *text)
+{
+    if (problems->n == SCHEMA_PROBLEMS_MAX ||
+        (problems->n && strcmp(problems->texts[problems->n - 1], text) == 0))
+        return;
+    problems->texts[problems->n] = strdup(text);
+    problems->n += problems->texts[problems->n] != NULL;
+}
+
 int schema_fail(struct schema_context *ctx, struct hcl_pos pos, int code, const char *fmt, ...)
 {
+    struct err again, *e = ctx->problems && ctx->problems->n ? &again : ctx->e;
     char text[240];
     va_list ap;
 
-    if (!ctx->e)
+    if (!e)
         return code;
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     if (ctx->file)
-        (void)hcl_error(ctx->e, ctx->file, pos, "%s", text);
+        (void)hcl_error(e, ctx->file, pos, "%s", text);
     else if (ctx->path[0])
-        (void)err_set(ctx->e, code, "%s: %s", ctx->path, text);
+        (void)err_set(e, code, "%s: %s", ctx->path, text);
     else
-        (void)err_set(ctx->e, code, "%s", text);
-    ctx->e->code = code;
+        (void)err_set(e, code, "%s", text);
+    e->code = code;
+    if (ctx->problems)
+        add_problem(ctx->problems, e->text);
     return code;
+}
+
+bool schema_goes_on(const struct schema_context *ctx, int r)
+{
+    return r == 0 || (ctx->problems && ctx->problems->n > 0 &&
+                      ctx->problems->n < SCHEMA_PROBLEMS_MAX && r != -ENOMEM);
+}
+
+void schema_problems_deinit(struct schema_problems *problems)
+{
+    while (problems->n)
+        free(problems->texts[--problems->n]);
 }
 
 size_t schema_enter(struct schema_context *ctx, const char *fmt, ...)
@@ -142,6 +167,10 @@ static void deinit_field(const struct schema_field *field, void *obj)
     case FIELD_ANY:
         json_decref(*(json_t **)at);
         break;
+    case FIELD_INERT: /* the first of those that share it */
+        json_decref(*(json_t **)at);
+        *(json_t **)at = NULL;
+        break;
     case FIELD_BLOCK:
     case FIELD_NAMED:
         schema_deinit(field->block, at);
@@ -175,7 +204,7 @@ static json_t *encode_strings(char **strings)
     return take_ptr(array);
 }
 
-static json_t *encode_blocks(const struct schema *schema, const char *first, size_t n)
+json_t *schema_encode_blocks(const struct schema *schema, const char *first, size_t n)
 {
     autojson json_t *array = json_array();
 
@@ -199,6 +228,11 @@ static json_t *encode_by_name(const struct schema *schema, const char *first, si
     return take_ptr(map);
 }
 
+static const json_t *inert_value(const struct schema_field *field, const void *obj)
+{
+    return json_object_get(*(json_t **)schema_member(obj, field->offset), field->json);
+}
+
 static json_t *encode_field(const struct schema_field *field, const void *obj)
 {
     void *at = schema_member(obj, field->offset);
@@ -220,8 +254,10 @@ static json_t *encode_field(const struct schema_field *field, const void *obj)
     case FIELD_NAMED:
         return schema_encode(field->block, at);
     case FIELD_BLOCKS:
-        return (field->by_name ? encode_by_name : encode_blocks)(
+        return (field->by_name ? encode_by_name : schema_encode_blocks)(
             field->block, *(char **)at, *(size_t *)schema_member(obj, field->count));
+    case FIELD_INERT:
+        return value_copy(inert_value(field, obj));
     default:
         return *(json_t **)at ? value_copy(*(json_t **)at) : json_null();
     }
@@ -244,6 +280,14 @@ static bool asks_for_sparse(const struct schema *schema, const void *obj)
     return false;
 }
 
+void schema_each_inert(const struct schema *schema, const void *obj,
+                       void (*each)(void *arg, const struct schema_field *field), void *arg)
+{
+    for (size_t i = 0; i < schema->n_fields; i++)
+        if (schema->fields[i].kind == FIELD_INERT && inert_value(&schema->fields[i], obj))
+            each(arg, &schema->fields[i]);
+}
+
 json_t *schema_encode(const struct schema *schema, const void *obj)
 {
     autojson json_t *object = json_object();
@@ -252,6 +296,8 @@ json_t *schema_encode(const struct schema *schema, const void *obj)
     for (size_t i = 0; i < schema->n_fields; i++) {
         const struct schema_field *field = &schema->fields[i];
 
+        if (field->kind == FIELD_INERT && !inert_value(field, obj))
+            continue;
         if (field->json && field->kind < FIELD_LATER && (all || !field->sparse) &&
             json_object_set_new(object, field->json, encode_field(field, obj)) < 0)
             return NULL;

@@ -29,6 +29,8 @@ enum field_kind {
     FIELD_BLOCK,      /* a struct by value, described by `block` */
     FIELD_BLOCKS,     /* an array of structs described by `block`, its length at `count` */
     FIELD_NAMED,      /* blocks whose label is the name of the field of `block` that they are */
+    FIELD_INERT,      /* json_t *: an object all such fields of a struct share, each at its JSON
+                         name. Nomad's, accepted, kept and shown, without effect (`block`, `as`) */
     FIELD_LATER,      /* Nomad's, not run yet: refused by name unless it asks for nothing */
     FIELD_UNUSED,     /* Nomad's, and there is nothing to do for it: ctx->on_unused is told */
     FIELD_IGNORED,    /* Nomad's own bookkeeping in JSON: accepted and dropped */
@@ -37,13 +39,25 @@ enum field_kind {
     FIELD_KIND_N
 };
 
+enum {
+    SCHEMA_PROBLEMS_MAX = 20
+};
+
+/* All that is wrong with what was read. */
+struct schema_problems {
+    char *texts[SCHEMA_PROBLEMS_MAX];
+    size_t n;
+};
+
 struct schema;
 struct schema_field;
 
 /* What is being read, for messages. */
 struct schema_context {
-    const struct hcl_file *file; /* NULL: JSON */
-    struct err *e;
+    const struct hcl_file *file;      /* NULL: JSON */
+    struct err *e;                    /* gets the first problem */
+    struct schema_problems *problems; /* gets all of them; NULL: reading ends at the first */
+    bool defers;    /* a value with a ${…} in it is looked at once that is known, not now */
     char path[192]; /* JSON: the way to the value, "TaskGroups[0].Name" */
     bool strict;    /* JSON: a name nobody knows is refused even if it asks for nothing */
     /* Called for each FIELD_UNUSED; a FIELD_LATER may then be a block that asks for nothing. NULL:
@@ -70,20 +84,24 @@ struct schema_field {
     const char *json; /* NULL: not in JSON */
     size_t offset;
     size_t count;               /* BLOCKS: offset of a size_t */
-    const struct schema *block; /* BLOCK, BLOCKS, NAMED */
-    bool by_name;               /* BLOCKS, labelled: JSON has an object, each element at its name */
-    bool merge;               /* STRING_MAP, BLOCKS with labels: what is there already stays, unless
-                                 it has the same key or label */
-    bool block_too;           /* ANY: may be written as a block */
-    bool secret;              /* not for people's eyes */
-    bool sparse;              /* INT, DURATION, ENUM, BLOCKS: see schema_encode() */
-    bool required;            /* absent or empty is an error */
-    const char *def;          /* default as text; else "", 0, false, empty */
-    int64_t min, max;         /* INT, DURATION; the default is not held to them; max 0: none */
+    const struct schema *block; /* BLOCK, BLOCKS, NAMED; INERT: its HCL, NULL: an attribute … */
+    enum field_kind as; /* … of this kind: DURATION, or any other for what is JSON already */
+    bool repeats;       /* INERT: any number of blocks, and a list in JSON */
+    bool by_name;       /* BLOCKS, labelled: JSON has an object, each element at its name */
+    bool merge;         /* STRING_MAP, BLOCKS with labels: what is there already stays, unless
+                           it has the same key or label */
+    bool block_too;     /* ANY: may be written as a block */
+    bool secret;        /* not for people's eyes */
+    bool sparse;        /* INT, DURATION, ENUM, BLOCKS: see schema_encode() */
+    bool zero_is_unset; /* INT: 0 in JSON is the default */
+    bool required;      /* absent or empty is an error */
+    const char *def;    /* default as text; else "", 0, false, empty */
+    int64_t min, max;   /* INT, DURATION; the default is not held to them; max 0: none */
     const char *const *names; /* ENUM: NULL-terminated */
     const char *const *later; /* ENUM: names Nomad has and this release does not run, or NULL */
-    const char *neutral; /* LATER: JSON array of values that ask for nothing, beside empty ones */
-    const char *why;     /* LATER: what to know, or to do, in place of "remove it" */
+    const char *neutral; /* LATER, INERT: JSON array of values that ask for nothing, beside empty */
+    const char *why;     /* LATER: what to know, or to do, in place of "remove it"; INERT: why it
+                            has no effect */
     schema_check check;
 };
 
@@ -108,6 +126,11 @@ struct schema {
 #define SCHEMA_UNUSED(name)                                                                        \
     {                                                                                              \
         .kind = FIELD_UNUSED, .hcl = name, .json = name                                            \
+    }
+#define SCHEMA_INERT(s, m, hcl_name, json_name, reason, ...)                                       \
+    {                                                                                              \
+        .kind = FIELD_INERT, .hcl = hcl_name, .json = json_name, .offset = offsetof(struct s, m),  \
+        .why = reason, __VA_ARGS__                                                                 \
     }
 #define SCHEMA_IGNORED(json_name)                                                                  \
     {                                                                                              \
@@ -137,6 +160,15 @@ void schema_deinit(const struct schema *schema, void *obj);
 /* Sets the message: at `pos` in an HCL file, or at ctx->path in JSON. Returns `code`. */
 int schema_fail(struct schema_context *ctx, struct hcl_pos pos, int code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* Whether reading goes on after `r`, to find more that is wrong. */
+bool schema_goes_on(const struct schema_context *ctx, int r);
+
+void schema_problems_deinit(struct schema_problems *problems);
+
+/* Calls `each` for every FIELD_INERT that is there in `obj`. */
+void schema_each_inert(const struct schema *schema, const void *obj,
+                       void (*each)(void *arg, const struct schema_field *field), void *arg);
 
 /* Appends to ctx->path (a "." goes before names); schema_leave() takes the returned mark back to
  * it. */

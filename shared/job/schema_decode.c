@@ -167,6 +167,8 @@ static int decode_value(struct schema_context *ctx, const struct schema_field *f
     if (field->def && json_is_string(json) && !*json_string_value(json) &&
         (field->kind == FIELD_STRING || field->kind == FIELD_ENUM))
         return 0; /* programs send "" for what was not given */
+    if (field->zero_is_unset && !ctx->file && json_is_integer(json) && !json_integer_value(json))
+        return 0;
     if (field->kind == FIELD_ENUM) {
         if (!json_is_string(json))
             return fail_kind(ctx, pos, name, "a string", json);
@@ -179,6 +181,20 @@ static int decode_value(struct schema_context *ctx, const struct schema_field *f
         (field->kind == FIELD_INT || field->kind == FIELD_DURATION || field->kind == FIELD_SIZE))
         return check_range(ctx, field, name, *(int64_t *)at, pos);
     return r;
+}
+
+static bool is_deferred(const struct schema_context *ctx, const struct schema_field *field,
+                        const json_t *json)
+{
+    return ctx->defers && field->kind != FIELD_ANY && value_has_reference(json);
+}
+
+/* A text is kept as it is, and of all else nothing is known yet. */
+static int store_deferred(const struct schema_field *field, const json_t *json, void *obj)
+{
+    return field->kind == FIELD_STRING && json_is_string(json)
+               ? store(field, json, schema_member(obj, field->offset))
+               : 0;
 }
 
 /* ---- blocks ---- */
@@ -222,6 +238,11 @@ static int decode_element(struct schema_context *ctx, const struct schema_field 
     if (r == 0 && schema->labelled)
         r = check_unique(ctx, schema, first + old * schema->size, *count - 1 - old, source.pos);
     return r;
+}
+
+static int first_of(int r, int next)
+{
+    return r ? r : next;
 }
 
 static int make_room(struct schema_context *ctx, const struct schema_field *field, size_t n,
@@ -274,13 +295,13 @@ static int decode_hcl_blocks(struct schema_context *ctx, const struct schema_fie
     for (size_t i = 0; i < body->n_blocks; i++)
         n += strcmp(body->blocks[i].type, field->hcl) == 0;
     r = make_room(ctx, field, n, (struct hcl_pos){.line = 1, .col = 1}, obj);
-    for (size_t i = 0; r == 0 && i < body->n_blocks; i++) {
+    for (size_t i = 0; schema_goes_on(ctx, r) && i < body->n_blocks; i++) {
         const struct hcl_block *block = &body->blocks[i];
         struct schema_source source = {.body = block->body, .pos = block->pos};
 
         if (strcmp(block->type, field->hcl) == 0)
-            r = decode_element(ctx, field, source, block->n_labels ? block->labels[0] : NULL, old,
-                               obj);
+            r = first_of(r, decode_element(ctx, field, source,
+                                           block->n_labels ? block->labels[0] : NULL, old, obj));
     }
     if (r == 0 && old)
         fold(field, old, obj);
@@ -318,10 +339,10 @@ static int decode_json_map(struct schema_context *ctx, const struct schema_field
     {
         size_t mark;
 
-        if (r < 0)
+        if (!schema_goes_on(ctx, r))
             break;
         mark = schema_enter(ctx, "%s", name);
-        r = decode_named(ctx, field, name, item, old, obj);
+        r = first_of(r, decode_named(ctx, field, name, item, old, obj));
         schema_leave(ctx, mark);
     }
     if (r == 0 && old)
@@ -343,13 +364,15 @@ static int decode_json_blocks(struct schema_context *ctx, const struct schema_fi
     {
         size_t mark;
 
-        if (r < 0)
+        if (!schema_goes_on(ctx, r))
             break;
         mark = schema_enter(ctx, "[%zu]", i);
         if (json_is_object(item))
-            r = decode_element(ctx, field, (struct schema_source){.json = item}, NULL, 0, obj);
+            r = first_of(
+                r, decode_element(ctx, field, (struct schema_source){.json = item}, NULL, 0, obj));
         else
-            r = fail_kind(ctx, (struct hcl_pos){0}, field->json, "a list of objects", item);
+            r = first_of(
+                r, fail_kind(ctx, (struct hcl_pos){0}, field->json, "a list of objects", item));
         schema_leave(ctx, mark);
     }
     return r;
@@ -418,6 +441,8 @@ static int decode_attr(struct schema_context *ctx, const struct schema_field *fi
                            "\"%s\" is a number without a unit; write \"10s\" for ten seconds",
                            field->hcl);
     json = value_from_hcl(&attr->value);
+    if (json && is_deferred(ctx, field, json) && value_is_shallow(json))
+        return store_deferred(field, json, obj);
     r = json ? decode_value(ctx, field, json, attr->value.pos, obj) : -ENOMEM;
     if (r < 0)
         return r;
@@ -439,6 +464,8 @@ static int decode_map_block(struct schema_context *ctx, const struct schema_fiel
                                "\"%.64s\" is an attribute of this block as well; keep one",
                                body->blocks[i].type);
     json = value_from_body(body);
+    if (json && is_deferred(ctx, field, json) && value_is_shallow(json))
+        return store_deferred(field, json, obj);
     r = json ? decode_value(ctx, field, json, block->pos, obj) : -ENOMEM;
     if (r < 0)
         return r;
@@ -482,6 +509,10 @@ static int decode_hcl_field(struct schema_context *ctx, const struct schema_fiel
         return schema_fail(ctx, block->pos, -EINVAL,
                            "\"%s\" is set already at line %u column %u; keep one", field->hcl,
                            attr->pos.line, attr->pos.col);
+    if ((attr && schema_is_block(field->kind)) ||
+        (block && !schema_is_block(field->kind) && !schema_is_map(field->kind) &&
+         !field->block_too))
+        return 0; /* schema_check_names() has refused it */
     if (attr)
         return decode_attr(ctx, field, attr, obj);
     if (!block)
@@ -506,8 +537,92 @@ static int decode_json_field(struct schema_context *ctx, const struct schema_fie
             return fail_kind(ctx, source.pos, field->json, "an object", json);
         return schema_decode(ctx, field->block, source, schema_member(obj, field->offset));
     }
+    if (is_deferred(ctx, field, json) && value_is_shallow(json))
+        return store_deferred(field, json, obj);
     r = decode_value(ctx, field, json, source.pos, obj);
     return r < 0 ? r : run_check(ctx, field, obj, source);
+}
+
+/* ---- fields without effect ---- */
+
+/* Keeps `json` (stolen), unless it asks for nothing. */
+static int keep_inert(const struct schema_field *field, json_t *json, void *obj)
+{
+    json_t **all = schema_member(obj, field->offset);
+    autojson json_t *neutral = field->neutral ? json_loads(field->neutral, 0, NULL) : NULL;
+    autojson json_t *value = json;
+
+    if (!value || (field->neutral && !neutral))
+        return -ENOMEM;
+    if (value_is_neutral(value, neutral))
+        return 0;
+    if (!*all)
+        *all = json_object();
+    return json_object_set(*all, field->json, value) < 0 ? -ENOMEM : 0;
+}
+
+static int decode_inert_attr(struct schema_context *ctx, const struct schema_field *field,
+                             const struct hcl_attr *attr, void *obj)
+{
+    autojson json_t *json = value_from_hcl(&attr->value);
+    int64_t ns;
+
+    if (!json)
+        return -ENOMEM;
+    if (field->as != FIELD_DURATION)
+        return keep_inert(field, take_ptr(json), obj);
+    if (!json_is_string(json) || value_duration(json, &ns) < 0)
+        return fail_kind(ctx, attr->value.pos, field->hcl, wanted_kind(field->as), json);
+    return keep_inert(field, json_integer(ns), obj);
+}
+
+/* Read as the block it is, for its errors, and turned into the JSON that Nomad has for it. */
+static int decode_inert_blocks(struct schema_context *ctx, const struct schema_field *field,
+                               const struct hcl_body *body, void *obj)
+{
+    struct {
+        void *array;
+        size_t n;
+    } read = {0};
+    struct schema_field row = {.kind = FIELD_BLOCKS,
+                               .hcl = field->hcl,
+                               .json = field->json,
+                               .count = sizeof(void *),
+                               .block = field->block};
+    int r = decode_hcl_blocks(ctx, &row, body, &read);
+    json_t *list = r || !read.n ? NULL : schema_encode_blocks(field->block, read.array, read.n);
+
+    if (!r && read.n)
+        r = keep_inert(field, field->repeats || !list ? list : json_incref(json_array_get(list, 0)),
+                       obj);
+    if (!field->repeats)
+        json_decref(list);
+    for (size_t i = 0; i < read.n; i++)
+        schema_deinit(field->block, (char *)read.array + i * field->block->size);
+    free(read.array);
+    return r;
+}
+
+static int decode_inert(struct schema_context *ctx, const struct schema_field *field,
+                        struct schema_source source, void *obj)
+{
+    const json_t *json = source.json ? schema_json_get(source.json, field->json) : NULL;
+    const struct hcl_attr *attr =
+        source.body && field->hcl ? find_attr(source.body, field->hcl) : NULL;
+    const struct hcl_block *only;
+    int r = 0;
+
+    if (json)
+        return value_is_shallow(json) && !json_is_null(json)
+                   ? keep_inert(field, value_copy(json), obj)
+                   : 0;
+    if (!source.body || !field->hcl)
+        return 0;
+    if (!field->block)
+        return attr && attr->value.kind != HCL_NULL ? decode_inert_attr(ctx, field, attr, obj) : 0;
+    if (!field->repeats)
+        r = find_only_block(ctx, source.body, field->hcl, &only);
+    return r ? r : decode_inert_blocks(ctx, field, source.body, obj);
 }
 
 static bool is_missing(const struct schema_field *field, const void *obj)
@@ -547,6 +662,8 @@ static int decode_field(struct schema_context *ctx, const struct schema *schema,
         *(bool *)at = true;
     if (field->kind >= FIELD_LATER)
         return 0;
+    if (field->kind == FIELD_INERT)
+        return decode_inert(ctx, field, source, obj);
     if (source.body) {
         if (field->hcl)
             r = decode_hcl_field(ctx, field, source.body, obj);
@@ -566,7 +683,7 @@ int schema_decode(struct schema_context *ctx, const struct schema *schema,
 {
     int r = schema_check_names(ctx, schema, source);
 
-    for (size_t i = 0; r == 0 && i < schema->n_fields; i++)
-        r = decode_field(ctx, schema, &schema->fields[i], source, obj);
+    for (size_t i = 0; schema_goes_on(ctx, r) && i < schema->n_fields; i++)
+        r = first_of(r, decode_field(ctx, schema, &schema->fields[i], source, obj));
     return r;
 }

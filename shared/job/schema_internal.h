@@ -16,6 +16,9 @@ int schema_check_names(struct schema_context *ctx, const struct schema *schema,
 /* json[key], with Go's leniency about upper and lower case. */
 json_t *schema_json_get(const json_t *json, const char *key);
 
+/* A JSON array of the `n` structs from `first` on; NULL: out of memory. */
+json_t *schema_encode_blocks(const struct schema *schema, const char *first, size_t n);
+
 static inline void *schema_member(const void *obj, size_t offset)
 {
     return (char *)obj + offset;

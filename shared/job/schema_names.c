@@ -147,7 +147,7 @@ static int check_attr(struct schema_context *ctx, const struct schema *schema,
             r = check_absent(ctx, schema, field, NULL, attr->pos);
         return r > 0 ? fail_later(ctx, field, field->hcl, attr->pos) : r;
     }
-    if (schema_is_block(field->kind))
+    if (schema_is_block(field->kind) || (field->kind == FIELD_INERT && field->block))
         return schema_fail(ctx, attr->pos, -EINVAL,
                            "\"%s\" is a block; write %s%s { … } without \"=\"", field->hcl,
                            field->hcl,
@@ -179,11 +179,10 @@ static int check_block(struct schema_context *ctx, const struct schema *schema,
         return fail_unknown(ctx, schema, "block", block->type, block->pos);
     if (field->kind == FIELD_LATER || field->kind == FIELD_UNUSED)
         return check_absent_block(ctx, schema, field, block);
-    if (!schema_is_block(field->kind) && !schema_is_map(field->kind) && !field->block_too)
+    if (!field->block && !schema_is_map(field->kind) && !field->block_too)
         return schema_fail(ctx, block->pos, -EINVAL, "\"%s\" is an attribute; write %s = …",
                            field->hcl, field->hcl);
-    labelled =
-        field->kind == FIELD_NAMED || (field->kind == FIELD_BLOCKS && field->block->labelled);
+    labelled = field->kind == FIELD_NAMED || (field->block && field->block->labelled);
     if (block->n_labels != (labelled ? 1 : 0))
         return schema_fail(ctx, block->pos, -EINVAL, "\"%s\" takes %s; write %s%s { … }",
                            field->hcl, labelled ? "exactly one name" : "no name", field->hcl,
@@ -194,13 +193,13 @@ static int check_block(struct schema_context *ctx, const struct schema *schema,
 static int check_body(struct schema_context *ctx, const struct schema *schema,
                       const struct hcl_body *body)
 {
-    int r = 0;
+    int r = 0, first = 0;
 
-    for (size_t i = 0; r == 0 && i < body->n_attrs; i++)
-        r = check_attr(ctx, schema, &body->attrs[i]);
-    for (size_t i = 0; r == 0 && i < body->n_blocks; i++)
-        r = check_block(ctx, schema, &body->blocks[i]);
-    return r;
+    for (size_t i = 0; schema_goes_on(ctx, first) && i < body->n_attrs; i++)
+        first = (r = check_attr(ctx, schema, &body->attrs[i])) && !first ? r : first;
+    for (size_t i = 0; schema_goes_on(ctx, first) && i < body->n_blocks; i++)
+        first = (r = check_block(ctx, schema, &body->blocks[i])) && !first ? r : first;
+    return first;
 }
 
 /* ---- JSON ---- */
@@ -228,22 +227,28 @@ static int check_json(struct schema_context *ctx, const struct schema *schema, c
 {
     const char *key;
     json_t *item;
+    int r = 0;
 
     json_object_foreach((json_t *)json, key, item)
     {
         const struct schema_field *field = find_json(schema, key);
-        int r;
+        int bad;
+
+        if (!schema_goes_on(ctx, r))
+            break;
 
         if (field && field->kind != FIELD_LATER && field->kind != FIELD_UNUSED)
             continue;
-        r = !field && ctx->strict ? 1 : check_absent(ctx, schema, field, item, (struct hcl_pos){0});
-        if (r < 0)
-            return r;
-        if (r)
-            return field ? fail_later(ctx, field, field->json, (struct hcl_pos){0})
-                         : fail_unknown(ctx, schema, "key", key, (struct hcl_pos){0});
+        bad =
+            !field && ctx->strict ? 1 : check_absent(ctx, schema, field, item, (struct hcl_pos){0});
+        if (bad < 0)
+            return bad;
+        if (bad)
+            bad = field ? fail_later(ctx, field, field->json, (struct hcl_pos){0})
+                        : fail_unknown(ctx, schema, "key", key, (struct hcl_pos){0});
+        r = r ? r : bad;
     }
-    return 0;
+    return r;
 }
 
 int schema_check_names(struct schema_context *ctx, const struct schema *schema,

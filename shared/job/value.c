@@ -308,6 +308,17 @@ bool value_is_neutral(const json_t *json, const json_t *neutral)
     return value_is_empty(json);
 }
 
+bool value_has_reference(const json_t *json)
+{
+    const char *key;
+    json_t *item;
+    size_t i;
+
+    json_array_foreach(json, i, item) if (value_has_reference(item)) return true;
+    json_object_foreach((json_t *)json, key, item) if (value_has_reference(item)) return true;
+    return json_is_string(json) && strstr(json_string_value(json), "${");
+}
+
 static bool is_within(const json_t *json, unsigned int depth)
 {
     const char *key;

@@ -43,6 +43,9 @@ bool value_is_empty(const json_t *json);
  * equal to that one's. */
 bool value_is_neutral(const json_t *json, const json_t *neutral);
 
+/* Whether some text in it has a "${". */
+bool value_has_reference(const json_t *json);
+
 /* Whether lists and maps nest at most VALUE_MAX_DEPTH deep. */
 bool value_is_shallow(const json_t *json);
 

@@ -30,7 +30,7 @@ static void read_configs(const struct job *job)
         for (size_t j = 0; j < job->groups[i].n_tasks; j++) {
             struct driver_config config;
 
-            if (driver_config_read(&job->groups[i].tasks[j], &config, NULL) < 0)
+            if (driver_config_read(&job->groups[i].tasks[j], NULL, &config, NULL) < 0)
                 abort();
             driver_config_deinit(&config);
         }

@@ -269,9 +269,10 @@ int allocdir_build(const char *alloc_dir, struct err *e)
     return !world.calm && one_in(60) ? err_set(e, -ENOSPC, "the disk is full") : 0;
 }
 
-int allocdir_build_task(const char *alloc_dir, const char *task, struct err *e)
+int allocdir_build_task(const char *alloc_dir, const char *task, int64_t secrets_mb, struct err *e)
 {
     (void)task;
+    (void)secrets_mb;
     return allocdir_build(alloc_dir, e);
 }
 

@@ -36,7 +36,7 @@ static void read_config(const char *driver, const char *config, struct driver_co
     struct err e = ERR_INIT;
 
     if (read_job(driver, config, &job, &e) < 0 ||
-        driver_config_read(&job->groups[0].tasks[0], ret, &e) < 0)
+        driver_config_read(&job->groups[0].tasks[0], NULL, ret, &e) < 0)
         fail_msg("%s\n%s", config, e.text);
     (void)job_free(job);
 }

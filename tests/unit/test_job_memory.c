@@ -82,7 +82,7 @@ static int read_hcl(struct job **ret, struct err *e)
 static int read_config(const struct job *job, struct err *e)
 {
     struct driver_config config = {0};
-    int r = driver_config_read(&job->groups[0].tasks[0], &config, e);
+    int r = driver_config_read(&job->groups[0].tasks[0], NULL, &config, e);
 
     driver_config_deinit(&config);
     return r;

@@ -10,6 +10,7 @@
 #include "shared/clock.h"
 #include "shared/hcl/hcl.h"
 #include "shared/job/job.h"
+#include "shared/job/schema.h"
 #include "tools/cleat/cli.h"
 #include "tools/cleat/follow.h"
 #include "tools/cleat/http.h"
@@ -19,14 +20,23 @@
 /* Reads the job file here, not in the manager, so that messages show file, line and column. */
 static int read_job_file(const char *path, struct job **ret_job)
 {
+    struct schema_problems problems = {0};
     struct hcl_file *file = NULL;
     struct err e = ERR_INIT;
     int r = hcl_parse_file(path, &file, &e);
 
     if (!r)
-        r = job_from_hcl(file, ret_job, &e);
+        r = job_from_hcl_all(file, ret_job, &problems, &e);
     hcl_file_free(file);
-    return r ? cli_fail(CLI_FAILED, "%s", e.text) : CLI_OK;
+    if (r)
+        (void)cli_fail(CLI_FAILED, "%s", e.text);
+    for (size_t i = 1; i < problems.n; i++)
+        (void)cli_fail(CLI_FAILED, "%s", problems.texts[i]);
+    if (problems.n == SCHEMA_PROBLEMS_MAX)
+        (void)cli_fail(CLI_FAILED, "there may be more; these are the first %d",
+                       SCHEMA_PROBLEMS_MAX);
+    schema_problems_deinit(&problems);
+    return r ? CLI_FAILED : CLI_OK;
 }
 
 /* The newest allocations of the version just registered. */
