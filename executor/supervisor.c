@@ -71,7 +71,8 @@ static void commit(struct supervisor *s, enum task_event_type type, uint64_t del
     va_start(ap, fmt);
     (void)vsnprintf(event.message, sizeof(event.message), fmt, ap);
     va_end(ap);
-    record_commit(&s->record, &event, false);
+    /* How an attempt ended is not forgotten in a power cut; of its last, the end of all has it. */
+    record_commit(&s->record, &event, type == TASK_EVENT_RESTARTING);
 }
 
 /* Logs */

@@ -291,10 +291,21 @@ int store_write_alloc(struct store *store, const char *id, const json_t *json, s
     return write_json(store, RECORD_ALLOC, id, json, e);
 }
 
+/* What a power cut makes of a file that was not synced: nothing was lost that could be kept. */
+static bool is_empty(int dirfd, const char *name)
+{
+    struct stat st;
+
+    return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+           st.st_size == 0;
+}
+
 int store_read_alloc(struct store *store, const char *id, json_t **ret_json, struct err *e)
 {
     int r = read_json(store, RECORD_ALLOC, id, ret_json, e);
 
+    if (r == -EBADMSG && is_empty(store->allocs_fd, id))
+        return err_sys(e, -ENOENT, "read the record of allocation %s", id);
     if (r && r != -ENOENT && r != -ENOTSUP)
         set_aside(store, "allocs", id, e);
     return r;
@@ -408,7 +419,8 @@ void store_prune(struct store *store, bool (*is_known)(void *arg, const char *id
     dir = list_records(store->allocs_fd);
     while (dir && (entry = readdir(dir)))
         if (entry->d_name[0] != '.' && !has_suffix(entry->d_name, ASIDE) &&
-            !is_known(arg, entry->d_name) && is_done_with(store, entry->d_name))
+            !is_known(arg, entry->d_name) &&
+            (is_empty(store->allocs_fd, entry->d_name) || is_done_with(store, entry->d_name)))
             store_remove_alloc(store, entry->d_name);
 }
 
@@ -424,7 +436,8 @@ void store_check_spec(struct store *store, const char *alloc_id, const char *tas
     (void)snprintf(dir, sizeof(dir), "tasks/%s/%s", alloc_id, task);
     fd = openat(store->state_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0 &&
-        statefile_read(fd, WIRE_SPEC, SPEC_MAX_BYTES, &version, &data, &size, &e) == -EBADMSG)
+        statefile_read(fd, WIRE_SPEC, SPEC_MAX_BYTES, &version, &data, &size, &e) == -EBADMSG &&
+        !is_empty(fd, WIRE_SPEC))
         set_aside(store, dir, WIRE_SPEC, &e);
 }
 

@@ -7,7 +7,8 @@
  *   allocs/<id>      one allocation: what its tasks went through
  *   tasks/<id>/<task>  what manager and executor share (shared/proto/wire.h)
  * Payloads are JSON. A job's file is the truth about which allocations are to exist, and is synced
- * before the job is acknowledged; an allocation's file only adds what happened, and is not synced.
+ * before the job is acknowledged; an allocation's file only adds what happened, and is not synced:
+ * a power cut may leave an old one, none, or an empty one, which is the same.
  */
 #pragma once
 
@@ -59,7 +60,7 @@ int store_read_alloc(struct store *store, const char *id, json_t **ret_json, str
 bool store_has_alloc(const struct store *store, const char *id);
 void store_remove_alloc(struct store *store, const char *id);
 
-/* After loading: removes what a crash left here, which is half-written files and, from between a
+/* After loading: removes what a crash left here, which is half-written and empty files and, from between a
  * job's record and those of the allocations it no longer names, the records of finished allocations
  * that `is_known` denies. Those of a job that was set aside stay: a person may put it back. */
 void store_prune(struct store *store, bool (*is_known)(void *arg, const char *id), void *arg);

@@ -5,6 +5,7 @@
 #include "shared/proto/status.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <msgpack.h>
 #include <string.h>
 #include <unistd.h>
@@ -179,9 +180,13 @@ int status_write(int fd, const struct task_status *status, bool sync)
 {
     char slot[STATUS_SLOT_BYTES];
     size_t size = status_encode(status, slot);
-    ssize_t n = pwrite(fd, slot, size, (off_t)(status->seq % 2) * STATUS_SLOT_BYTES);
+    off_t at = (off_t)(status->seq % 2) * STATUS_SLOT_BYTES;
+    ssize_t n = pwrite(fd, slot, size, at);
 
     if (n != (ssize_t)size)
         return n < 0 ? -errno : -EIO;
-    return sync && fdatasync(fd) < 0 ? -errno : 0;
+    if (sync)
+        return fdatasync(fd) < 0 ? -errno : 0;
+    (void)sync_file_range(fd, at, STATUS_SLOT_BYTES, SYNC_FILE_RANGE_WRITE);
+    return 0;
 }

@@ -116,5 +116,6 @@ int status_decode(const char *slot, size_t size, struct task_status *ret_status,
 /* Picks the newest valid slot of a file already open at `fd`. -ENODATA when neither is valid. */
 int status_read(int fd, struct task_status *ret_status, struct err *e);
 
-/* Writes `status` to the slot its seq selects (seq % 2). `sync`: fdatasync after it. */
+/* Writes `status` to the slot its seq selects (seq % 2). `sync`: it is on the disk when this
+ * returns; else it is on its way there, instead of in half a minute. */
 int status_write(int fd, const struct task_status *status, bool sync);

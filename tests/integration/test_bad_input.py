@@ -494,7 +494,8 @@ def test_every_record_is_sound(manager):
 
 @pytest.mark.timeout(180)
 def test_a_damaged_state_file_is_set_aside_and_stops_nothing(manager):
-    """One record after the other is damaged in three ways; the other job is not harmed by any."""
+    """One record after the other is damaged in three ways; the other job is not harmed by any. What is
+    not synced may be empty after a power cut, and is no damage then."""
     victim = manager.run_one(simple("pause", id="victim", type="service"))
     manager.wait_running(victim)
     before = set(state_files(manager))
@@ -513,10 +514,12 @@ def test_a_damaged_state_file_is_set_aside_and_stops_nothing(manager):
             path.write_bytes(damage)
             manager.start()
             assert manager.wait_running(good) == pid
-            assert path.name in manager.cli("node", "status").stdout, path
-            assert str(path) in manager.log()
-            assert path.with_name(path.name + ".damaged").exists()
+            aside = path.with_name(path.name + ".damaged")
+            assert aside.exists() == (damage != b"" or path.parent.name == "jobs")
+            if aside.exists():
+                assert path.name in manager.cli("node", "status").stdout, path
+                assert str(path) in manager.log()
             manager.kill9()
             path.write_bytes(data)
-            path.with_name(path.name + ".damaged").unlink()
+            aside.unlink(missing_ok=True)
     manager.start()

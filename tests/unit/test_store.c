@@ -156,6 +156,9 @@ static void test_alloc_records(void **state)
     json_decref(json);
     json_decref(back);
     fd = openat(f->store.allocs_fd, "a1", O_WRONLY | O_TRUNC);
+    assert_int_equal(store_read_alloc(&f->store, "a1", &back, &e), -ENOENT);
+    assert_int_equal(f->store.n_damaged, 0);
+    assert_int_equal(write(fd, "CLEAT", 5), 5);
     close(fd);
     assert_int_equal(store_read_alloc(&f->store, "a1", &back, &e), -EBADMSG);
     assert_int_equal(f->store.n_damaged, 1);
