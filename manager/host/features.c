@@ -15,8 +15,10 @@
 
 #include "manager/alloc/volumes.h"
 #include "manager/host/budget.h"
+#include "manager/host/references.h"
 #include "shared/cleanup.h"
 #include "shared/job/driver_config.h"
+#include "shared/job/value.h"
 #include "shared/log.h"
 
 /* A task and the node it is to run on. */
@@ -255,21 +257,48 @@ static void warn_of_size(struct warnings *w, const struct job *job, const json_t
              memory_mb, has_mb);
 }
 
+struct unknown {
+    struct warnings *warnings;
+    const char *task;
+};
+
+static void warn_of_unknown(void *arg, const char *name, const char *field)
+{
+    const struct unknown *u = arg;
+
+    warn(u->warnings,
+         "Task \"%s\": nothing here is called ${%.100s}: it stays as it is written in %s", u->task,
+         name, field);
+}
+
 static void warn_of_inert(void *arg, const char *owner, const char *name, const char *why)
 {
     warn(arg, "%s: \"%s\" has no effect: %s", owner, name, why);
 }
 
+static const json_t *shown_task(const json_t *job, size_t g, size_t t)
+{
+    const json_t *group = json_array_get(json_object_get(job, "TaskGroups"), g);
+
+    return json_array_get(json_object_get(group, "Tasks"), t);
+}
+
 char *features_warnings(const struct job *job, const struct config *config,
                         const json_t *attributes)
 {
+    autojson json_t *shown = job_to_json(job);
     struct warnings w = {0};
     char *all;
 
     for (size_t g = 0; g < job->n_groups; g++)
         for (size_t t = 0; t < job->groups[g].n_tasks; t++) {
             warn_of_task(&w, &job->groups[g].tasks[t], config, attributes);
+            struct unknown unknown = {&w, job->groups[g].tasks[t].name};
+
             warn_of_volumes(&w, &job->groups[g], &job->groups[g].tasks[t], config);
+            references_unknown(job, &job->groups[g], &job->groups[g].tasks[t],
+                               shown_task(shown, g, t), config, attributes, warn_of_unknown,
+                               &unknown);
         }
     job_each_inert(job, warn_of_inert, &w);
     warn_of_size(&w, job, attributes);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "manager/core.h"
+#include "manager/host/fingerprint.h"
 #include "manager/task/driver.h"
 #include "shared/cleanup.h"
 
@@ -34,20 +35,33 @@ static void set_number(struct taskenv *env, const char *name, long long value)
     set(env, name, text);
 }
 
+static void set_resources(struct taskenv *env, const struct job_resources *res)
+{
+    const char *cpus = env->in.task->cpus;
+    long long mhz = res->cpu_mhz;
+
+    if (res->cores)
+        mhz = res->cores * (long long)fingerprint_core_mhz(env->in.attributes);
+    set_number(env, "NOMAD_CPU_LIMIT", mhz);
+    if (cpus)
+        set(env, "NOMAD_CPU_CORES", cpus);
+    set_number(env, "NOMAD_MEMORY_LIMIT", res->memory_mb);
+    if (res->memory_max_mb > 0)
+        set_number(env, "NOMAD_MEMORY_MAX_LIMIT", res->memory_max_mb);
+}
+
 static void set_builtins(struct taskenv *env)
 {
     const struct taskenv_input *in = &env->in;
     const struct alloc *alloc = in->task->alloc;
     const struct job *job = alloc->job->job;
-    const struct job_resources *resources = &in->task->def->resources;
     char short_id[9];
 
     (void)snprintf(short_id, sizeof(short_id), "%.8s", alloc->id);
     set(env, "NOMAD_ALLOC_DIR", in->alloc_dir);
     set(env, "NOMAD_TASK_DIR", in->task_dir);
     set(env, "NOMAD_SECRETS_DIR", in->secrets_dir);
-    set_number(env, "NOMAD_MEMORY_LIMIT", resources->memory_mb);
-    set_number(env, "NOMAD_CPU_LIMIT", resources->cpu_mhz);
+    set_resources(env, &in->task->def->resources);
     set(env, "NOMAD_ALLOC_ID", alloc->id);
     set(env, "NOMAD_SHORT_ALLOC_ID", short_id);
     set(env, "NOMAD_ALLOC_NAME", alloc->name);
@@ -59,7 +73,8 @@ static void set_builtins(struct taskenv *env)
     set(env, "NOMAD_NAMESPACE", job->namespace_);
     set(env, "NOMAD_REGION", in->config->region);
     set(env, "NOMAD_DC", in->config->datacenter);
-    set(env, "NOMAD_PARENT_CGROUP", in->config->cgroup_parent);
+    if (in->cgroup && !in->cgroup->reason)
+        set(env, "NOMAD_PARENT_CGROUP", in->config->cgroup_parent);
 }
 
 /* A name a shell can use: anything outside [A-Za-z0-9_.] and a leading digit become '_'. */
@@ -158,6 +173,7 @@ void taskenv_of(struct taskenv *env, const struct task *task)
     char *own = bag_printf(&bag, "%s/%s", task->alloc->dir, task->def->name);
     struct taskenv_input in = {
         .config = m->config,
+        .cgroup = &m->cgroup,
         .node_id = m->store.node_id,
         .attributes = m->attributes,
         .task = task,

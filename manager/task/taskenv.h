@@ -14,10 +14,12 @@
 #include "manager/config/config.h"
 #include "manager/state.h"
 #include "manager/task/interpolate.h"
+#include "shared/cgroup_layout.h"
 #include "shared/err.h"
 
 struct taskenv_input {
     const struct config *config;
+    const struct cgroup_layout *cgroup; /* NULL: none */
     const char *node_id;
     const json_t *attributes; /* of the node: string to string */
     const struct task *task;

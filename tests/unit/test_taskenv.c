@@ -25,6 +25,7 @@ static char *const host_env[] = {"PATH=/host/bin",
 
 struct fixture {
     struct config config;
+    struct cgroup_layout cgroup;
     struct job job;
     struct job_record record;
     struct job_group group;
@@ -65,8 +66,15 @@ static int set_up(void **state)
     f->alloc.group = &f->group;
     f->task = (struct task){.alloc = &f->alloc, .def = &f->def};
     f->attributes = json_pack("{s:s}", "kernel.name", "linux");
-    f->in = (struct taskenv_input){&f->config, "node-1", f->attributes, &f->task,
-                                   "/alloc",   "/local", "/secrets",    host_env};
+    f->in = (struct taskenv_input){.config = &f->config,
+                                   .cgroup = &f->cgroup,
+                                   .node_id = "node-1",
+                                   .attributes = f->attributes,
+                                   .task = &f->task,
+                                   .alloc_dir = "/alloc",
+                                   .task_dir = "/local",
+                                   .secrets_dir = "/secrets",
+                                   .host_env = host_env};
     taskenv_init(&f->env, &f->in);
     *state = f;
     return 0;
@@ -119,6 +127,7 @@ static void test_variables(void **state)
         {"NOMAD_NAMESPACE", "default"},
         {"NOMAD_REGION", "global"},
         {"NOMAD_DC", "dc1"},
+        {"NOMAD_PARENT_CGROUP", "cleat"},
         {"NOMAD_META_both", "group"},
         {"NOMAD_META_BOTH", "group"},
         {"NOMAD_META_a_b", "dash"},
@@ -130,8 +139,15 @@ static void test_variables(void **state)
         {"DIR", "/local/x"},
         {"SEES", "host"},
     };
-    static const char *const absent[] = {"AWS_SECRET_ACCESS_KEY", "MY_LICENSE", "VAULT_TOKEN",
-                                         "no-equals", "NOMAD_TOKEN"};
+    static const char *const absent[] = {"AWS_SECRET_ACCESS_KEY",
+                                         "MY_LICENSE",
+                                         "VAULT_TOKEN",
+                                         "no-equals",
+                                         "NOMAD_TOKEN",
+                                         "NOMAD_CPU_CORES",
+                                         "NOMAD_MEMORY_MAX_LIMIT",
+                                         "NOMAD_UNIX_ADDR",
+                                         "NOMAD_JOB_PARENT_ID"};
     struct fixture *f = *state;
 
     for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
@@ -140,6 +156,25 @@ static void test_variables(void **state)
     }
     for (size_t i = 0; i < ARRAY_LEN(absent); i++)
         assert_null(taskenv_get(&f->env, absent[i]));
+}
+
+static void test_variables_of_resources(void **state)
+{
+    struct fixture *f = *state;
+
+    taskenv_deinit(&f->env);
+    f->def.resources = (struct job_resources){.cores = 2, .memory_mb = 64, .memory_max_mb = 96};
+    f->task.cpus = (char *)"1,3";
+    f->cgroup.reason = "no cgroups";
+    (void)json_object_set_new(f->attributes, "cpu.frequency", json_string("2000"));
+    (void)json_object_set_new(f->attributes, "cpu.numcores", json_string("4"));
+    (void)json_object_set_new(f->attributes, "cpu.totalcompute", json_string("8000"));
+    taskenv_init(&f->env, &f->in);
+    assert_string_equal(taskenv_get(&f->env, "NOMAD_CPU_CORES"), "1,3");
+    assert_string_equal(taskenv_get(&f->env, "NOMAD_CPU_LIMIT"), "4000");
+    assert_string_equal(taskenv_get(&f->env, "NOMAD_MEMORY_LIMIT"), "64");
+    assert_string_equal(taskenv_get(&f->env, "NOMAD_MEMORY_MAX_LIMIT"), "96");
+    assert_null(taskenv_get(&f->env, "NOMAD_PARENT_CGROUP"));
 }
 
 static void test_expansion(void **state)
@@ -307,6 +342,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_variables, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_variables_of_resources, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_own_denylist, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expansion, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_legacy_expansion, set_up, tear_down),
