@@ -39,8 +39,9 @@ struct manager {
     ev_prepare flusher; /* settles, saves and announces what is dirty, once per turn of the loop */
     ev_timer trimmer;   /* gives freed memory back, some time after much was freed */
     size_t free_bytes;  /* that the allocator kept at the last trimming */
-    ev_timer reaper;    /* at the start, while leftovers are dying */
-    ev_idle starter;    /* active while `in_line` is not empty: one allocation per turn */
+    ev_periodic launcher; /* of periodic jobs: manager/job/periodic.c */
+    ev_timer reaper;      /* at the start, while leftovers are dying */
+    ev_idle starter;      /* active while `in_line` is not empty: one allocation per turn */
 
     size_t n_tidy;     /* allocations that are finished and tidied up */
     size_t gc_at;      /* with so many, the oldest are removed */

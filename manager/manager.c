@@ -22,6 +22,7 @@
 #include "manager/host/fingerprint.h"
 #include "manager/host/reap.h"
 #include "manager/job/jobs.h"
+#include "manager/job/periodic.h"
 #include "manager/task/spawn.h"
 #include "manager/task/task.h"
 #include "manager/task/upgrade.h"
@@ -160,6 +161,7 @@ int manager_new(struct ev_loop *loop, const struct config *config, struct manage
     ev_prepare_init(&m->flusher, on_turn);
     ev_timer_init(&m->trimmer, on_trim, TRIM_AFTER_S, 0);
     gc_init(m);
+    periodic_init(m);
     ev_idle_init(&m->starter, on_idle);
     ev_set_priority(&m->starter,
                     EV_MAXPRI); /* busy API clients must not keep tasks from starting */
@@ -173,6 +175,7 @@ int manager_new(struct ev_loop *loop, const struct config *config, struct manage
     reap_leftovers(m);
     adopt_all(m);
     limits_protect(m, NULL);
+    periodic_schedule(m);
     *ret_manager = m;
     return 0;
 }
@@ -205,6 +208,7 @@ struct manager *manager_free(struct manager *m)
     ev_prepare_stop(m->loop, &m->flusher);
     upgrade_cancel(m);
     gc_deinit(m);
+    periodic_deinit(m);
     ev_timer_stop(m->loop, &m->reaper);
     ev_timer_stop(m->loop, &m->trimmer);
     ev_idle_stop(m->loop, &m->starter);

@@ -41,6 +41,25 @@ char *manager_job_warnings(const struct manager *m, const struct job *job);
  * recorded (-ENOSPC, -EROFS …), which the next call tries again. */
 int manager_job_deregister(struct manager *m, const char *job_id, struct err *e);
 
+/* What a parameterized job is dispatched with. */
+struct dispatch {
+    const json_t *meta;  /* strings */
+    const char *payload; /* base64, or "" */
+    const char *token;   /* "", or the dispatch that had the same one is meant */
+    const char *id_prefix;
+    int64_t priority; /* 0: the parent's */
+};
+
+/* Registers a child of the parameterized job; borrowed. -ENOENT, -EINVAL, and what
+ * manager_job_register() returns. */
+int manager_job_dispatch(struct manager *m, const char *job_id, const struct dispatch *d,
+                         struct job_record **ret_child, struct err *e);
+
+/* Launches the periodic job now, whatever its times, and whether or not it prohibits overlap. The
+ * same errors. */
+int manager_periodic_force(struct manager *m, const char *job_id, struct job_record **ret_child,
+                           struct err *e);
+
 /* Stops every job and, when the last task is dead, calls `done` once. The error is that of the
  * first job whose stop could not be recorded; it stops all the same. */
 int manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg, struct err *e);

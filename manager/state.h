@@ -44,6 +44,9 @@ struct job_record {
     bool stop;             /* deregistered */
     bool unsaved;          /* the file does not say so yet: it could not be written */
     uint64_t submit_ns;    /* CLOCK_REALTIME of the registration */
+    int64_t last_launch;   /* of a periodic job, seconds since 1970; 0: none yet */
+    int64_t due_since;     /* so that its times are computed once: … */
+    int64_t due;           /* … the first one after that */
     uint64_t create_index; /* this manager's counter of changes, as Nomad's raft index */
     uint64_t modify_index;
     struct job_record *next; /* newest version of each job, in the manager's list */

@@ -305,7 +305,7 @@ json_t *encode_alloc(const struct alloc *alloc)
 /* The fields of the record that a job and its stub both show. */
 static void set_record(json_t *json, const struct manager *m, const struct job_record *record)
 {
-    set_text(json, "ParentID", "");
+    set_text(json, "ParentID", record->job->parent_id);
     set(json, "Stop", json_boolean(record->stop));
     set_text(json, "Status", job_record_status(m, record));
     set_text(json, "StatusDescription", "");
@@ -375,6 +375,30 @@ static json_t *encode_summary(const struct job *job, const json_t *summaries)
     return groups;
 }
 
+/* How many jobs it was launched as; null for one that is not launched so. */
+static json_t *encode_children(const struct manager *m, const struct job *job)
+{
+    enum {
+        PENDING,
+        RUNNING,
+        DEAD
+    };
+    int n[] = {0, 0, 0};
+
+    if (!job_is_parent(job))
+        return json_null();
+    for (const struct job_record *child = manager_jobs(m); child; child = child->next) {
+        const char *status;
+
+        if (strcmp(child->job->parent_id, job->id) != 0)
+            continue;
+        status = job_record_status(m, child);
+        n[!strcmp(status, "dead") ? DEAD : !strcmp(status, "running") ? RUNNING : PENDING]++;
+    }
+    return json_pack("{s:i, s:i, s:i}", "Pending", n[PENDING], "Running", n[RUNNING], "Dead",
+                     n[DEAD]);
+}
+
 json_t *encode_job_stub(const struct manager *m, const struct job_record *record,
                         const json_t *summaries)
 {
@@ -389,11 +413,12 @@ json_t *encode_job_stub(const struct manager *m, const struct job_record *record
     set(json, "Datacenters", datacenters);
     set_text(json, "Type", job_type_name(job->type));
     set(json, "Priority", json_integer(job->priority));
-    set(json, "Periodic", json_false());
-    set(json, "ParameterizedJob", json_false());
+    set(json, "Periodic", json_boolean(job_is_periodic(job)));
+    set(json, "ParameterizedJob", json_boolean(job_is_parameterized(job)));
     set_record(json, m, record);
     set(json, "JobSummary",
-        json_pack("{s:o,s:o,s:o}", "JobID", encode_text(job->id), "Namespace",
-                  encode_text(job->namespace_), "Summary", encode_summary(job, summaries)));
+        json_pack("{s:o,s:o,s:o,s:o}", "JobID", encode_text(job->id), "Namespace",
+                  encode_text(job->namespace_), "Summary", encode_summary(job, summaries),
+                  "Children", encode_children(m, job)));
     return json;
 }

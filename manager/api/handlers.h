@@ -31,6 +31,10 @@ void job_parse(struct request *r);
 void job_validate(struct request *r);
 void job_not_served(struct request *r); /* what Nomad has below a job, and this release not */
 
+/* dispatch.c */
+void job_dispatch(struct request *r);
+void job_periodic_force(struct request *r);
+
 /* allocs.c */
 void alloc_list(struct request *r);
 void alloc_read(struct request *r);

@@ -18,6 +18,7 @@
 #include "manager/host/budget.h"
 #include "manager/host/cores.h"
 #include "manager/host/features.h"
+#include "manager/job/periodic.h"
 #include "manager/task/driver.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
@@ -88,10 +89,15 @@ static void unlink_newest(struct manager *m, struct job_record *record, struct j
 
 static json_t *version_to_json(const struct job_record *record)
 {
-    return json_pack("{s:I, s:b, s:I, s:I, s:I, s:o, s:[]}", "Version", (json_int_t)record->version,
-                     "Stop", record->stop, "SubmitTime", (json_int_t)record->submit_ns,
-                     "CreateIndex", (json_int_t)record->create_index, "ModifyIndex",
-                     (json_int_t)record->modify_index, "Job", job_to_json(record->job), "Allocs");
+    json_t *json =
+        json_pack("{s:I, s:b, s:I, s:I, s:I, s:o, s:[]}", "Version", (json_int_t)record->version,
+                  "Stop", record->stop, "SubmitTime", (json_int_t)record->submit_ns, "CreateIndex",
+                  (json_int_t)record->create_index, "ModifyIndex", (json_int_t)record->modify_index,
+                  "Job", job_to_json(record->job), "Allocs");
+
+    if (record->last_launch)
+        (void)json_object_set_new(json, "LastLaunch", json_integer(record->last_launch));
+    return json;
 }
 
 /* The JSON of `record` in `versions`, which is sorted by version. */
@@ -199,7 +205,7 @@ static bool has_allocs(const struct manager *m, const char *id)
 
 static bool asks_for_none(const struct job *job)
 {
-    for (size_t g = 0; g < job->n_groups; g++)
+    for (size_t g = 0; !job_is_parent(job) && g < job->n_groups; g++)
         if (job->groups[g].count)
             return false;
     return true;
@@ -217,7 +223,7 @@ static void place(struct manager *m, struct job_record *record)
 {
     const struct job *job = record->job;
 
-    for (size_t g = 0; g < job->n_groups; g++)
+    for (size_t g = 0; !job_is_parent(job) && g < job->n_groups; g++)
         for (int64_t i = 0; i < job->groups[g].count; i++)
             alloc_link(alloc_new(m, record, &job->groups[g], (unsigned int)i, NULL));
 }
@@ -281,6 +287,7 @@ int manager_job_register(struct manager *m, struct job *job, struct job_record *
     }
     log_info("job \"%s\" version %llu registered", job->id, (unsigned long long)record->version);
     start_and_stop(m, record);
+    periodic_schedule(m);
     job_record_unref(old);
     *ret_record = record;
     return 0;
@@ -308,6 +315,7 @@ int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)
     else
         log_info("job \"%s\" deregistered", job_id);
     start_and_stop(m, record);
+    periodic_schedule(m);
     return r;
 }
 
@@ -315,6 +323,8 @@ const char *job_record_status(const struct manager *m, const struct job_record *
 {
     bool any = false;
 
+    if (job_is_parent(job->job))
+        return job->stop ? "dead" : "running";
     for (const struct alloc *a = m->allocs; a; a = a->next) {
         if (strcmp(a->job->job->id, job->job->id) != 0)
             continue;
@@ -323,7 +333,7 @@ const char *job_record_status(const struct manager *m, const struct job_record *
         any = true;
     }
     /* All are placed at once, so where none are left they have been removed. */
-    return any || job->stop || job->job->type == JOB_TYPE_BATCH || !asks_for_none(job->job)
+    return any || job->stop || job_type_is_batch(job->job->type) || !asks_for_none(job->job)
                ? "dead"
                : "pending";
 }
@@ -427,6 +437,7 @@ static int load_version(struct manager *m, const json_t *json, bool newest, stru
     record->submit_ns = (uint64_t)json_integer_value(json_object_get(json, "SubmitTime"));
     record->create_index = (uint64_t)json_integer_value(json_object_get(json, "CreateIndex"));
     record->modify_index = (uint64_t)json_integer_value(json_object_get(json, "ModifyIndex"));
+    record->last_launch = json_integer_value(json_object_get(json, "LastLaunch"));
     raise_index(m, record->modify_index);
     for (size_t i = 0; !r && i < json_array_size(allocs); i++)
         r = load_alloc(m, record, json_array_get(allocs, i), newest, e);

@@ -6,6 +6,9 @@
 
 #include <stddef.h>
 
+#include "manager/task/payload.h"
+
 const struct prepare_step *const prepare_steps[] = {
+    &payload_step,
     NULL,
 };

@@ -70,6 +70,8 @@ static void set_builtins(struct taskenv *env)
     set(env, "NOMAD_GROUP_NAME", alloc->group->name);
     set(env, "NOMAD_JOB_ID", job->id);
     set(env, "NOMAD_JOB_NAME", job->name);
+    if (*job->parent_id)
+        set(env, "NOMAD_JOB_PARENT_ID", job->parent_id);
     set(env, "NOMAD_NAMESPACE", job->namespace_);
     set(env, "NOMAD_REGION", in->config->region);
     set(env, "NOMAD_DC", in->config->datacenter);
@@ -103,6 +105,17 @@ static void set_meta(struct taskenv *env, const json_t *meta)
             *p = (char)toupper((unsigned char)*p);
         set(env, name, text);
     }
+}
+
+/* The tasks of a dispatched job find all that it may be given, if only to see that it was not. */
+static void set_optional_meta(struct taskenv *env, const struct job *job)
+{
+    json_t *unset = json_object();
+
+    for (char **name = job->parameterized.meta_optional; job->dispatched && *name; name++)
+        (void)json_object_set_new(unset, *name, json_string(""));
+    set_meta(env, unset);
+    json_decref(unset);
 }
 
 static bool is_denied(const struct config *config, const char *name)
@@ -155,6 +168,7 @@ void taskenv_init(struct taskenv *env, const struct taskenv_input *in)
 
     *env = (struct taskenv){.in = *in, .vars = json_object()};
     set_builtins(env);
+    set_optional_meta(env, alloc->job->job);
     set_meta(env, alloc->job->job->meta);
     set_meta(env, alloc->group->meta);
     set_meta(env, in->task->def->meta);

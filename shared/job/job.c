@@ -142,17 +142,23 @@ static int finish_task(struct schema_context *ctx, const struct job_group *group
 
 static int finish_group(struct schema_context *ctx, const struct job *job, struct job_group *group)
 {
-    static const struct job_restart defaults[JOB_TYPE_N] = {
-        [JOB_TYPE_SERVICE] = {.attempts = 2,
-                              .interval_ns = 1800 * SECOND,
-                              .delay_ns = 15 * SECOND,
-                              .mode = (char *)"fail"},
-        [JOB_TYPE_BATCH] = {.attempts = 3,
-                            .interval_ns = 86400 * SECOND,
-                            .delay_ns = 15 * SECOND,
-                            .mode = (char *)"fail"},
-    };
-    int r = finish_restart(ctx, group->pos, &group->restart, &defaults[job->type]);
+    static const struct job_restart of_service = {.attempts = 2,
+                                                  .interval_ns = 1800 * SECOND,
+                                                  .delay_ns = 15 * SECOND,
+                                                  .mode = (char *)"fail"},
+                                    of_batch = {.attempts = 3,
+                                                .interval_ns = 86400 * SECOND,
+                                                .delay_ns = 15 * SECOND,
+                                                .mode = (char *)"fail"};
+    int r = finish_restart(ctx, group->pos, &group->restart,
+                           job_type_is_batch(job->type) ? &of_batch : &of_service);
+
+    if (r == 0 && job_type_is_system(job->type) && group->count > 1)
+        r = schema_fail(ctx, group->pos, -EINVAL,
+                        "the group \"%.64s\" has a count of %lld, and those of a %s job have one "
+                        "allocation on each host; remove the count, or make the job a %s job",
+                        group->name, (long long)group->count, job_type_name(job->type),
+                        job_type_is_batch(job->type) ? "batch" : "service");
 
     if (r == 0 && group->n_tasks == 0)
         return schema_fail(ctx, group->pos, -EINVAL,
@@ -200,6 +206,11 @@ static int finish_job(struct schema_context *ctx, struct job *job)
                            "the job \"%.64s\" has nothing to run; add a group or a task block",
                            job->id);
     r = check_group_names(ctx, job);
+    if (schema_goes_on(ctx, r)) {
+        int bad = launch_check(ctx, job);
+
+        r = r ? r : bad;
+    }
     for (size_t i = 0; schema_goes_on(ctx, r) && i < job->n_groups; i++) {
         size_t mark = schema_enter(ctx, "TaskGroups[%zu]", i);
         int bad = finish_group(ctx, job, &job->groups[i]);

@@ -14,10 +14,13 @@
 
 #include "shared/err.h"
 #include "shared/hcl/hcl.h"
+#include "shared/job/launch.h"
 
 enum job_type {
     JOB_TYPE_SERVICE,
     JOB_TYPE_BATCH,
+    JOB_TYPE_SYSTEM,   /* a service, of which there is one on each host */
+    JOB_TYPE_SYSBATCH, /* the same of a batch job */
     JOB_TYPE_N
 };
 
@@ -111,6 +114,7 @@ struct job_task {
     struct job_restart restart; /* Nomad has it on the group and, newer, on the task */
     struct job_volume_mount *volume_mounts;
     size_t n_volume_mounts;
+    struct job_dispatch_payload dispatch_payload;
     json_t *inert; /* what Nomad has and one host has no use for, by JSON name; NULL: nothing */
 };
 
@@ -144,6 +148,13 @@ struct job {
     char **datacenters;
     int64_t priority; /* 50 */
     json_t *meta;
+    struct job_periodic periodic;
+    struct job_parameterized parameterized;
+    /* Of the child of a periodic or parameterized job: */
+    char *parent_id; /* "": it is none */
+    bool dispatched; /* of a parameterized one */
+    char *payload;   /* base64; see launch_payload() */
+    char *idempotency_token;
     struct job_group *groups;
     size_t n_groups;
     struct job_task *loose_tasks; /* written directly in the job; none once each got its group */
@@ -189,3 +200,9 @@ const struct job_volume *job_group_find_volume(const struct job_group *group, co
 int64_t job_secrets_mb(const struct job_task *task);
 
 const char *job_type_name(enum job_type type);
+
+/* Its tasks run to their end, and are not started again once they succeed. */
+bool job_type_is_batch(enum job_type type);
+
+/* Each group has one allocation on each host. */
+bool job_type_is_system(enum job_type type);

@@ -307,7 +307,6 @@ static const struct schema_field task_fields[] = {
     SCHEMA_LATER("consul", "Consul", .why = NO_CONSUL),
     SCHEMA_LATER("csi_plugin", "CSIPluginConfig",
                  .why = "there are host volumes only: host_volume in the manager's configuration"),
-    SCHEMA_LATER("dispatch_payload", "DispatchPayload"),
     SCHEMA_LATER("identity", "Identity", .why = "there are no servers to sign one; remove it"),
     SCHEMA_LATER(NULL, "Identities"),
     SCHEMA_LATER("kind", "Kind", .why = NO_CONSUL),
@@ -323,6 +322,8 @@ static const struct schema_field task_fields[] = {
     SCHEMA_FIELD(BLOCKS, job_task, volume_mounts, "volume_mount", "VolumeMounts",
                  .count = offsetof(struct job_task, n_volume_mounts), .block = &volume_mount_schema,
                  .sparse = true),
+    SCHEMA_FIELD(BLOCK, job_task, dispatch_payload, "dispatch_payload", "DispatchPayload",
+                 .block = &dispatch_payload_schema, .optional = true),
 };
 
 static const struct schema task_schema = {
@@ -400,26 +401,42 @@ static const struct schema group_schema = {
 
 /* ---- job ---- */
 
-static const char *const job_types[JOB_TYPE_N + 1] = {"service", "batch"};
-static const char *const later_job_types[] = {"system", "sysbatch", NULL};
+static const char *const job_types[JOB_TYPE_N + 1] = {"service", "batch", "system", "sysbatch"};
 
 const char *job_type_name(enum job_type type)
 {
     return job_types[type];
 }
 
+bool job_type_is_batch(enum job_type type)
+{
+    return type == JOB_TYPE_BATCH || type == JOB_TYPE_SYSBATCH;
+}
+
+bool job_type_is_system(enum job_type type)
+{
+    return type == JOB_TYPE_SYSTEM || type == JOB_TYPE_SYSBATCH;
+}
+
 static const struct schema_field job_fields[] = {
     SCHEMA_FIELD(STRING, job, id, NULL, "ID", .required = true, .check = check_job_id),
     SCHEMA_FIELD(POS, job, pos, NULL, NULL),
     SCHEMA_FIELD(STRING, job, name, "name", "Name", .check = check_name),
-    SCHEMA_FIELD(ENUM, job, type, "type", "Type", .def = "service", .names = job_types,
-                 .later = later_job_types),
+    SCHEMA_FIELD(ENUM, job, type, "type", "Type", .def = "service", .names = job_types),
     SCHEMA_FIELD(STRING, job, region, "region", "Region", .def = "global", .check = check_name),
     SCHEMA_FIELD(STRING, job, namespace_, "namespace", "Namespace", .def = "default",
                  .check = check_name),
     SCHEMA_FIELD(INT, job, priority, "priority", "Priority", .def = "50", .min = 1, .max = 100),
     SCHEMA_FIELD(STRINGS, job, datacenters, "datacenters", "Datacenters", .def = "*"),
     SCHEMA_FIELD(STRING_MAP, job, meta, "meta", "Meta"),
+    SCHEMA_FIELD(BLOCK, job, periodic, "periodic", "Periodic", .block = &periodic_schema,
+                 .optional = true),
+    SCHEMA_FIELD(BLOCK, job, parameterized, "parameterized", "ParameterizedJob",
+                 .block = &parameterized_schema, .optional = true),
+    SCHEMA_FIELD(STRING, job, parent_id, NULL, "ParentID", .sparse = true),
+    SCHEMA_FIELD(BOOL, job, dispatched, NULL, "Dispatched", .sparse = true),
+    SCHEMA_FIELD(STRING, job, payload, NULL, "Payload", .sparse = true),
+    SCHEMA_FIELD(STRING, job, idempotency_token, NULL, "DispatchIdempotencyToken", .sparse = true),
     SCHEMA_FIELD(BLOCKS, job, groups, "group", "TaskGroups",
                  .count = offsetof(struct job, n_groups), .block = &group_schema),
     SCHEMA_FIELD(BLOCKS, job, loose_tasks, "task", NULL,
@@ -435,8 +452,6 @@ static const struct schema_field job_fields[] = {
     SCHEMA_LATER("multiregion", "Multiregion", .why = "one host is one region; remove it"),
     SCHEMA_LATER("node_pool", "NodePool", .neutral = "[\"default\"]",
                  .why = "the one node is in the pool \"default\"; remove it"),
-    SCHEMA_LATER("parameterized", "ParameterizedJob"),
-    SCHEMA_LATER("periodic", "Periodic"),
     SCHEMA_INERT(job, inert, "reschedule", "Reschedule", NO_RESCHEDULING,
                  .block = &reschedule_schema, .neutral = NEUTRAL_RESCHEDULE),
     SCHEMA_INERT(job, inert, "spread", "Spreads", NO_SECOND_HOST, .block = &spread_schema,
@@ -447,14 +462,10 @@ static const struct schema_field job_fields[] = {
     SCHEMA_LATER("vault", NULL, .why = NO_VAULT),
     SCHEMA_LATER("vault_namespace", "VaultNamespace", .why = NO_VAULT),
     SCHEMA_LATER("vault_token", "VaultToken", .why = NO_VAULT),
-    SCHEMA_LATER(NULL, "Payload"),
     SCHEMA_IGNORED("CreateIndex"),
-    SCHEMA_IGNORED("DispatchIdempotencyToken"),
-    SCHEMA_IGNORED("Dispatched"),
     SCHEMA_IGNORED("JobModifyIndex"),
     SCHEMA_IGNORED("ModifyIndex"),
     SCHEMA_IGNORED("NomadTokenID"),
-    SCHEMA_IGNORED("ParentID"),
     SCHEMA_IGNORED("Stable"),
     SCHEMA_IGNORED("Status"),
     SCHEMA_IGNORED("StatusDescription"),

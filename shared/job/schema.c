@@ -228,6 +228,15 @@ static json_t *encode_by_name(const struct schema *schema, const char *first, si
     return take_ptr(map);
 }
 
+/* Whether the block was written. */
+static bool is_present(const struct schema *schema, const void *obj)
+{
+    for (size_t i = 0; i < schema->n_fields; i++)
+        if (schema->fields[i].kind == FIELD_PRESENT)
+            return *(bool *)schema_member(obj, schema->fields[i].offset);
+    return true;
+}
+
 static const json_t *inert_value(const struct schema_field *field, const void *obj)
 {
     return json_object_get(*(json_t **)schema_member(obj, field->offset), field->json);
@@ -237,6 +246,8 @@ static json_t *encode_field(const struct schema_field *field, const void *obj)
 {
     void *at = schema_member(obj, field->offset);
 
+    if (field->optional && !is_present(field->block, at))
+        return json_null();
     switch (field->kind) {
     case FIELD_STRING:
         return json_string(*(char **)at);
@@ -267,6 +278,10 @@ static bool is_zero(const struct schema_field *field, const void *obj)
 {
     if (field->kind == FIELD_ENUM)
         return !*(unsigned int *)schema_member(obj, field->offset);
+    if (field->kind == FIELD_STRING)
+        return !**(char **)schema_member(obj, field->offset);
+    if (field->kind == FIELD_BOOL)
+        return !*(bool *)schema_member(obj, field->offset);
     if (field->kind == FIELD_BLOCKS)
         return !*(size_t *)schema_member(obj, field->count);
     return !*(int64_t *)schema_member(obj, field->offset);

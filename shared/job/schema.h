@@ -92,7 +92,8 @@ struct schema_field {
                            it has the same key or label */
     bool block_too;     /* ANY: may be written as a block */
     bool secret;        /* not for people's eyes */
-    bool sparse;        /* INT, DURATION, ENUM, BLOCKS: see schema_encode() */
+    bool sparse;        /* not for lists and maps: see schema_encode() */
+    bool optional;      /* BLOCK with a FIELD_PRESENT: null in JSON while it is not there */
     bool zero_is_unset; /* INT: 0 in JSON is the default */
     bool required;      /* absent or empty is an error */
     const char *def;    /* default as text; else "", 0, false, empty */

@@ -96,6 +96,20 @@ void ev_prepare_stop(struct ev_loop *loop, ev_prepare *w) EV_NOEXCEPT
     stop(&loop->prepares, w, &w->active);
 }
 
+/* Nothing in the simulation is periodic: it has no wall clock to be set. */
+void ev_periodic_start(struct ev_loop *loop, ev_periodic *w) EV_NOEXCEPT
+{
+    (void)loop;
+    (void)w;
+    abort();
+}
+
+void ev_periodic_stop(struct ev_loop *loop, ev_periodic *w) EV_NOEXCEPT
+{
+    (void)loop;
+    assert(!w->active);
+}
+
 ev_tstamp ev_now(struct ev_loop *loop) EV_NOEXCEPT
 {
     (void)loop;

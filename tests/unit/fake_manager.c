@@ -119,6 +119,27 @@ int manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg, stru
     return 0;
 }
 
+int manager_job_dispatch(struct manager *m, const char *job_id, const struct dispatch *d,
+                         struct job_record **ret_child, struct err *e)
+{
+    struct job_record *record = manager_find_job(m, job_id);
+
+    if (!record)
+        return err_set(e, -ENOENT, "job \"%s\" not found", job_id);
+    if (strcmp(d->payload, "cGF5") != 0 || strcmp(d->token, "tok") != 0 || *d->id_prefix ||
+        d->priority != 7 || !json_object_get(d->meta, "k"))
+        return err_set(e, -EINVAL, "dispatched with something else");
+    *ret_child = record;
+    return 0;
+}
+
+int manager_periodic_force(struct manager *m, const char *job_id, struct job_record **ret_child,
+                           struct err *e)
+{
+    *ret_child = manager_find_job(m, job_id);
+    return *ret_child ? 0 : err_set(e, -ENOENT, "job \"%s\" not found", job_id);
+}
+
 struct job_record *manager_jobs(const struct manager *m)
 {
     return m->jobs;

@@ -243,7 +243,10 @@ static void test_reading(void **state)
     get(w, "job/a%2Fb/allocations", 200, ALLOC_ID);
     get(w, "job/none", 404, "job not found");
     get(w, "job/a%2Fb/summary", 404, "/v1/job/a/b/summary is not served by this release");
-    expect(w, "DELETE", "job/a%2Fb/periodic/force", NULL, 404, "is not served by this release");
+    expect(w, "DELETE", "job/a%2Fb/scale", NULL, 404, "is not served by this release");
+    expect(w, "DELETE", "job/a%2Fb/dispatch", NULL, 405, "Invalid method");
+    expect(w, "POST", "job/a%2Fb/periodic/force", NULL, 200, "\"JobID\":\"a/b\"");
+    expect(w, "POST", "job/none/periodic/force", NULL, 404, "\"none\" not found");
     get(w, "allocations?prefix=aaaa", 200, ALLOC_ID);
     get(w, "allocations?prefix=b", 200, "[]");
     get(w, "allocation/" ALLOC_ID, 200, "\"Pid\":42");
@@ -252,6 +255,25 @@ static void test_reading(void **state)
     expect(w, "DELETE", "jobs", NULL, 405, "Invalid method");
     expect(w, "PATCH", "jobs", NULL, 405, "Invalid method");
     get(w, "jobs?a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&q", 400, "too many");
+}
+
+static void test_dispatching(void **state)
+{
+    struct world *w = *state;
+
+    expect(w, "POST", "job/a%2Fb/dispatch?idempotency_token=tok",
+           "{\"Meta\": {\"k\": \"v\"}, \"Payload\": \"cGF5\", \"Priority\": 7}", 200,
+           "\"DispatchedJobID\":\"a/b\"");
+    expect(w, "POST", "job/a%2Fb/dispatch",
+           "{\"Meta\": {\"k\": \"v\"}, \"Payload\": \"cGF5\", \"Priority\": 7,"
+           " \"IdempotencyToken\": \"tok\"}",
+           200, "\"JobCreateIndex\":");
+    expect(w, "PUT", "job/a%2Fb/dispatch", "{}", 400, "with something else");
+    expect(w, "PUT", "job/a%2Fb/dispatch", "{\"JobID\": \"c\"}", 400, "is not the path's");
+    expect(w, "PUT", "job/a%2Fb/dispatch", "{\"Payload\": 1}", 400, "\"Payload\" must be a string");
+    expect(w, "PUT", "job/a%2Fb/dispatch", "{\"Meta\": []}", 400, "\"Meta\" must be an object");
+    expect(w, "PUT", "job/a%2Fb/dispatch", "[", 400, "");
+    expect(w, "PUT", "job/none/dispatch", "{}", 404, "\"none\" not found");
 }
 
 static void test_registering(void **state)
@@ -652,6 +674,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_reading, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_dispatching, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_registering, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_enforced_index, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_metrics_of_many, set_up, tear_down),

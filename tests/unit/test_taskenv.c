@@ -23,6 +23,8 @@ static char *const host_env[] = {"PATH=/host/bin",
                                  "no-equals",
                                  NULL};
 
+static char *optional_meta[] = {"both", "not-given", NULL};
+
 struct fixture {
     struct config config;
     struct cgroup_layout cgroup;
@@ -50,6 +52,9 @@ static int set_up(void **state)
     f->job = (struct job){.id = "jid",
                           .name = "jname",
                           .namespace_ = "default",
+                          .parent_id = "pid",
+                          .dispatched = true,
+                          .parameterized = {.meta_optional = optional_meta},
                           .meta = json_pack("{s:s, s:s}", "both", "job", "a-b", "dash")};
     f->record.job = &f->job;
     f->group = (struct job_group){.name = "web", .meta = json_pack("{s:s}", "both", "group")};
@@ -124,6 +129,9 @@ static void test_variables(void **state)
         {"NOMAD_GROUP_NAME", "web"},
         {"NOMAD_JOB_ID", "jid"},
         {"NOMAD_JOB_NAME", "jname"},
+        {"NOMAD_JOB_PARENT_ID", "pid"},
+        {"NOMAD_META_not_given", ""},
+        {"NOMAD_META_NOT_GIVEN", ""},
         {"NOMAD_NAMESPACE", "default"},
         {"NOMAD_REGION", "global"},
         {"NOMAD_DC", "dc1"},
@@ -146,8 +154,7 @@ static void test_variables(void **state)
                                          "NOMAD_TOKEN",
                                          "NOMAD_CPU_CORES",
                                          "NOMAD_MEMORY_MAX_LIMIT",
-                                         "NOMAD_UNIX_ADDR",
-                                         "NOMAD_JOB_PARENT_ID"};
+                                         "NOMAD_UNIX_ADDR"};
     struct fixture *f = *state;
 
     for (size_t i = 0; i < ARRAY_LEN(expected); i++) {

@@ -41,6 +41,11 @@ struct cli {
     const char *bytes; /* -c */
     const char *since;
     const char *format;
+    const char *meta[64]; /* -meta, each time */
+    int n_meta;
+    const char *token;
+    const char *id_prefix;
+    const char *priority;
     char **args;
     int n_args;
 };
@@ -62,8 +67,9 @@ struct command {
     int (*run)(struct cli *cli);
 };
 
-/* job.c, alloc.c, logcat.c, node.c, system.c; each array ends with a zeroed entry. */
+/* job.c, dispatch.c, alloc.c, logcat.c, node.c, system.c; each array ends with a zeroed entry. */
 extern const struct command job_commands[];
+extern const struct command dispatch_commands[];
 extern const struct command alloc_commands[];
 extern const struct command log_commands[];
 extern const struct command node_commands[];

@@ -12,6 +12,7 @@
 #include "shared/job/job.h"
 #include "shared/job/schema.h"
 #include "tools/cleat/cli.h"
+#include "tools/cleat/dispatch.h"
 #include "tools/cleat/follow.h"
 #include "tools/cleat/http.h"
 #include "tools/cleat/ids.h"
@@ -187,14 +188,21 @@ static void print_job(const json_t *job)
 static int status_one(const struct cli *cli, const char *id)
 {
     autofree char *escaped = http_escape(id);
-    json_t *job = NULL, *allocs = NULL;
+    json_t *job = NULL, *allocs = NULL, *children = NULL;
     int r = http_get(cli, &job, "/v1/job/%s", escaped ? escaped : "");
 
     if (!r)
         r = http_get(cli, &allocs, "/v1/job/%s/allocations", escaped);
+    if (!r && is_parent(job))
+        r = get_children(cli, id, &children);
     if (!r && cli->json) {
         (void)json_object_set(job, "Allocations", allocs);
+        if (children)
+            (void)json_object_set(job, "Children", children);
         print_json(job);
+    } else if (!r && children) {
+        print_job(job);
+        print_children(job, children);
     } else if (!r) {
         print_job(job);
         (void)puts("\nAllocations");
@@ -205,6 +213,7 @@ static int status_one(const struct cli *cli, const char *id)
     }
     json_decref(job);
     json_decref(allocs);
+    json_decref(children);
     return r;
 }
 

@@ -14,8 +14,8 @@
 #include "shared/place.h"
 #include "tools/cleat/cli.h"
 
-static const struct command *const groups[] = {job_commands, alloc_commands, log_commands,
-                                               node_commands, system_commands};
+static const struct command *const groups[] = {job_commands, dispatch_commands, alloc_commands,
+                                               log_commands, node_commands,     system_commands};
 
 /* Every option there is; a command has those it names, and the common ones. */
 static const struct option_help {
@@ -45,6 +45,11 @@ static const struct option_help {
     {"status", 'p', NULL, false, "only show how it is"},
     {"stats", 'u', NULL, false, "show what the tasks use"},
     {"format", 'F', "FORMAT", false, "prometheus, instead of JSON"},
+    {"meta", 'M', "KEY=VALUE", false, "meta of the launched job; may be repeated"},
+    {"idempotency-token", 'I', "TOKEN", false,
+     "launch it only if none was with this token; else that one is meant"},
+    {"id-prefix-template", 'P', "TEXT", false, "the launched job's name has this in it"},
+    {"priority", 'Y', "N", false, "of the launched job, 1 to 100 (default: that of its parent)"},
     {"json", 'j', NULL, true, "print JSON"},
     {"address", 'a', "ADDR", true,
      "where the manager is: unix:///PATH or http://127.0.0.1:PORT\n"
@@ -82,7 +87,7 @@ int cli_usage(const struct cli *cli, const char *fmt, ...)
 
 static bool has_option(const struct command *command, const struct option_help *option)
 {
-    char word[16];
+    char word[32];
 
     (void)snprintf(word, sizeof(word), " %s ", option->name);
     return option->common || strstr(command->options, word);
@@ -199,6 +204,15 @@ static void set_option(struct cli *cli, int letter, const char *value)
     case 's':
         cli->stat = true;
         break;
+    case 'I':
+        cli->token = value;
+        break;
+    case 'P':
+        cli->id_prefix = value;
+        break;
+    case 'Y':
+        cli->priority = value;
+        break;
     case 'j':
         cli->json = true;
         break;
@@ -237,7 +251,13 @@ static int parse_options(struct cli *cli, int argc, char **argv)
             print_help(cli);
             return CLI_OK;
         }
-        set_option(cli, letter, optarg);
+        if (letter == 'M') {
+            if (cli->n_meta == ARRAY_LEN(cli->meta))
+                return cli_usage(cli, "more than %zu of -meta", ARRAY_LEN(cli->meta));
+            cli->meta[cli->n_meta++] = optarg;
+        } else {
+            set_option(cli, letter, optarg);
+        }
     }
     cli->args = argv + optind;
     cli->n_args = argc - optind;
