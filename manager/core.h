@@ -43,6 +43,8 @@ struct manager {
     ev_timer reaper;      /* at the start, while leftovers are dying */
     ev_idle starter;      /* active while `in_line` is not empty: one allocation per turn */
 
+    size_t n_disk_waits; /* tasks that wait for another allocation's data (manager/alloc/disk.c) */
+
     size_t n_tidy;     /* allocations that are finished and tidied up */
     size_t gc_at;      /* with so many, the oldest are removed */
     bool gc_all;       /* asked to remove every one of them */

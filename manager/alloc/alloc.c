@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "manager/alloc/allocdir.h"
+#include "manager/alloc/disk.h"
 #include "manager/job/jobs.h"
 #include "manager/task/task.h"
 #include "shared/log.h"
@@ -254,6 +255,8 @@ void alloc_flush(struct alloc *alloc)
         tidy(alloc); /* until now the executors' records said what they know */
     if (alloc->unsaved)
         save(alloc);
+    if (alloc->tidy)
+        disk_released(alloc);
     if (m->on_change)
         m->on_change(m->on_change_arg, alloc);
 }

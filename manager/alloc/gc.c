@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "manager/alloc/alloc.h"
+#include "manager/alloc/disk.h"
 #include "manager/host/rootless.h"
 #include "manager/job/jobs.h"
 #include "shared/cleanup.h"
@@ -183,7 +184,7 @@ void gc_consider(struct manager *m)
     if (!m->gc_all && m->n_tidy < m->gc_at)
         return;
     for (struct alloc *a = m->allocs; a && n < ROOTLESS_REMOVAL + GC_BATCH; a = a->next) {
-        if (!a->tidy || a->dirty || a->queued)
+        if (!a->tidy || a->dirty || a->queued || disk_is_awaited(a))
             continue;
         a->doomed = true;
         argv[n++] = a->dir;

@@ -6,9 +6,11 @@
 
 #include <stddef.h>
 
+#include "manager/alloc/disk.h"
 #include "manager/task/payload.h"
 
 const struct prepare_step *const prepare_steps[] = {
+    &disk_step,
     &payload_step,
     NULL,
 };

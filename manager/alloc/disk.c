@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A directory is moved by one rename onto the new allocation's own, which is empty until then; so
+ * it is in the one place or the other whenever the manager dies, and looking again does no harm:
+ * what was moved is not there any more, and what a task has written meanwhile is not written over.
+ * Tasks may write around what is renamed: it is reached by descriptors, a link is left where it is,
+ * and neither allocation's own directory nor a task's can be replaced by them.
+ */
+#include "manager/alloc/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "manager/core.h"
+#include "manager/task/task.h"
+#include "shared/cleanup.h"
+#include "shared/log.h"
+
+static bool same_place(const struct alloc *a, const struct alloc *b)
+{
+    return a->index == b->index && strcmp(a->group->name, b->group->name) == 0 &&
+           strcmp(a->job->job->id, b->job->job->id) == 0;
+}
+
+/* Who had the place before `alloc`: the newest that got as far as to have a directory, or that is
+ * not done yet. A job that was stopped began anew. */
+static const struct alloc *find_previous(const struct alloc *alloc)
+{
+    const struct alloc *found = NULL;
+
+    for (const struct alloc *a = alloc->manager->allocs; a && a != alloc; a = a->next)
+        if (same_place(a, alloc) && !a->doomed && !a->job->stop &&
+            (!a->tidy || access(a->dir, F_OK) == 0))
+            found = a;
+    return found;
+}
+
+static bool is_pending(const struct alloc *alloc)
+{
+    for (size_t i = 0; i < alloc->group->n_tasks; i++)
+        if (alloc->tasks[i].status.state == TASK_STATE_PENDING)
+            return true;
+    return false;
+}
+
+bool disk_is_awaited(const struct alloc *alloc)
+{
+    for (const struct alloc *a = alloc->next; a; a = a->next)
+        if (a->group->disk.sticky && same_place(a, alloc) && is_pending(a))
+            return true;
+    return false;
+}
+
+static int open_dir(const struct alloc *alloc, const char *name)
+{
+    autofd int top = open(alloc->dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = top < 0 ? -1 : openat(top, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* 1: it was moved; 0: there was nothing to move, or the new one is in use already. */
+static int move(const struct alloc *from, const struct alloc *to, const char *parent,
+                const char *name)
+{
+    autofd int source = open_dir(from, parent), target = open_dir(to, parent);
+    struct stat st;
+
+    if (source == -ENOENT)
+        return 0; /* a task that the other one did not have */
+    if (source < 0 || target < 0)
+        return source < 0 ? source : target;
+    if (fstatat(source, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!S_ISDIR(st.st_mode))
+        return -ENOTDIR;
+    if (renameat(source, name, target, name) == 0)
+        return 1;
+    return errno == ENOTEMPTY || errno == EEXIST ? 0 : -errno;
+}
+
+static void move_and_tell(struct task *task, const struct alloc *from, const char *parent,
+                          const char *name)
+{
+    int r = move(from, task->alloc, parent, name);
+
+    if (r == 1)
+        (void)task_note(task, TASK_EVENT_TASK_SETUP, 0, "Took over %s/%s of allocation %.8s",
+                        parent, name, from->id);
+    if (r >= 0)
+        return;
+    log_warn("alloc %s task %s: take over %s/%s of allocation %s: %s", task->alloc->id,
+             task->def->name, parent, name, from->id, strerror(-r));
+    (void)task_note(task, TASK_EVENT_TASK_SETUP, 0,
+                    "Could not take over %s/%s of allocation %.8s: %s; the task starts without it",
+                    parent, name, from->id, strerror(-r));
+}
+
+static bool wanted(const struct task *task)
+{
+    return task->alloc->group->disk.sticky;
+}
+
+static int start(struct task *task, struct err *e)
+{
+    const struct alloc *from = find_previous(task->alloc);
+
+    (void)e;
+    if (!from)
+        return 0;
+    if (!from->tidy) {
+        (void)task_note(task, TASK_EVENT_TASK_SETUP, 0, "Waiting for allocation %.8s to end",
+                        from->id);
+        task->alloc->manager->n_disk_waits++;
+        return PREPARE_STARTED;
+    }
+    move_and_tell(task, from, "alloc", "data");
+    move_and_tell(task, from, task->def->name, "local");
+    return 0;
+}
+
+static void cancel(struct task *task)
+{
+    task->alloc->manager->n_disk_waits--;
+}
+
+const struct prepare_step disk_step = {
+    .name = "ephemeral disk",
+    .wanted = wanted,
+    .start = start,
+    .cancel = cancel,
+};
+
+static void go_on(struct task *task)
+{
+    struct err e = ERR_INIT;
+
+    if (!task->prepare.at || *task->prepare.at != &disk_step)
+        return;
+    task->alloc->manager->n_disk_waits--;
+    if (start(task, &e) == 0)
+        prepare_done(task, NULL);
+}
+
+void disk_released(const struct alloc *alloc)
+{
+    for (struct alloc *a = alloc->next; a && alloc->manager->n_disk_waits; a = a->next)
+        for (size_t i = 0; a->group->disk.sticky && i < a->group->n_tasks; i++)
+            if (same_place(a, alloc))
+                go_on(&a->tasks[i]);
+}

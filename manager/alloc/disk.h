@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ephemeral_disk { sticky = true }: an allocation takes over alloc/data, and each task its local/,
+ * from the one that had its place in the group before. That one must have ended; until then the
+ * tasks of the new one wait. What cannot be moved is said, and the task starts without it.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "manager/state.h"
+#include "manager/task/prepare.h"
+
+/* The step of a task that waits and moves. */
+extern const struct prepare_step disk_step;
+
+/* `alloc` has ended and is tidied up: tasks that waited for it go on. */
+void disk_released(const struct alloc *alloc);
+
+/* Whether another allocation is yet to take over what `alloc` has. */
+bool disk_is_awaited(const struct alloc *alloc);
