@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -112,11 +113,14 @@ struct alloc {
     uint64_t modify_ns;
     uint64_t create_index;
     uint64_t modify_index;
-    char *dir;          /* <data_dir>/allocs/<id> */
-    struct task *tasks; /* group->n_tasks of them, in the group's order */
-    bool dirty;         /* in the manager's list of changed allocations: `next_dirty` */
-    bool tidy;          /* terminal, its executors are gone and its mounts are undone */
-    bool doomed;        /* its directory is being removed (gc.c), and it goes with it */
+    char *dir;              /* <data_dir>/allocs/<id> */
+    struct task *tasks;     /* group->n_tasks of them, in the group's order */
+    bool dirty;             /* in the manager's list of changed allocations: `next_dirty` */
+    bool tidy;              /* terminal, its executors are gone and its mounts are undone */
+    uint64_t delay_from_ns; /* when its group's shutdown_delay began, CLOCK_REALTIME; 0: has not */
+    bool delay_over;
+    ev_timer delay;
+    bool doomed; /* its directory is being removed (gc.c), and it goes with it */
     struct alloc *next_dirty;
     bool unsaved; /* something changed that no executor's record holds */
     bool queued;  /* in line to be started or stopped: `next_queued` */

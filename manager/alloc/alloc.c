@@ -57,6 +57,7 @@ struct alloc *alloc_new(struct manager *m, struct job_record *record, const stru
         asprintf(&alloc->name, "%s.%s[%u]", record->job->name, group->name, index) < 0 ||
         asprintf(&alloc->dir, "%s/allocs/%s", m->config->data_dir, alloc->id) < 0)
         abort();
+    alloc_init_delay(alloc);
     for (size_t i = 0; i < group->n_tasks; i++) {
         alloc->tasks[i].alloc = alloc;
         alloc->tasks[i].def = &group->tasks[i];
@@ -85,6 +86,7 @@ struct alloc *alloc_free(struct alloc *alloc)
         return NULL;
     if (manager_find_alloc(alloc->manager, alloc->id) == alloc)
         (void)tdelete(alloc, &alloc->manager->allocs_by_id, compare_ids);
+    ev_timer_stop(alloc->manager->loop, &alloc->delay);
     for (size_t i = 0; i < alloc->group->n_tasks; i++)
         task_deinit(&alloc->tasks[i]);
     free(alloc->tasks);
@@ -173,39 +175,12 @@ bool alloc_is_terminal(const struct alloc *alloc)
     return true;
 }
 
-static const struct task *failed_task(const struct alloc *alloc)
-{
-    for (size_t i = 0; i < alloc->group->n_tasks; i++) {
-        const struct task *task = &alloc->tasks[i];
-
-        if (task->status.state == TASK_STATE_DEAD && task->status.failed)
-            return task;
-    }
-    return NULL;
-}
-
-bool alloc_is_stopping(const struct alloc *alloc)
-{
-    return alloc->desired == DESIRED_STOP || failed_task(alloc);
-}
-
 void alloc_stop(struct alloc *alloc)
 {
     if (alloc->desired == DESIRED_STOP)
         return;
     alloc->desired = DESIRED_STOP;
-    alloc_queue(alloc);
     alloc_changed(alloc, false); /* the job's file says so */
-}
-
-void alloc_advance(struct alloc *alloc)
-{
-    for (size_t i = 0; i < alloc->group->n_tasks; i++) {
-        if (alloc->desired == DESIRED_STOP)
-            task_stop(&alloc->tasks[i], NULL);
-        else if (!alloc_is_stopping(alloc)) /* the flush stops the siblings of a failed one */
-            task_start(&alloc->tasks[i]);
-    }
 }
 
 static bool has_executor(const struct alloc *alloc)
@@ -241,11 +216,10 @@ static void save(struct alloc *alloc)
 void alloc_flush(struct alloc *alloc)
 {
     struct manager *m = alloc->manager;
-    const struct task *failed = failed_task(alloc);
     enum client_status was = alloc->client;
 
-    for (size_t i = 0; failed && i < alloc->group->n_tasks; i++)
-        task_stop(&alloc->tasks[i], failed);
+    if (!alloc->tidy)
+        alloc_queue_due(alloc);
     alloc->client = alloc_judge(alloc->tasks, alloc->group->n_tasks);
     alloc->modify_ns = manager_now_ns();
     alloc->modify_index = ++m->index;

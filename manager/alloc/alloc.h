@@ -26,12 +26,12 @@ void alloc_unlink(struct alloc *alloc);
  * manager knows of. */
 void alloc_changed(struct alloc *alloc, bool save);
 
-/* The work of a change, done once per turn of the loop: siblings, status, tidying, saving, telling.
- */
+/* The work of a change, done once per turn of the loop: what follows for its tasks, status,
+ * tidying, saving, telling. */
 void alloc_flush(struct alloc *alloc);
 
-/* Puts the allocation in line for alloc_advance(), which starts its queued tasks, or stops all of
- * them where it is to stop. */
+/* Puts the allocation in line for alloc_advance(), which starts and stops those of its tasks whose
+ * turn it is (stages.h). */
 void alloc_queue(struct alloc *alloc);
 void alloc_advance(struct alloc *alloc);
 
@@ -45,8 +45,14 @@ enum client_status alloc_judge(const struct task *tasks, size_t n_tasks);
 /* True once nothing will run any more. */
 bool alloc_is_terminal(const struct alloc *alloc);
 
-/* True when its tasks should be stopping: it is to stop, or one of its tasks failed for good. */
-bool alloc_is_stopping(const struct alloc *alloc);
+/* For alloc.c: puts it in line if there is anything for alloc_advance() to do; makes the timer of
+ * its group's shutdown_delay. */
+void alloc_queue_due(struct alloc *alloc);
+void alloc_init_delay(struct alloc *alloc);
+
+/* True when `task` of it should be stopping, or will be told to when those before it have stopped.
+ */
+bool alloc_ends(const struct alloc *alloc, const struct task *task);
 
 /* The record in state/allocs/<id>, and back; what is missing in it keeps its value. */
 json_t *alloc_to_json(const struct alloc *alloc);

@@ -143,6 +143,10 @@ static json_t *display_message(const struct task_event *event)
         return json_sprintf("%s%sTask restarting in %s", event->message,
                             *event->message ? " - " : "",
                             duration_format(event->delay_ns, delay, sizeof(delay)));
+    case TASK_EVENT_SHUTDOWN_DELAY:
+        return json_sprintf("Waiting for shutdown_delay of %s before killing the %s.",
+                            duration_format(event->delay_ns, delay, sizeof(delay)),
+                            *event->message ? "group's tasks" : "task");
     case TASK_EVENT_SIGNALING:
         return json_sprintf("Task being sent signal %s", signal_name(event->signal));
     default:
@@ -178,6 +182,9 @@ static json_t *event_details(const struct task_event *event)
         break;
     case TASK_EVENT_SETUP_FAILURE:
         set_text(details, "setup_error", event->message);
+        break;
+    case TASK_EVENT_SHUTDOWN_DELAY:
+        set(details, "start_delay", json_sprintf("%llu", (unsigned long long)event->delay_ns));
         break;
     default:
         break;

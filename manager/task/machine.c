@@ -213,8 +213,16 @@ static void on_held(struct machine *m, const struct machine_input *in, struct ma
 /* True when this task fails because another one did. */
 static bool note_cause(const struct machine_input *in, struct machine_output *out)
 {
-    if (in->cause == STOP_SIBLING)
-        note(out, TASK_EVENT_SIBLING_FAILED, "");
+    static const struct machine_note notes[STOP_CAUSE_N] = {
+        [STOP_SIBLING] = {TASK_EVENT_SIBLING_FAILED, "", 0},
+        [STOP_LEADER] = {TASK_EVENT_LEADER_DEAD, "Leader Task in Group dead", 0},
+        [STOP_MAIN] = {TASK_EVENT_MAIN_DEAD, "Main tasks in the group died", 0},
+    };
+
+    if (notes[in->cause].message) {
+        note(out, notes[in->cause].type, notes[in->cause].message);
+        out->reason = task_event_type_name(notes[in->cause].type);
+    }
     return in->cause == STOP_SIBLING;
 }
 

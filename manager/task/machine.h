@@ -63,8 +63,11 @@ enum machine_action {
 
 /* Why a task is told to stop. */
 enum stop_cause {
+    STOP_NONE,    /* it is not */
     STOP_ASKED,   /* its allocation is to stop */
     STOP_SIBLING, /* another task of its group failed: this one fails with it */
+    STOP_LEADER,  /* the leader of its group has ended well */
+    STOP_MAIN,    /* a sidecar: nothing is left to run beside */
     STOP_CAUSE_N
 };
 
@@ -95,7 +98,7 @@ struct machine_input {
 
 struct machine_note {
     enum task_event_type type;
-    const char *message; /* "" : follows from the type */
+    const char *message; /* "": with what only the caller knows */
     uint64_t delay_ns;
 };
 
@@ -103,6 +106,7 @@ struct machine_output {
     unsigned int actions;
     uint64_t delay_ns;
     bool failed;
+    const char *reason; /* DO_STOP: for people; NULL: it was asked for */
     size_t n_notes;
     struct machine_note notes[3];
 };

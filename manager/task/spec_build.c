@@ -28,7 +28,7 @@ void spec_build_restart(const struct task *task, struct spec_restart *ret_restar
         .interval_ns = (uint64_t)restart->interval_ns,
         .delay_ns = (uint64_t)restart->delay_ns,
         .mode = strcmp(restart->mode, "delay") == 0 ? SPEC_RESTART_DELAY : SPEC_RESTART_FAIL,
-        .on_success = !job_type_is_batch(task->alloc->job->job->type),
+        .on_success = job_restarts_on_success(task->alloc->job->job->type, task->def),
     };
 }
 

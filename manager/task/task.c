@@ -117,7 +117,7 @@ static void act(struct task *task, const struct machine_output *out, const char 
     if (out->actions & MACHINE_DO_CANCEL)
         prepare_cancel(task);
     if (out->actions & MACHINE_DO_STOP)
-        task_handle_stop(task->handle, out->failed, out->failed ? "Sibling Task Failed" : NULL);
+        task_handle_stop(task->handle, out->failed, out->reason);
     if (out->actions & MACHINE_DO_WAIT)
         wait(task, out->delay_ns);
     if (out->actions & MACHINE_DO_HURRY)
@@ -243,22 +243,29 @@ void task_start(struct task *task)
     feed(task, (struct machine_input){.event = MACHINE_START, .is_new = !task->n_events}, NULL);
 }
 
-void task_stop(struct task *task, const struct task *failed)
+bool task_can_stop(const struct task *task)
+{
+    switch (task->machine.phase) {
+    case TASK_PHASE_SUPERVISED:
+        return task->status.state != TASK_STATE_DEAD && !task_handle_is_stopping(task->handle);
+    case TASK_PHASE_WAITING:
+        return !task->machine.ends;
+    default:
+        return task->machine.phase != TASK_PHASE_DONE;
+    }
+}
+
+void task_stop(struct task *task, enum stop_cause cause, const struct task *culprit)
 {
     enum task_phase phase = task->machine.phase;
-    bool sibling = failed && failed != task;
 
-    if (phase == TASK_PHASE_SUPERVISED &&
-        (task->status.state == TASK_STATE_DEAD || task_handle_is_stopping(task->handle)))
-        return;
     if ((phase == TASK_PHASE_QUEUED || phase == TASK_PHASE_PREPARING) && adopt_late(task)) {
-        task_stop(task, failed);
+        task_stop(task, cause, culprit);
         return;
     }
-    feed(
-        task,
-        (struct machine_input){.event = MACHINE_STOP, .cause = sibling ? STOP_SIBLING : STOP_ASKED},
-        sibling ? failed->def->name : NULL);
+    if (task_can_stop(task))
+        feed(task, (struct machine_input){.event = MACHINE_STOP, .cause = cause},
+             culprit ? culprit->def->name : NULL);
 }
 
 int manager_pause(const struct manager *m, const struct task *task, bool paused, struct err *e)
@@ -352,7 +359,7 @@ static void lose_executor(struct task *task, bool known, const char *detail)
                                 .started = known && task->status.started_ns,
                                 .ran = task->status.pid != 0,
                                 .ended_well = had_ended_well(task),
-                                .stopping = alloc_is_stopping(task->alloc)},
+                                .stopping = alloc_ends(task->alloc, task)},
          detail);
 }
 
@@ -368,7 +375,7 @@ static void lose_boot(struct task *task)
     task->status.pid = 0;
     feed(task,
          (struct machine_input){.event = MACHINE_REBOOTED,
-                                .stopping = alloc_is_stopping(task->alloc)},
+                                .stopping = alloc_ends(task->alloc, task)},
          NULL);
 }
 
@@ -426,6 +433,7 @@ void task_adopt(struct task *task)
 
     store_check_spec(&task->alloc->manager->store, task->alloc->id, task->def->name);
     task_state_dir(task, dir, sizeof(dir));
+    alloc_changed(task->alloc, false); /* it may be one that is to stop */
     if (task_handle_attach(task, dir, &e)) {
         adopt_dead(task);
         return;
@@ -433,6 +441,4 @@ void task_adopt(struct task *task)
     feed(task, (struct machine_input){.event = MACHINE_ATTACHED}, NULL);
     cores_adopt(task, dir);
     (void)read_record(task, &record);
-    if (task->alloc->desired == DESIRED_STOP)
-        task_stop(task, NULL);
 }

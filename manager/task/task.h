@@ -17,9 +17,12 @@ void task_start(struct task *task);
  * seen, attaches to its executor, or queues it. */
 void task_adopt(struct task *task);
 
-/* Stops the task, now or as soon as its executor answers. `failed`: the sibling whose failure is
- * the cause, or NULL. Idempotent. */
-void task_stop(struct task *task, const struct task *failed);
+/* Stops the task, now or as soon as its executor answers. `culprit`: the task whose end is the
+ * cause, or NULL. Idempotent. */
+void task_stop(struct task *task, enum stop_cause cause, const struct task *culprit);
+
+/* False when it is dead or on its way there. */
+bool task_can_stop(const struct task *task);
 
 /* Appends to the task's events, the oldest make room; the text is made valid UTF-8. */
 void task_append_event(struct task *task, const struct task_event *event);

@@ -85,16 +85,24 @@ static void note_loss(struct task *task, enum task_event_type type, const char *
     tell(task, event->message);
 }
 
+static bool is_said_once(enum task_event_type type)
+{
+    return type == TASK_EVENT_SIBLING_FAILED || type == TASK_EVENT_LEADER_DEAD ||
+           type == TASK_EVENT_MAIN_DEAD;
+}
+
 void task_take_notes(struct task *task, const struct machine_output *out, const char *detail)
 {
     for (size_t i = 0; i < out->n_notes; i++) {
         const struct machine_note *n = &out->notes[i];
 
+        if (is_said_once(n->type) && is_noted(task, n->type))
+            continue;
         if (*n->message)
             task_note(task, n->type, n->delay_ns, "%s", n->message);
-        else if (n->type != TASK_EVENT_SIBLING_FAILED)
-            note_loss(task, n->type, detail);
-        else if (!is_noted(task, n->type))
+        else if (n->type == TASK_EVENT_SIBLING_FAILED)
             task_note(task, n->type, 0, "Task's sibling \"%s\" failed", detail);
+        else
+            note_loss(task, n->type, detail);
     }
 }

@@ -140,6 +140,30 @@ static int finish_task(struct schema_context *ctx, const struct job_group *group
     return r ? r : volume_check_mounts(ctx, group, task);
 }
 
+static int check_leader(struct schema_context *ctx, const struct job_group *group)
+{
+    const struct job_task *leader = NULL;
+
+    for (size_t i = 0; i < group->n_tasks; i++) {
+        const struct job_task *task = &group->tasks[i];
+
+        if (!task->leader)
+            continue;
+        if (leader)
+            return schema_fail(ctx, task->pos, -EINVAL,
+                               "the group \"%.64s\" has a leader already, task \"%.64s\"; a group "
+                               "ends with one task, so remove one \"leader\"",
+                               group->name, leader->name);
+        if (task->lifecycle.hook == JOB_HOOK_POSTSTOP)
+            return schema_fail(ctx, task->pos, -EINVAL,
+                               "task \"%.64s\" starts when all others have ended, so its end "
+                               "cannot end them; remove \"leader\" or the poststop hook",
+                               task->name);
+        leader = task;
+    }
+    return 0;
+}
+
 static int finish_group(struct schema_context *ctx, const struct job *job, struct job_group *group)
 {
     static const struct job_restart of_service = {.attempts = 2,
@@ -164,6 +188,11 @@ static int finish_group(struct schema_context *ctx, const struct job *job, struc
         return schema_fail(ctx, group->pos, -EINVAL,
                            "the group \"%.64s\" has no task; add a task block", group->name);
     group->disk.sticky |= group->disk.migrate;
+    if (schema_goes_on(ctx, r)) {
+        int bad = check_leader(ctx, group);
+
+        r = r ? r : bad;
+    }
     for (size_t i = 0; schema_goes_on(ctx, r) && i < group->n_tasks; i++) {
         size_t mark = schema_enter(ctx, "Tasks[%zu]", i);
         int bad = finish_task(ctx, group, &group->tasks[i]);

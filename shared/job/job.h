@@ -98,6 +98,20 @@ struct job_volume {
     bool read_only;
 };
 
+enum job_hook {
+    JOB_HOOK_NONE, /* a main task: no lifecycle block */
+    JOB_HOOK_PRESTART,
+    JOB_HOOK_POSTSTART,
+    JOB_HOOK_POSTSTOP,
+    JOB_HOOK_N
+};
+
+struct job_lifecycle {
+    bool set; /* there is such a block, and so a hook */
+    enum job_hook hook;
+    bool sidecar; /* runs beside the main tasks; without meaning for poststop */
+};
+
 struct job_task {
     struct hcl_pos pos;
     char *name;
@@ -112,6 +126,8 @@ struct job_task {
     struct job_logs logs;
     struct job_resources resources;
     struct job_restart restart; /* Nomad has it on the group and, newer, on the task */
+    struct job_lifecycle lifecycle;
+    bool leader; /* its end ends the group */
     struct job_volume_mount *volume_mounts;
     size_t n_volume_mounts;
     struct job_dispatch_payload dispatch_payload;
@@ -131,6 +147,7 @@ struct job_group {
     json_t *meta;
     struct job_disk disk;
     struct job_restart restart;
+    int64_t shutdown_delay_ns; /* before anything of a group that is to stop is told so */
     struct job_volume *volumes;
     size_t n_volumes;
     struct job_task *tasks;
@@ -201,8 +218,11 @@ int64_t job_secrets_mb(const struct job_task *task);
 
 const char *job_type_name(enum job_type type);
 
-/* Its tasks run to their end, and are not started again once they succeed. */
+/* Its main tasks run to their end, and are not started again once they succeed. */
 bool job_type_is_batch(enum job_type type);
 
 /* Each group has one allocation on each host. */
 bool job_type_is_system(enum job_type type);
+
+/* Whether a task of `type` is started again when it has ended well. */
+bool job_restarts_on_success(enum job_type type, const struct job_task *task);

@@ -281,6 +281,34 @@ static const struct schema resources_schema = {
 
 /* ---- task ---- */
 
+bool job_restarts_on_success(enum job_type type, const struct job_task *task)
+{
+    switch (task->lifecycle.hook) {
+    case JOB_HOOK_PRESTART:
+    case JOB_HOOK_POSTSTART:
+        return task->lifecycle.sidecar;
+    case JOB_HOOK_POSTSTOP:
+        return false;
+    default:
+        return !job_type_is_batch(type);
+    }
+}
+
+static const char *const hook_names[JOB_HOOK_N + 1] = {"", "prestart", "poststart", "poststop"};
+
+static const struct schema_field lifecycle_fields[] = {
+    SCHEMA_FIELD(PRESENT, job_lifecycle, set, NULL, NULL),
+    SCHEMA_FIELD(ENUM, job_lifecycle, hook, "hook", "Hook", .names = hook_names, .required = true),
+    SCHEMA_FIELD(BOOL, job_lifecycle, sidecar, "sidecar", "Sidecar"),
+};
+
+static const struct schema lifecycle_schema = {
+    .what = "lifecycle block",
+    .size = sizeof(struct job_lifecycle),
+    .fields = lifecycle_fields,
+    .n_fields = ARRAY_LEN(lifecycle_fields),
+};
+
 static const struct schema_field task_fields[] = {
     SCHEMA_FIELD(STRING, job_task, name, NULL, "Name", .required = true, .check = check_task_name),
     SCHEMA_FIELD(POS, job_task, pos, NULL, NULL),
@@ -310,8 +338,9 @@ static const struct schema_field task_fields[] = {
     SCHEMA_LATER("identity", "Identity", .why = "there are no servers to sign one; remove it"),
     SCHEMA_LATER(NULL, "Identities"),
     SCHEMA_LATER("kind", "Kind", .why = NO_CONSUL),
-    SCHEMA_LATER("leader", "Leader"),
-    SCHEMA_LATER("lifecycle", "Lifecycle"),
+    SCHEMA_FIELD(BOOL, job_task, leader, "leader", "Leader"),
+    SCHEMA_FIELD(BLOCK, job_task, lifecycle, "lifecycle", "Lifecycle", .block = &lifecycle_schema,
+                 .optional = true),
     SCHEMA_INERT(job_task, inert, "scaling", "ScalingPolicies", NO_AUTOSCALER,
                  .block = &task_scaling_schema, .repeats = true),
     SCHEMA_LATER("schedule", "Schedule", .why = "use \"periodic\" of the job"),
@@ -378,7 +407,7 @@ static const struct schema_field group_fields[] = {
                  .block = &reschedule_schema, .neutral = NEUTRAL_RESCHEDULE),
     SCHEMA_INERT(job_group, inert, "scaling", "Scaling", NO_AUTOSCALER, .block = &scaling_schema),
     SCHEMA_LATER("service", "Services", .why = NO_SERVICES),
-    SCHEMA_LATER("shutdown_delay", "ShutdownDelay"),
+    SCHEMA_FIELD(DURATION, job_group, shutdown_delay_ns, "shutdown_delay", "ShutdownDelay"),
     SCHEMA_INERT(job_group, inert, "spread", "Spreads", NO_SECOND_HOST, .block = &spread_schema,
                  .repeats = true),
     SCHEMA_INERT(job_group, inert, "stop_after_client_disconnect", "StopAfterClientDisconnect",

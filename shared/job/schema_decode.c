@@ -69,6 +69,7 @@ static const char *list_names(const char *const *names, char *buf, size_t size)
     size_t n = 0;
 
     buf[0] = '\0';
+    names += !**names; /* "" is for what is not given */
     for (size_t i = 0; names[i] && n < size; i++)
         n += (size_t)snprintf(buf + n, size - n, "%s\"%s\"",
                               !i             ? ""
@@ -631,6 +632,8 @@ static bool is_missing(const struct schema_field *field, const void *obj)
 
     if (field->kind == FIELD_STRING)
         return **(char **)at == '\0';
+    if (field->kind == FIELD_ENUM)
+        return !*field->names[*(unsigned int *)at];
     return schema_is_map(field->kind) ? json_object_size(*(json_t **)at) == 0 : false;
 }
 

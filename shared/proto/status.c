@@ -102,6 +102,8 @@ const char *task_event_type_name(enum task_event_type type)
         "Running",
         "Pause Failed",
         "Log Blocked",
+        "Leader Task Dead",
+        "Main Tasks Dead",
     };
     _Static_assert(sizeof(names) / sizeof(names[0]) == TASK_EVENT_TYPE_N, "a name per event type");
 

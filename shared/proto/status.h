@@ -60,6 +60,8 @@ enum task_event_type {
     TASK_EVENT_RUNNING,        /* … and goes on */
     TASK_EVENT_PAUSE_FAILED,   /* ours */
     TASK_EVENT_LOG_BLOCKED,    /* ours: log bytes wait until they can be written, or waited */
+    TASK_EVENT_LEADER_DEAD,    /* manager */
+    TASK_EVENT_MAIN_DEAD,      /* manager */
     TASK_EVENT_TYPE_N,         /* a newer executor may send larger numbers: "Unknown" */
 };
 

@@ -299,6 +299,49 @@ static void test_volumes(void **state)
     assert_null(job_free(of_nomad));
 }
 
+static void test_lifecycle(void **state)
+{
+    struct job *job =
+        must_read(read_hcl, "job \"j\" {\n  group \"g\" {\n    shutdown_delay = \"3s\"\n"
+                            "    task \"m\" {\n driver = \"exec\"\n config { command = \"c\" }\n"
+                            "      leader = true\n    }\n"
+                            "    task \"s\" {\n driver = \"exec\"\n config { command = \"c\" }\n"
+                            "      lifecycle {\n hook = \"prestart\"\n sidecar = true\n }\n    }\n"
+                            "    task \"z\" {\n driver = \"exec\"\n config { command = \"c\" }\n"
+                            "      lifecycle {\n hook = \"poststop\"\n }\n    }\n  }\n}\n");
+    struct job *of_nomad = must_read(
+        read_json, "{\"ID\":\"j\",\"Type\":\"batch\",\"TaskGroups\":[{\"Name\":\"g\","
+                   "\"ShutdownDelay\":null,\"Tasks\":[{\"Name\":\"t\",\"Driver\":\"exec\","
+                   "\"Config\":{\"command\":\"c\"},\"Leader\":null,"
+                   "\"Lifecycle\":{\"Hook\":\"poststart\",\"Sidecar\":true}}]}]}");
+    const struct job_group *g = &job->groups[0];
+    json_t *json = job_to_json(job), *tasks, *lifecycle;
+
+    (void)state;
+    assert_int_equal(g->shutdown_delay_ns, 3 * SECOND);
+    assert_true(g->tasks[0].leader && !g->tasks[0].lifecycle.set);
+    assert_int_equal(g->tasks[1].lifecycle.hook, JOB_HOOK_PRESTART);
+    assert_true(g->tasks[1].lifecycle.sidecar && !g->tasks[1].leader);
+    assert_int_equal(g->tasks[2].lifecycle.hook, JOB_HOOK_POSTSTOP);
+    assert_true(job_restarts_on_success(JOB_TYPE_SERVICE, &g->tasks[0]));
+    assert_false(job_restarts_on_success(JOB_TYPE_BATCH, &g->tasks[0]));
+    assert_true(job_restarts_on_success(JOB_TYPE_BATCH, &g->tasks[1]));
+    assert_false(job_restarts_on_success(JOB_TYPE_SERVICE, &g->tasks[2]));
+    check_round_trip(job);
+    tasks = json_object_get(json_array_get(json_object_get(json, "TaskGroups"), 0), "Tasks");
+    assert_true(json_is_null(json_object_get(json_array_get(tasks, 0), "Lifecycle")));
+    lifecycle = json_object_get(json_array_get(tasks, 2), "Lifecycle");
+    assert_string_equal(json_string_value(json_object_get(lifecycle, "Hook")), "poststop");
+    assert_true(json_is_false(json_object_get(lifecycle, "Sidecar")));
+    json_decref(json);
+    assert_null(job_free(job));
+
+    assert_int_equal(of_nomad->groups[0].tasks[0].lifecycle.hook, JOB_HOOK_POSTSTART);
+    assert_true(of_nomad->groups[0].tasks[0].lifecycle.sidecar);
+    check_round_trip(of_nomad);
+    assert_null(job_free(of_nomad));
+}
+
 /* ---- jobs that are refused ---- */
 
 #define JOB(body) "job \"j\" {\n" body "\n}"
@@ -313,6 +356,9 @@ static void test_volumes(void **state)
 #define VOLUME(body)                                                                               \
     JOB("group \"g\" {\n volume \"data\" { type = \"host\"\n source = \"d\" }\n"                   \
         "task \"t\" {\n driver = \"exec\"\n config { command = \"c\" }\n" body "}\n}")
+
+#define LEADER(name)                                                                               \
+    "task \"" name "\" {\n driver = \"exec\"\n config { command = \"c\" }\n leader = true\n}\n"
 
 static void test_hcl_refusals(void **state)
 {
@@ -476,8 +522,16 @@ static void test_hcl_refusals(void **state)
         {JOB("group \"g\" { ephemeral_disk { size = -1 } }"), -EINVAL, "\"size\" is less than"},
         {TASK("template { }"), -ENOTSUP, "\"template\" is known to Nomad"},
         {TASK("artifact { }"), -ENOTSUP, "\"artifact\" is known to Nomad"},
-        {TASK("lifecycle { }"), -ENOTSUP, "\"lifecycle\" is known to Nomad"},
-        {TASK("leader = false"), -ENOTSUP, "\"leader\" is known to Nomad"},
+        {TASK("lifecycle { }"), -EINVAL, "a lifecycle block needs \"hook\"; add hook ="},
+        {TASK("lifecycle { hook = \"\" }"), -EINVAL, "a lifecycle block needs \"hook\""},
+        {TASK("lifecycle { hook = \"prestop\" }"), -EINVAL,
+         "\"hook\" cannot be \"prestop\"; write \"prestart\", \"poststart\" or \"poststop\""},
+        {TASK("lifecycle { hook = \"poststop\" }\n leader = true"), -EINVAL,
+         "so its end cannot end them"},
+        {TASK("leader = \"yes\""), -EINVAL, "\"leader\" must be"},
+        {JOB("group \"g\" {\n" LEADER("a") LEADER("b") "}"), -EINVAL,
+         "the group \"g\" has a leader already, task \"a\""},
+        {GROUP("shutdown_delay = \"-1s\""), -EINVAL, "\"shutdown_delay\" must be a duration"},
     };
 
     (void)state;
@@ -586,15 +640,11 @@ static void test_what_older_releases_lack(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everything),
-        cmocka_unit_test(test_resources),
-        cmocka_unit_test(test_volumes),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_json_of_nomad),
-        cmocka_unit_test(test_hcl_refusals),
-        cmocka_unit_test(test_what_older_releases_lack),
-        cmocka_unit_test(test_json_refusals),
-        cmocka_unit_test(test_json_depth),
+        cmocka_unit_test(test_everything),    cmocka_unit_test(test_resources),
+        cmocka_unit_test(test_volumes),       cmocka_unit_test(test_lifecycle),
+        cmocka_unit_test(test_defaults),      cmocka_unit_test(test_json_of_nomad),
+        cmocka_unit_test(test_hcl_refusals),  cmocka_unit_test(test_what_older_releases_lack),
+        cmocka_unit_test(test_json_refusals), cmocka_unit_test(test_json_depth),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,7 +178,7 @@ static void test_a_noted_loss_is_not_counted_again(void **state)
 
 static void test_stops(void **state)
 {
-    static const struct machine_input stop = {.event = MACHINE_STOP},
+    static const struct machine_input stop = {.event = MACHINE_STOP, .cause = STOP_ASKED},
                                       sibling = {.event = MACHINE_STOP, .cause = STOP_SIBLING};
     struct machine m = {.phase = TASK_PHASE_PREPARING};
     struct machine_output out = feed(&m, stop);
@@ -196,6 +196,16 @@ static void test_stops(void **state)
     m = (struct machine){.phase = TASK_PHASE_SUPERVISED};
     out = feed(&m, sibling);
     assert_true(out.actions & MACHINE_DO_STOP && out.failed);
+    assert_string_equal(out.reason, "Sibling Task Failed");
+    out = feed(&m, stop);
+    assert_true(!out.failed && !out.reason && !out.n_notes);
+    out = feed(&m, (struct machine_input){.event = MACHINE_STOP, .cause = STOP_LEADER});
+    assert_true(!out.failed && notes(&out, TASK_EVENT_LEADER_DEAD));
+    out = feed(&m, (struct machine_input){.event = MACHINE_STOP, .cause = STOP_MAIN});
+    assert_true(!out.failed && notes(&out, TASK_EVENT_MAIN_DEAD));
+    m.phase = TASK_PHASE_QUEUED;
+    out = feed(&m, (struct machine_input){.event = MACHINE_STOP, .cause = STOP_LEADER});
+    assert_true(!out.failed && out.n_notes == 2 && out.actions & MACHINE_DO_FINISH);
 }
 
 static void test_restart_policy(void **state)

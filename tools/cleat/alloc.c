@@ -66,7 +66,7 @@ static void print_events(const json_t *events)
     table_print(&t);
 }
 
-static void print_task(const char *name, const json_t *task)
+static void print_task(const char *name, const char *role, const json_t *task)
 {
     char started[TIME_TEXT], finished[TIME_TEXT], pid[24], restarts[24], lost[24];
     json_int_t lost_bytes = get_int(task, "LogLostBytes");
@@ -74,7 +74,7 @@ static void print_task(const char *name, const json_t *task)
     (void)snprintf(pid, sizeof(pid), "%lld", (long long)get_int(task, "Pid"));
     (void)snprintf(restarts, sizeof(restarts), "%lld", (long long)get_int(task, "Restarts"));
     (void)snprintf(lost, sizeof(lost), "%lld bytes", (long long)lost_bytes);
-    (void)printf("\nTask \"%s\" is %s%s%s\n", name, get_text(task, "State"),
+    (void)printf("\nTask \"%s\"%s is %s%s%s\n", name, role, get_text(task, "State"),
                  *get_text(task, "Paused") ? " (paused)" : "",
                  json_is_true(json_object_get(task, "Failed")) ? " (failed)" : "");
     print_pairs(
@@ -85,6 +85,42 @@ static void print_task(const char *name, const json_t *task)
         lost_bytes ? 5 : 4);
     (void)puts("Recent events");
     print_events(json_object_get(task, "Events"));
+}
+
+static const json_t *definitions_of(const json_t *alloc)
+{
+    const json_t *groups = json_object_get(json_object_get(alloc, "Job"), "TaskGroups"), *group;
+    size_t i;
+
+    json_array_foreach(groups, i, group)
+    {
+        if (strcmp(get_text(group, "Name"), get_text(alloc, "TaskGroup")) == 0)
+            return json_object_get(group, "Tasks");
+    }
+    return NULL;
+}
+
+/* In the order in which they start. */
+static void print_tasks(const json_t *alloc)
+{
+    static const char *const hooks[] = {"prestart", "", "poststart", "poststop"};
+    const json_t *task;
+    size_t i;
+
+    for (size_t h = 0; h < ARRAY_LEN(hooks); h++)
+        json_array_foreach(definitions_of(alloc), i, task)
+        {
+            const json_t *lifecycle = json_object_get(task, "Lifecycle");
+            const char *name = get_text(task, "Name"), *hook = get_text(lifecycle, "Hook");
+            bool sidecar = json_is_true(json_object_get(lifecycle, "Sidecar"));
+            char role[48] = "";
+
+            if (strcmp(hook, hooks[h]) != 0)
+                continue;
+            if (*hook)
+                (void)snprintf(role, sizeof(role), " (%s%s)", hook, sidecar ? " sidecar" : "");
+            print_task(name, role, json_object_get(json_object_get(alloc, "TaskStates"), name));
+        }
 }
 
 /* `text`, unless `stats` names nothing that is measured. */
@@ -149,8 +185,7 @@ static int alloc_usage(const struct cli *cli, const char *id)
 static int alloc_status(struct cli *cli)
 {
     autofree char *id = NULL;
-    json_t *alloc = NULL, *task;
-    const char *name;
+    json_t *alloc = NULL;
     int r;
 
     if (!cli->n_args)
@@ -164,8 +199,7 @@ static int alloc_status(struct cli *cli)
         print_json(alloc);
     else if (!r) {
         print_alloc(alloc);
-        json_object_foreach(json_object_get(alloc, "TaskStates"), name, task)
-            print_task(name, task);
+        print_tasks(alloc);
     }
     json_decref(alloc);
     return r;
