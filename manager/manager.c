@@ -21,6 +21,7 @@
 #include "manager/core.h"
 #include "manager/host/fingerprint.h"
 #include "manager/host/reap.h"
+#include "manager/job/feasible.h"
 #include "manager/job/jobs.h"
 #include "manager/job/periodic.h"
 #include "manager/task/spawn.h"
@@ -175,6 +176,7 @@ int manager_new(struct ev_loop *loop, const struct config *config, struct manage
     reap_leftovers(m);
     adopt_all(m);
     limits_protect(m, NULL);
+    feasible_reconsider(m);
     periodic_schedule(m);
     *ret_manager = m;
     return 0;
@@ -190,6 +192,7 @@ void manager_reconfigure(struct manager *m, json_t *fixed, const char *error)
     m->config_pending = json_incref(fixed);
     json_decref(m->attributes);
     m->attributes = fingerprint_attributes(m->config, &m->cgroup);
+    feasible_reconsider(m);
 }
 
 static bool has_executors(const struct manager *m)

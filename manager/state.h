@@ -41,13 +41,14 @@ const char *client_status_name(enum client_status status);
 struct job_record {
     unsigned int refs;
     struct job *job;
-    uint64_t version;      /* Nomad: from 0, +1 at each change of the definition */
-    bool stop;             /* deregistered */
-    bool unsaved;          /* the file does not say so yet: it could not be written */
-    uint64_t submit_ns;    /* CLOCK_REALTIME of the registration */
-    int64_t last_launch;   /* of a periodic job, seconds since 1970; 0: none yet */
-    int64_t due_since;     /* so that its times are computed once: … */
-    int64_t due;           /* … the first one after that */
+    uint64_t version;    /* Nomad: from 0, +1 at each change of the definition */
+    bool stop;           /* deregistered */
+    bool unsaved;        /* the file does not say so yet: it could not be written */
+    uint64_t submit_ns;  /* CLOCK_REALTIME of the registration */
+    json_t *blocked;     /* what its constraints keep from being placed (manager/job/feasible.h) */
+    int64_t last_launch; /* of a periodic job, seconds since 1970; 0: none yet */
+    int64_t due_since;   /* so that its times are computed once: … */
+    int64_t due;         /* … the first one after that */
     uint64_t create_index; /* this manager's counter of changes, as Nomad's raft index */
     uint64_t modify_index;
     struct job_record *next; /* newest version of each job, in the manager's list */

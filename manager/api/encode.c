@@ -309,13 +309,33 @@ json_t *encode_alloc(const struct alloc *alloc)
     return json;
 }
 
+/* What waits for the node to change, and why. */
+static json_t *encode_blocked(const json_t *blocked)
+{
+    json_t *text = json_string(""), *entry;
+    const char *name;
+
+    json_object_foreach((json_t *)blocked, name, entry)
+    {
+        const char *before = json_string_value(text);
+        json_t *longer = json_sprintf(
+            "%s%sgroup \"%s\" is %s placed: %s", before, *before ? "; " : "", name,
+            json_integer_value(json_object_get(entry, "Placed")) ? "only in part" : "not",
+            json_string_value(json_object_get(entry, "Why")));
+
+        json_decref(text);
+        text = longer;
+    }
+    return text;
+}
+
 /* The fields of the record that a job and its stub both show. */
 static void set_record(json_t *json, const struct manager *m, const struct job_record *record)
 {
     set_text(json, "ParentID", record->job->parent_id);
     set(json, "Stop", json_boolean(record->stop));
     set_text(json, "Status", job_record_status(m, record));
-    set_text(json, "StatusDescription", "");
+    set(json, "StatusDescription", encode_blocked(record->blocked));
     set_int(json, "Version", record->version);
     set_int(json, "SubmitTime", record->submit_ns);
     set_int(json, "CreateIndex", record->create_index);

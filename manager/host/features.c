@@ -276,6 +276,19 @@ static void warn_of_inert(void *arg, const char *owner, const char *name, const 
     warn(arg, "%s: \"%s\" has no effect: %s", owner, name, why);
 }
 
+static void warn_of_blocked(struct warnings *w, const json_t *blocked)
+{
+    const char *name;
+    json_t *entry;
+
+    json_object_foreach((json_t *)blocked, name, entry)
+    {
+        warn(w, "Group \"%s\" is %s placed: %s", name,
+             json_integer_value(json_object_get(entry, "Placed")) ? "only in part" : "not",
+             json_string_value(json_object_get(entry, "Why")));
+    }
+}
+
 static const json_t *shown_task(const json_t *job, size_t g, size_t t)
 {
     const json_t *group = json_array_get(json_object_get(job, "TaskGroups"), g);
@@ -284,7 +297,7 @@ static const json_t *shown_task(const json_t *job, size_t g, size_t t)
 }
 
 char *features_warnings(const struct job *job, const struct config *config,
-                        const json_t *attributes)
+                        const json_t *attributes, const json_t *blocked)
 {
     autojson json_t *shown = job_to_json(job);
     struct warnings w = {0};
@@ -300,6 +313,7 @@ char *features_warnings(const struct job *job, const struct config *config,
                                shown_task(shown, g, t), config, attributes, warn_of_unknown,
                                &unknown);
         }
+    warn_of_blocked(&w, blocked);
     job_each_inert(job, warn_of_inert, &w);
     warn_of_size(&w, job, attributes);
     if (!w.n)

@@ -18,9 +18,11 @@
 #include "manager/host/budget.h"
 #include "manager/host/cores.h"
 #include "manager/host/features.h"
+#include "manager/job/feasible.h"
 #include "manager/job/periodic.h"
 #include "manager/task/driver.h"
 #include "shared/cleanup.h"
+#include "shared/job/value.h"
 #include "shared/log.h"
 
 enum {
@@ -49,6 +51,7 @@ struct job_record *job_record_unref(struct job_record *record)
     if (!record || --record->refs)
         return NULL;
     job_free(record->job);
+    json_decref(record->blocked);
     free(record);
     return NULL;
 }
@@ -95,6 +98,8 @@ static json_t *version_to_json(const struct job_record *record)
                   (json_int_t)record->create_index, "ModifyIndex", (json_int_t)record->modify_index,
                   "Job", job_to_json(record->job), "Allocs");
 
+    if (record->blocked)
+        (void)json_object_set(json, "Blocked", record->blocked);
     if (record->last_launch)
         (void)json_object_set_new(json, "LastLaunch", json_integer(record->last_launch));
     return json;
@@ -216,15 +221,21 @@ static bool is_placed(const struct manager *m, const struct job_record *record,
                       const struct job *job)
 {
     return !record->stop && same_definition(record->job, job) &&
-           (has_allocs(m, job->id) || asks_for_none(job));
+           (has_allocs(m, job->id) || asks_for_none(job) || record->blocked);
 }
 
 static void place(struct manager *m, struct job_record *record)
 {
     const struct job *job = record->job;
+    autofree int64_t *counts = calloc(job->n_groups, sizeof(*counts));
 
-    for (size_t g = 0; !job_is_parent(job) && g < job->n_groups; g++)
-        for (int64_t i = 0; i < job->groups[g].count; i++)
+    if (!counts)
+        abort();
+    if (job_is_parent(job))
+        return;
+    record->blocked = feasible_judge(m, job, counts);
+    for (size_t g = 0; g < job->n_groups; g++)
+        for (int64_t i = 0; i < counts[g]; i++)
             alloc_link(alloc_new(m, record, &job->groups[g], (unsigned int)i, NULL));
 }
 
@@ -295,7 +306,10 @@ int manager_job_register(struct manager *m, struct job *job, struct job_record *
 
 char *manager_job_warnings(const struct manager *m, const struct job *job)
 {
-    return features_warnings(job, m->config, m->attributes);
+    autofree int64_t *counts = calloc(job->n_groups + 1, sizeof(*counts));
+    autojson json_t *blocked = counts ? feasible_judge(m, job, counts) : NULL;
+
+    return features_warnings(job, m->config, m->attributes, blocked);
 }
 
 int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)
@@ -332,6 +346,8 @@ const char *job_record_status(const struct manager *m, const struct job_record *
             return "running";
         any = true;
     }
+    if (job->blocked && !job->stop)
+        return "pending";
     /* All are placed at once, so where none are left they have been removed. */
     return any || job->stop || job_type_is_batch(job->job->type) || !asks_for_none(job->job)
                ? "dead"
@@ -438,6 +454,7 @@ static int load_version(struct manager *m, const json_t *json, bool newest, stru
     record->create_index = (uint64_t)json_integer_value(json_object_get(json, "CreateIndex"));
     record->modify_index = (uint64_t)json_integer_value(json_object_get(json, "ModifyIndex"));
     record->last_launch = json_integer_value(json_object_get(json, "LastLaunch"));
+    record->blocked = json_incref(json_object_get(json, "Blocked"));
     raise_index(m, record->modify_index);
     for (size_t i = 0; !r && i < json_array_size(allocs); i++)
         r = load_alloc(m, record, json_array_get(allocs, i), newest, e);

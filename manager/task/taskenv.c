@@ -118,7 +118,7 @@ static void set_optional_meta(struct taskenv *env, const struct job *job)
     json_decref(unset);
 }
 
-static bool is_denied(const struct config *config, const char *name)
+bool taskenv_is_denied(const struct config *config, const char *name)
 {
     const char *list = config->env_denylist ? config->env_denylist : CONFIG_ENV_DENYLIST;
     autofree char *copy = strdup(list);
@@ -138,7 +138,7 @@ static void set_host(struct taskenv *env, char *const *host_env)
         const char *eq = strchr(*host_env, '=');
         autofree char *name = eq ? strndup(*host_env, (size_t)(eq - *host_env)) : NULL;
 
-        if (name && *name && !is_denied(env->in.config, name) && !taskenv_get(env, name))
+        if (name && *name && !taskenv_is_denied(env->in.config, name) && !taskenv_get(env, name))
             set(env, name, eq + 1);
     }
 }

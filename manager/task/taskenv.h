@@ -40,6 +40,9 @@ void taskenv_init(struct taskenv *env, const struct taskenv_input *in);
 
 /* The same for a task as it is about to be started. */
 void taskenv_of(struct taskenv *env, const struct task *task);
+
+/* Whether no task inherits that variable of the manager's environment. */
+bool taskenv_is_denied(const struct config *config, const char *name);
 void taskenv_deinit(struct taskenv *env);
 
 /* NULL if unset. */

@@ -137,6 +137,8 @@ static int finish_task(struct schema_context *ctx, const struct job_group *group
         res->cpu_mhz = res->cores ? 0 : JOB_DEFAULT_CPU_MHZ;
     if (r == 0)
         r = finish_logs(ctx, &task->logs);
+    if (r == 0)
+        r = constraints_finish(ctx, task->constraints, task->n_constraints, true);
     return r ? r : volume_check_mounts(ctx, group, task);
 }
 
@@ -187,6 +189,11 @@ static int finish_group(struct schema_context *ctx, const struct job *job, struc
     if (r == 0 && group->n_tasks == 0)
         return schema_fail(ctx, group->pos, -EINVAL,
                            "the group \"%.64s\" has no task; add a task block", group->name);
+    if (schema_goes_on(ctx, r)) {
+        int bad = constraints_finish(ctx, group->constraints, group->n_constraints, false);
+
+        r = r ? r : bad;
+    }
     group->disk.sticky |= group->disk.migrate;
     if (schema_goes_on(ctx, r)) {
         int bad = check_leader(ctx, group);
@@ -237,6 +244,9 @@ static int finish_job(struct schema_context *ctx, struct job *job)
     r = check_group_names(ctx, job);
     if (schema_goes_on(ctx, r)) {
         int bad = launch_check(ctx, job);
+
+        if (!bad)
+            bad = constraints_finish(ctx, job->constraints, job->n_constraints, false);
 
         r = r ? r : bad;
     }

@@ -14,6 +14,7 @@
 
 #include "shared/err.h"
 #include "shared/hcl/hcl.h"
+#include "shared/job/constraint.h"
 #include "shared/job/launch.h"
 
 enum job_type {
@@ -131,6 +132,8 @@ struct job_task {
     struct job_volume_mount *volume_mounts;
     size_t n_volume_mounts;
     struct job_dispatch_payload dispatch_payload;
+    struct job_constraint *constraints;
+    size_t n_constraints;
     json_t *inert; /* what Nomad has and one host has no use for, by JSON name; NULL: nothing */
 };
 
@@ -152,6 +155,8 @@ struct job_group {
     size_t n_volumes;
     struct job_task *tasks;
     size_t n_tasks;
+    struct job_constraint *constraints;
+    size_t n_constraints;
     json_t *inert;
 };
 
@@ -174,6 +179,8 @@ struct job {
     char *idempotency_token;
     struct job_group *groups;
     size_t n_groups;
+    struct job_constraint *constraints;
+    size_t n_constraints;
     struct job_task *loose_tasks; /* written directly in the job; none once each got its group */
     size_t n_loose_tasks;
     json_t *inert;

@@ -424,7 +424,6 @@ static void test_hcl_refusals(void **state)
         {TASK("dispatch_payload { file = \"/x\" }"), -EINVAL, "a path below the task's local/"},
         {TASK("dispatch_payload { file = \"a/\" }"), -EINVAL, "\"a/\" is a directory"},
         {TASK("dispatch_payload { }"), -EINVAL, "needs \"file\""},
-        {JOB("constraint { }"), -ENOTSUP, "\"constraint\" is known to Nomad"},
         {JOB("vault { }"), -ENOTSUP, "\"vault\" is known to Nomad"},
         {GROUP("network { port \"http\" {} }"), -ENOTSUP, "\"network\" is known to Nomad"},
         {GROUP("volume \"v\" { }"), -EINVAL, "a volume needs \"type\""},

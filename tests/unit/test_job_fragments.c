@@ -67,7 +67,7 @@ static const struct {
     {"seed004-plugin", ONLY_HCL, 0, NULL},
     {"seed004-logging", IN_DOCKER_TASK, -ENOTSUP, "the driver \"docker\" is known to Nomad"},
     {"seed004-client", ONLY_HCL, 0, NULL},
-    {"seed004-constraint", AS_JOB, -ENOTSUP, "\"constraint\" is known to Nomad"},
+    {"seed004-constraint", AS_JOB, -EINVAL, "the job \"docs\" has nothing to run"},
 };
 
 static void read_fragment(const char *name, char *buf, size_t size)

@@ -208,6 +208,19 @@ static int wait_for_start(struct follow *f, json_int_t version)
     }
 }
 
+/* What is not placed, which no allocation tells of. */
+static int tell_blocked(const struct follow *f)
+{
+    json_t *job = NULL;
+    int r = http_get(f->cli, &job, "/v1/job/%s", f->job);
+
+    if (!r && *get_text(job, "StatusDescription"))
+        r = cli_fail(CLI_FAILED, "%s; it is placed as soon as it can be",
+                     get_text(job, "StatusDescription"));
+    json_decref(job);
+    return r;
+}
+
 int follow_start(const struct cli *cli, const char *job_id, json_int_t version)
 {
     struct follow f;
@@ -215,6 +228,8 @@ int follow_start(const struct cli *cli, const char *job_id, json_int_t version)
 
     if (!r)
         r = wait_for_start(&f, version);
+    if (!r)
+        r = tell_blocked(&f);
     follow_deinit(&f);
     return r;
 }

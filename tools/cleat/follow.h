@@ -9,8 +9,8 @@
 #include "tools/cleat/cli.h"
 
 /* Until every allocation of that version runs, and goes on to for a second, or is complete.
- * CLI_FAILED when one failed; its reason is told on stderr. Progress goes to stdout unless
- * cli->json. */
+ * CLI_FAILED when one failed, or a constraint keeps some from being placed; the reason is told on
+ * stderr. Progress goes to stdout unless cli->json. */
 int follow_start(const struct cli *cli, const char *job_id, json_int_t version);
 
 /* Until every allocation of the job is at its end. */

@@ -176,6 +176,7 @@ static int status_list(const struct cli *cli)
 static void print_job(const json_t *job)
 {
     char when[TIME_TEXT], version[24];
+    const char *why = get_text(job, "StatusDescription");
 
     (void)snprintf(version, sizeof(version), "%lld", (long long)get_int(job, "Version"));
     print_pairs((const char *const[]){"ID", get_text(job, "ID"), "Name", get_text(job, "Name"),
@@ -183,6 +184,8 @@ static void print_job(const json_t *job)
                                       get_text(job, "Status"), "Version", version, "Submitted",
                                       format_time(get_int(job, "SubmitTime"), when)},
                 6);
+    if (*why)
+        (void)printf("Why         = %s\n", why);
 }
 
 static int status_one(const struct cli *cli, const char *id)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""Constraints against the node of a real manager, and its changing."""
+import signal
+
+from harness import wait_for
+from jobs import simple
+
+JOB = """
+job "picky" {
+  type = "batch"
+  constraint {
+    attribute = "${attr.kernel.name}"
+    value     = "linux"
+  }
+  constraint {
+    attribute = "${attr.kernel.version}"
+    semver    = ">= 3.10"
+  }
+  group "g" {
+    constraint {
+      attribute = "${meta.rack}"
+      regexp    = "^r[0-9]+$"
+    }
+    task "t" {
+      driver = "raw_exec"
+      config {
+        command = "/bin/sh"
+        args    = ["-c", "echo on $RACK"]
+      }
+      env {
+        RACK = "${meta.rack}"
+      }
+    }
+  }
+}
+"""
+
+
+def test_waits_for_a_changed_configuration(box, tmp_path):
+    manager = box.manager(config='  meta {\n    rack = "none"\n  }\n')
+    manager.start()
+    path = tmp_path / "picky.hcl"
+    path.write_text(JOB)
+    done = manager.cli("job", "run", path, check=False)
+    assert done.returncode == 1
+    reason = 'the constraint "${meta.rack} regexp ^r[0-9]+$" of the group is not met: this host has "none"'
+    assert f'* Group "g" is not placed: {reason}' in done.stderr
+    assert f'cleat: group "g" is not placed: {reason}; it is placed as soon as it can be' in done.stderr
+    job = manager.get("/v1/job/picky")
+    assert job["Status"] == "pending" and reason in job["StatusDescription"]
+    assert job["TaskGroups"][0]["Constraints"] == [
+        {"LTarget": "${meta.rack}", "RTarget": "^r[0-9]+$", "Operand": "regexp"}
+    ]
+    assert reason in manager.cli("job", "status", "picky").stdout
+    again = manager.cli("job", "run", path, check=False)
+    assert again.returncode == 1 and reason in again.stderr
+
+    manager.kill9()
+    manager.start()
+    assert manager.get("/v1/job/picky/allocations") == []
+    text = manager.config_path.read_text()
+    assert '"none"' in text
+    manager.config_path.write_text(text.replace('"none"', '"r17"'))
+    manager.process.send_signal(signal.SIGHUP)
+    (alloc,) = wait_for(lambda: manager.get("/v1/job/picky/allocations"), "the job to be placed")
+    manager.wait_client(alloc["ID"], "complete")
+    assert manager.output(alloc["ID"]) == "on r17\n"
+    assert manager.get("/v1/job/picky")["Status"] == "dead"
+    manager.config_path.write_text(text)
+    manager.kill9()
+    manager.start()
+    assert len(manager.get("/v1/job/picky/allocations")) == 1
+
+
+def test_children_wait_too(manager):
+    constraint = {"LTarget": "${meta.gpu}", "Operand": "is_set"}
+    manager.run({**simple("exit:0"), "ParameterizedJob": {}, "Constraints": [constraint]})
+    done = manager.cli("job", "dispatch", "job", check=False)
+    assert done.returncode == 1
+    assert 'the constraint "${meta.gpu} is_set" of the job is not met: this host has none' in done.stderr
+    (child,) = [j for j in manager.get("/v1/jobs") if j["ParentID"] == "job"]
+    assert child["Status"] == "pending"
+    manager.cli("job", "stop", child["ID"])
+    assert manager.get(f"/v1/job/{child['ID']}")["Status"] == "dead"
