@@ -46,6 +46,7 @@ struct manager {
     size_t n_disk_waits; /* tasks that wait for another allocation's data (manager/alloc/disk.c) */
 
     size_t n_tidy;     /* allocations that are finished and tidied up */
+    size_t n_purged;   /* those whose job is purged */
     size_t gc_at;      /* with so many, the oldest are removed */
     bool gc_all;       /* asked to remove every one of them */
     size_t gc_removed; /* since then */

@@ -26,6 +26,7 @@
 #include "manager/job/periodic.h"
 #include "manager/task/spawn.h"
 #include "manager/task/task.h"
+#include "manager/task/task_redefine.h"
 #include "manager/task/upgrade.h"
 #include "manager/worker.h"
 #include "shared/cleanup.h"
@@ -114,6 +115,7 @@ static void adopt_all(struct manager *m)
     for (struct alloc *alloc = m->allocs; alloc; alloc = alloc->next) {
         if (alloc->tidy)
             continue;
+        task_look_at_all(alloc);
         for (size_t i = 0; i < alloc->group->n_tasks; i++) {
             if (alloc->tasks[i].machine.phase == TASK_PHASE_DONE)
                 continue;
@@ -248,7 +250,7 @@ int manager_stop_all(struct manager *m, void (*done)(void *arg), void *arg, stru
     m->stop_all_arg = arg;
     for (struct job_record *record = m->jobs; record; record = record->next) {
         struct err why;
-        int r = manager_job_deregister(m, record->job->id, &why);
+        int r = manager_job_deregister(m, record->job->id, false, &why);
 
         if (!r)
             continue;

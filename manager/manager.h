@@ -13,6 +13,8 @@
 #include "manager/state.h"
 #include "shared/err.h"
 
+struct update;
+
 /* Loads the records of config->data_dir, attaches to the executors that live, reaps what belongs to
  * no record, and goes on where a predecessor stopped. -EBUSY: another manager holds the data
  * directory. */
@@ -28,18 +30,29 @@ void manager_reconfigure(struct manager *m, json_t *fixed, const char *error);
 struct manager *manager_free(struct manager *m);
 
 /* Registers `job` (taken over on success): same definition as the newest version and not stopped is
- * no new version; else the old version's allocations are stopped and new ones placed. *ret_record
- * is borrowed. -EINVAL (definition refused: driver unknown or unavailable here …), -ENOSPC, -EROFS.
+ * no new version; else manager/job/update.h says what becomes of the allocations. *ret_record is
+ * borrowed. -EINVAL (definition refused: driver unknown or unavailable here …), -ENOSPC, -EROFS.
  */
 int manager_job_register(struct manager *m, struct job *job, struct job_record **ret_record,
                          struct err *e);
+
+/* What registering `job` would do to the allocations there are; nothing is changed. The caller
+ * calls update_deinit() (manager/job/update.h). Errors as above. */
+int manager_job_plan(struct manager *m, const struct job *job, struct update *ret_update,
+                     struct err *e);
+
+/* Registers what `version` of the job was as its newest one. -ENOENT: no such job, or version on
+ * record; -EINVAL: it is the newest one. */
+int manager_job_revert(struct manager *m, const char *id, uint64_t version,
+                       struct job_record **ret_record, struct err *e);
 
 /* What of a job this node falls short of, for people; "" when nothing. The caller frees. */
 char *manager_job_warnings(const struct manager *m, const struct job *job);
 
 /* Stops a job: its allocations run their stop sequences. -ENOENT. They do so even if it cannot be
- * recorded (-ENOSPC, -EROFS …), which the next call tries again. */
-int manager_job_deregister(struct manager *m, const char *job_id, struct err *e);
+ * recorded (-ENOSPC, -EROFS …), which the next call tries again. `purge`: it is forgotten as well,
+ * and its allocations are removed as soon as they are finished. */
+int manager_job_deregister(struct manager *m, const char *job_id, bool purge, struct err *e);
 
 /* What a parameterized job is dispatched with. */
 struct dispatch {
@@ -107,6 +120,7 @@ int manager_exec(struct manager *m, const struct task *task, char *const *argv, 
 struct job_record *manager_jobs(const struct manager *m);
 struct alloc *manager_allocs(const struct manager *m);
 struct job_record *manager_find_job(const struct manager *m, const char *id);
+struct job_record *manager_find_version(const struct manager *m, const char *id, uint64_t version);
 struct alloc *manager_find_alloc(const struct manager *m, const char *id);
 
 /* The node object as Nomad's GET /v1/node/:id shows it (new reference): ID, Name, Status,

@@ -51,7 +51,10 @@ struct job_record {
     int64_t due;         /* … the first one after that */
     uint64_t create_index; /* this manager's counter of changes, as Nomad's raft index */
     uint64_t modify_index;
-    struct job_record *next; /* newest version of each job, in the manager's list */
+    bool purge;               /* stopped, and forgotten as soon as nothing of it is left */
+    size_t bytes;             /* of its JSON, once it is an older version */
+    struct job_record *older; /* the version before it, while that is remembered */
+    struct job_record *next;  /* newest version of each job, in the manager's list */
 };
 
 /* What the executor's record (struct task_status) says, without its events, which `events` holds;
@@ -90,6 +93,9 @@ struct task {
     size_t n_events;
     struct machine machine;
     uint32_t own_restarts; /* those of status.restarts that the executor's record does not count */
+    uint64_t definition;   /* the version of the job that last changed it in place; 0: none has */
+    uint64_t planned;      /* … that the executor's order on disk is of */
+    uint64_t order_seq;    /* the order's foreign_seq */
     json_t *template_env;  /* what its templates rendered with env = true; NULL: nothing */
     char *cpus;            /* those it has to itself, "2-3"; NULL: none (manager/host/cores.h) */
     uint64_t kept; /* bytes of memory it claims when memory runs short (manager/alloc/limits.c) … */
@@ -121,6 +127,7 @@ struct alloc {
     uint64_t delay_from_ns; /* when its group's shutdown_delay began, CLOCK_REALTIME; 0: has not */
     bool delay_over;
     ev_timer delay;
+    bool purge;  /* its job is purged: it goes as soon as it is tidy */
     bool doomed; /* its directory is being removed (gc.c), and it goes with it */
     struct alloc *next_dirty;
     bool unsaved; /* something changed that no executor's record holds */

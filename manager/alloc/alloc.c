@@ -35,6 +35,16 @@ const char *client_status_name(enum client_status status)
     return (unsigned int)status < CLIENT_STATUS_N ? names[status] : "unknown";
 }
 
+static char *make_name(const struct job_record *record, const struct job_group *group,
+                       unsigned int index)
+{
+    char *name;
+
+    if (asprintf(&name, "%s.%s[%u]", record->job->name, group->name, index) < 0)
+        abort();
+    return name;
+}
+
 struct alloc *alloc_new(struct manager *m, struct job_record *record, const struct job_group *group,
                         unsigned int index, const char *id)
 {
@@ -53,9 +63,8 @@ struct alloc *alloc_new(struct manager *m, struct job_record *record, const stru
     alloc->create_ns = alloc->modify_ns = record->submit_ns;
     alloc->create_index = alloc->modify_index = record->modify_index;
     alloc->tasks = calloc(group->n_tasks, sizeof(*alloc->tasks));
-    if (!alloc->tasks ||
-        asprintf(&alloc->name, "%s.%s[%u]", record->job->name, group->name, index) < 0 ||
-        asprintf(&alloc->dir, "%s/allocs/%s", m->config->data_dir, alloc->id) < 0)
+    alloc->name = make_name(record, group, index);
+    if (!alloc->tasks || asprintf(&alloc->dir, "%s/allocs/%s", m->config->data_dir, alloc->id) < 0)
         abort();
     alloc_init_delay(alloc);
     for (size_t i = 0; i < group->n_tasks; i++) {
@@ -63,6 +72,19 @@ struct alloc *alloc_new(struct manager *m, struct job_record *record, const stru
         alloc->tasks[i].def = &group->tasks[i];
     }
     return alloc;
+}
+
+void alloc_move(struct alloc *alloc, struct job_record *record, const struct job_group *group)
+{
+    struct job_record *old = alloc->job;
+
+    alloc->job = job_record_ref(record);
+    alloc->group = group;
+    for (size_t i = 0; i < group->n_tasks; i++)
+        alloc->tasks[i].def = job_group_find_task(group, alloc->tasks[i].def->name);
+    free(alloc->name);
+    alloc->name = make_name(record, group, alloc->index);
+    job_record_unref(old);
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -87,6 +109,7 @@ struct alloc *alloc_free(struct alloc *alloc)
     if (manager_find_alloc(alloc->manager, alloc->id) == alloc)
         (void)tdelete(alloc, &alloc->manager->allocs_by_id, compare_ids);
     ev_timer_stop(alloc->manager->loop, &alloc->delay);
+    alloc->manager->n_purged -= alloc->purge;
     for (size_t i = 0; i < alloc->group->n_tasks; i++)
         task_deinit(&alloc->tasks[i]);
     free(alloc->tasks);
@@ -181,6 +204,12 @@ void alloc_stop(struct alloc *alloc)
         return;
     alloc->desired = DESIRED_STOP;
     alloc_changed(alloc, false); /* the job's file says so */
+}
+
+void alloc_purge(struct alloc *alloc)
+{
+    alloc->manager->n_purged += !alloc->purge;
+    alloc->purge = true;
 }
 
 static bool has_executor(const struct alloc *alloc)

@@ -22,6 +22,9 @@ struct alloc *alloc_free(struct alloc *alloc);
 void alloc_link(struct alloc *alloc);
 void alloc_unlink(struct alloc *alloc);
 
+/* Makes it one of `group` of another version, which has tasks of the same names. */
+void alloc_move(struct alloc *alloc, struct job_record *record, const struct job_group *group);
+
 /* To be called after any change of the allocation or its tasks. `save`: it is one that only the
  * manager knows of. */
 void alloc_changed(struct alloc *alloc, bool save);
@@ -37,6 +40,9 @@ void alloc_advance(struct alloc *alloc);
 
 /* Makes the allocation stop: its tasks run their stop sequences. */
 void alloc_stop(struct alloc *alloc);
+
+/* Has it removed as soon as it is finished. */
+void alloc_purge(struct alloc *alloc);
 
 /* Nomad's client status by the tasks alone: one dead and failed fails the rest (lost, if its
  * supervisor died); else running if any runs, pending if any is yet to run, else complete. */

@@ -107,10 +107,12 @@ static void task_apply_json(struct task *task, const json_t *json)
         if (event_from_json(json_array_get(events, i), &event))
             task_append_event(task, &event);
     }
-    if (s->state == TASK_STATE_DEAD)
+    if (s->state == TASK_STATE_DEAD) {
         task->machine.phase = TASK_PHASE_DONE;
-    else if (flag(json, "Waiting"))
+        task->planned = task->definition; /* what is dead is not defined anew */
+    } else if (flag(json, "Waiting")) {
         task->machine.phase = TASK_PHASE_WAITING;
+    }
 }
 
 json_t *alloc_to_json(const struct alloc *alloc)

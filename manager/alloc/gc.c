@@ -175,16 +175,18 @@ void gc_consider(struct manager *m)
 {
     char *argv[ROOTLESS_REMOVAL + GC_BATCH + 1] = {0};
     size_t n = ROOTLESS_REMOVAL;
+    bool all;
     int r;
 
     if (ev_is_active(&m->gc_done))
         return;
     if (!m->n_tidy)
         finish_all(m);
-    if (!m->gc_all && m->n_tidy < m->gc_at)
+    all = m->gc_all || m->n_tidy >= m->gc_at;
+    if (!all && !m->n_purged)
         return;
     for (struct alloc *a = m->allocs; a && n < ROOTLESS_REMOVAL + GC_BATCH; a = a->next) {
-        if (!a->tidy || a->dirty || a->queued || disk_is_awaited(a))
+        if (!a->tidy || a->dirty || a->queued || disk_is_awaited(a) || !(all || a->purge))
             continue;
         a->doomed = true;
         argv[n++] = a->dir;

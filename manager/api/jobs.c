@@ -201,7 +201,7 @@ void job_deregister(struct request *r)
         request_reply_text(
             r, 400, "purge is not supported: a stopped job keeps its record; stop it without");
     else {
-        if (manager_job_deregister(r->api->manager, r->arg, &e))
+        if (manager_job_deregister(r->api->manager, r->arg, purge, &e))
             request_reply_err(r, &e);
         else
             reply_changed(r, record, NULL);

@@ -124,20 +124,18 @@ double budget_processes(const struct job *job)
     return n;
 }
 
-int budget_check(const struct manager *m, const struct job *job, struct err *e)
+int budget_check(const struct manager *m, size_t tasks, struct err *e)
 {
-    uint64_t fds = descriptor_limit(), tasks = 0, now = 0;
+    uint64_t fds = descriptor_limit(), now = 0;
 
     for (const struct alloc *a = m->allocs; a; a = a->next)
         now += a->tidy ? 0 : a->group->n_tasks;
-    for (size_t g = 0; g < job->n_groups; g++)
-        tasks += (uint64_t)job->groups[g].count * job->groups[g].n_tasks;
     if ((now + tasks) * TASK_FDS + OWN_FDS <= fds)
         return 0;
     return err_set(
         e, -ENOSPC,
-        "%llu tasks beside the %llu there are need more than the %llu descriptors this "
+        "%zu tasks beside the %llu there are need more than the %llu descriptors this "
         "manager may open: raise its limit (RLIMIT_NOFILE, LimitNOFILE= of its unit), or "
         "ask for fewer",
-        (unsigned long long)tasks, (unsigned long long)now, (unsigned long long)fds);
+        tasks, (unsigned long long)now, (unsigned long long)fds);
 }

@@ -14,8 +14,8 @@
  * for. */
 void budget_probe(json_t *attributes);
 
-/* -ENOSPC: the manager would run out of descriptors with the tasks of `job` beside those it has. */
-int budget_check(const struct manager *m, const struct job *job, struct err *e);
+/* -ENOSPC: the manager would run out of descriptors with so many tasks beside those it has. */
+int budget_check(const struct manager *m, size_t tasks, struct err *e);
 
 /* How many processes the tasks of `job` are at least, with their executors. */
 double budget_processes(const struct job *job);

@@ -19,7 +19,9 @@
 #include "manager/host/cores.h"
 #include "manager/host/features.h"
 #include "manager/job/feasible.h"
+#include "manager/job/job_file.h"
 #include "manager/job/periodic.h"
+#include "manager/job/update.h"
 #include "manager/task/driver.h"
 #include "shared/cleanup.h"
 #include "shared/job/value.h"
@@ -29,7 +31,7 @@ enum {
     ALLOCS_MAX = 10000, /* of one version of a job */
 };
 
-static struct job_record *job_record_new(struct job *job)
+struct job_record *job_record_new(struct job *job)
 {
     struct job_record *record = calloc(1, sizeof(*record));
 
@@ -48,11 +50,14 @@ struct job_record *job_record_ref(struct job_record *record)
 
 struct job_record *job_record_unref(struct job_record *record)
 {
-    if (!record || --record->refs)
-        return NULL;
-    job_free(record->job);
-    json_decref(record->blocked);
-    free(record);
+    while (record && --record->refs == 0) {
+        struct job_record *older = record->older;
+
+        job_free(record->job);
+        json_decref(record->blocked);
+        free(record);
+        record = older;
+    }
     return NULL;
 }
 
@@ -65,8 +70,7 @@ struct job_record *manager_find_job(const struct manager *m, const char *id)
     return record;
 }
 
-/* Makes `record` the newest version of its job; the one it replaces, if any, is given back. */
-static struct job_record *link_newest(struct manager *m, struct job_record *record)
+struct job_record *job_link_newest(struct manager *m, struct job_record *record)
 {
     struct job_record **at = &m->jobs, *old;
 
@@ -88,61 +92,6 @@ static void unlink_newest(struct manager *m, struct job_record *record, struct j
     while (*at != record)
         at = &(*at)->next;
     *at = old ? old : record->next;
-}
-
-static json_t *version_to_json(const struct job_record *record)
-{
-    json_t *json =
-        json_pack("{s:I, s:b, s:I, s:I, s:I, s:o, s:[]}", "Version", (json_int_t)record->version,
-                  "Stop", record->stop, "SubmitTime", (json_int_t)record->submit_ns, "CreateIndex",
-                  (json_int_t)record->create_index, "ModifyIndex", (json_int_t)record->modify_index,
-                  "Job", job_to_json(record->job), "Allocs");
-
-    if (record->blocked)
-        (void)json_object_set(json, "Blocked", record->blocked);
-    if (record->last_launch)
-        (void)json_object_set_new(json, "LastLaunch", json_integer(record->last_launch));
-    return json;
-}
-
-/* The JSON of `record` in `versions`, which is sorted by version. */
-static json_t *version_entry(json_t *versions, const struct job_record *record)
-{
-    size_t i;
-    json_t *entry;
-
-    json_array_foreach(versions, i, entry)
-    {
-        uint64_t version = (uint64_t)json_integer_value(json_object_get(entry, "Version"));
-
-        if (version == record->version)
-            return entry;
-        if (version > record->version)
-            break;
-    }
-    entry = version_to_json(record);
-    (void)json_array_insert_new(versions, i, entry);
-    return entry;
-}
-
-static json_t *job_file(const struct manager *m, const struct job_record *newest)
-{
-    json_t *versions = json_array();
-
-    (void)version_entry(versions, newest);
-    for (const struct alloc *a = m->allocs; a; a = a->next) {
-        json_t *entry;
-
-        if (strcmp(a->job->job->id, newest->job->id) != 0)
-            continue;
-        entry = version_entry(versions, a->job);
-        (void)json_array_append_new(json_object_get(entry, "Allocs"),
-                                    json_pack("{s:s, s:s, s:i, s:I}", "ID", a->id, "Group",
-                                              a->group->name, "Index", a->index, "CreateIndex",
-                                              (json_int_t)a->create_index));
-    }
-    return json_pack("{s:s, s:s, s:o}", "ID", newest->job->id, "Release", CLEAT_VERSION, "Versions",
-                     versions);
 }
 
 static int save(struct manager *m, struct job_record *newest, struct err *e)
@@ -224,53 +173,67 @@ static bool is_placed(const struct manager *m, const struct job_record *record,
            (has_allocs(m, job->id) || asks_for_none(job) || record->blocked);
 }
 
-static void place(struct manager *m, struct job_record *record)
+/* Nomad: what a job is cannot change, as what it has done so far counts differently. */
+static int check_change(const struct job_record *old, const struct job *job, struct err *e)
 {
-    const struct job *job = record->job;
-    autofree int64_t *counts = calloc(job->n_groups, sizeof(*counts));
-
-    if (!counts)
-        abort();
-    if (job_is_parent(job))
-        return;
-    record->blocked = feasible_judge(m, job, counts);
-    for (size_t g = 0; g < job->n_groups; g++)
-        for (int64_t i = 0; i < counts[g]; i++)
-            alloc_link(alloc_new(m, record, &job->groups[g], (unsigned int)i, NULL));
+    if (!old || old->purge || old->job->type == job->type)
+        return 0;
+    return err_set(
+        e, -EINVAL,
+        "job \"%.100s\" is of type %s and cannot become one of type %s: give the new one "
+        "another ID, or purge the old one first (job stop -purge)",
+        job->id, job_type_name(old->job->type), job_type_name(job->type));
 }
 
-/* Takes back a placement that could not be recorded. */
-static void unplace(struct manager *m, const struct job_record *record)
+/* `old`, which may be NULL, is what it takes the place of. */
+static struct job_record *make_newest(struct manager *m, struct job *job, struct job_record *old)
 {
-    for (struct alloc *a = m->allocs, *next; a; a = next) {
-        next = a->next;
-        if (a->job != record)
-            continue;
-        alloc_unlink(a);
-        alloc_free(a);
-    }
+    struct job_record *record = job_record_new(job);
+
+    record->version = old ? old->version + 1 : 0;
+    record->submit_ns = manager_now_ns();
+    record->modify_index = ++m->index;
+    record->create_index = old && !old->purge ? old->create_index : record->modify_index;
+    record->older = old && !old->purge ? job_record_ref(old) : NULL;
+    (void)job_link_newest(m, record);
+    return record;
 }
 
-static void start_and_stop(struct manager *m, const struct job_record *newest)
+/* All or nothing: what is on disk afterwards is what is so. */
+static int change_to(struct manager *m, struct job *job, const struct update *update,
+                     struct job_record *old, struct job_record **ret_record, struct err *e)
 {
-    for (struct alloc *a = m->allocs; a; a = a->next) {
-        if (strcmp(a->job->job->id, newest->job->id) != 0)
-            continue;
-        if (a->job != newest || newest->stop) {
-            alloc_stop(a);
-        } else {
-            alloc_queue(a);
-            alloc_changed(a, false);
-        }
+    struct job_record *record = make_newest(m, job, old);
+    int r;
+
+    record->blocked = json_incref(update->blocked);
+    update_apply(update, m, record);
+    r = save(m, record, e);
+    if (r) {
+        update_undo(update);
+        unlink_newest(m, record, old);
+        record->job = NULL; /* the caller keeps it */
+        job_record_unref(record);
+        return r;
     }
+    log_info("job \"%s\" version %llu registered", job->id, (unsigned long long)record->version);
+    update_start(update);
+    periodic_schedule(m);
+    job_history_trim(record);
+    job_record_unref(old);
+    *ret_record = record;
+    return 0;
 }
 
 int manager_job_register(struct manager *m, struct job *job, struct job_record **ret_record,
                          struct err *e)
 {
-    struct job_record *old = manager_find_job(m, job->id), *record;
+    struct job_record *old = manager_find_job(m, job->id);
+    struct update update;
     int r = check(m, job, e);
 
+    if (!r)
+        r = check_change(old, job, e);
     if (r)
         return r;
     if (old && is_placed(m, old, job)) {
@@ -278,30 +241,61 @@ int manager_job_register(struct manager *m, struct job *job, struct job_record *
         *ret_record = old;
         return 0;
     }
-    r = budget_check(m, job, e);
+    update_plan(m, job, &update);
+    r = budget_check(m, update_new_tasks(&update), e);
+    if (!r)
+        r = change_to(m, job, &update, old, ret_record, e);
+    update_deinit(&update);
+    return r;
+}
+
+int manager_job_plan(struct manager *m, const struct job *job, struct update *ret_update,
+                     struct err *e)
+{
+    const struct job_record *old = manager_find_job(m, job->id);
+    int r = check(m, job, e);
+
+    if (!r)
+        r = check_change(old, job, e);
     if (r)
         return r;
-    record = job_record_new(job);
-    record->version = old ? old->version + 1 : 0;
-    record->submit_ns = manager_now_ns();
-    record->modify_index = ++m->index;
-    record->create_index = old ? old->create_index : record->modify_index;
-    (void)link_newest(m, record);
-    place(m, record);
-    r = save(m, record, e);
-    if (r) {
-        unplace(m, record);
-        unlink_newest(m, record, old);
-        record->job = NULL; /* the caller keeps it */
-        job_record_unref(record);
-        return r;
-    }
-    log_info("job \"%s\" version %llu registered", job->id, (unsigned long long)record->version);
-    start_and_stop(m, record);
-    periodic_schedule(m);
-    job_record_unref(old);
-    *ret_record = record;
-    return 0;
+    update_plan(m, job, ret_update);
+    if (old && is_placed(m, old, job))
+        update_ignore(ret_update);
+    r = budget_check(m, update_new_tasks(ret_update), e);
+    if (r)
+        update_deinit(ret_update);
+    return r;
+}
+
+struct job_record *manager_find_version(const struct manager *m, const char *id, uint64_t version)
+{
+    struct job_record *record = manager_find_job(m, id);
+
+    while (record && record->version != version)
+        record = record->older;
+    return record;
+}
+
+int manager_job_revert(struct manager *m, const char *id, uint64_t version,
+                       struct job_record **ret_record, struct err *e)
+{
+    struct job_record *newest = manager_find_job(m, id);
+    struct job_record *old = manager_find_version(m, id, version);
+    autojson json_t *json = old ? job_to_json(old->job) : NULL;
+    struct job *job;
+    int r;
+
+    if (!newest || !old)
+        return err_set(e, -ENOENT, "job \"%.100s\" has no version %llu on record", id,
+                       (unsigned long long)version);
+    if (newest == old && !newest->stop)
+        return err_set(e, -EINVAL, "version %llu is the one job \"%.100s\" has now",
+                       (unsigned long long)version, id);
+    r = job_from_json(json, &job, e);
+    if (!r && (r = manager_job_register(m, job, ret_record, e)))
+        job_free(job);
+    return r;
 }
 
 char *manager_job_warnings(const struct manager *m, const struct job *job)
@@ -312,23 +306,36 @@ char *manager_job_warnings(const struct manager *m, const struct job *job)
     return features_warnings(job, m->config, m->attributes, blocked);
 }
 
-int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)
+static void stop_allocs(struct manager *m, const char *id, bool purge)
+{
+    for (struct alloc *a = m->allocs; a; a = a->next) {
+        if (strcmp(a->job->job->id, id) != 0)
+            continue;
+        alloc_stop(a);
+        if (purge)
+            alloc_purge(a);
+    }
+}
+
+int manager_job_deregister(struct manager *m, const char *job_id, bool purge, struct err *e)
 {
     struct job_record *record = manager_find_job(m, job_id);
     int r;
 
     if (!record)
         return err_set(e, -ENOENT, "job \"%s\" not found", job_id);
-    if (record->stop && !record->unsaved)
+    purge |= record->purge;
+    if (record->stop && record->purge == purge && !record->unsaved)
         return 0;
     record->stop = true;
+    record->purge = purge;
     record->modify_index = ++m->index;
-    r = save(m, record, e);
+    r = purge && !has_allocs(m, job_id) ? jobs_save_or_remove(m, job_id, e) : save(m, record, e);
     if (r)
         err_wrap(e, "its tasks are stopped, but this is on no record; make room and stop it again");
     else
-        log_info("job \"%s\" deregistered", job_id);
-    start_and_stop(m, record);
+        log_info("job \"%s\" %s", job_id, purge ? "purged" : "deregistered");
+    stop_allocs(m, job_id, purge);
     periodic_schedule(m);
     return r;
 }
@@ -394,103 +401,15 @@ void jobs_remove_empty(struct manager *m)
 
 /* Loading */
 
-static void raise_index(struct manager *m, uint64_t index)
-{
-    if (index > m->index)
-        m->index = index;
-}
-
-static int load_alloc(struct manager *m, struct job_record *record, const json_t *json, bool newest,
-                      struct err *e)
-{
-    const char *id = json_string_value(json_object_get(json, "ID"));
-    const char *group_name = json_string_value(json_object_get(json, "Group"));
-    const struct job_group *group = group_name ? job_find_group(record->job, group_name) : NULL;
-    json_int_t created = json_integer_value(json_object_get(json, "CreateIndex"));
-    json_t *known = NULL;
-    struct alloc *alloc;
-    int r;
-
-    if (!id || strlen(id) != sizeof(alloc->id) - 1 || strchr(id, '/') || !group) {
-        log_error("job \"%s\": an allocation in its record has no valid id or group; skipped",
-                  record->job->id);
-        return 0;
-    }
-    if (manager_find_alloc(m, id)) {
-        log_error("job \"%s\": its record names allocation %s, which there is already; skipped",
-                  record->job->id, id);
-        return 0;
-    }
-    alloc = alloc_new(m, record, group,
-                      (unsigned int)json_integer_value(json_object_get(json, "Index")), id);
-    if (created) /* older records have none */
-        alloc->create_index = (uint64_t)created;
-    if (!newest || record->stop)
-        alloc->desired = DESIRED_STOP;
-    r = store_read_alloc(&m->store, id, &known, e);
-    if (!r)
-        alloc_apply_json(alloc, known);
-    json_decref(known);
-    alloc->client = alloc_judge(alloc->tasks, group->n_tasks);
-    raise_index(m, alloc->modify_index);
-    m->n_tidy += alloc->tidy;
-    alloc_link(alloc);
-    return r == -ENOTSUP ? r : 0;
-}
-
-static int load_version(struct manager *m, const json_t *json, bool newest, struct err *e)
-{
-    const json_t *allocs = json_object_get(json, "Allocs");
-    struct job_record *record;
-    struct job *job;
-    int r = job_from_json(json_object_get(json, "Job"), &job, e);
-
-    if (r)
-        return r == -ENOTSUP ? -EINVAL : r; /* whether that is for another release is seen below */
-    record = job_record_new(job);
-    record->version = (uint64_t)json_integer_value(json_object_get(json, "Version"));
-    record->stop = json_is_true(json_object_get(json, "Stop"));
-    record->submit_ns = (uint64_t)json_integer_value(json_object_get(json, "SubmitTime"));
-    record->create_index = (uint64_t)json_integer_value(json_object_get(json, "CreateIndex"));
-    record->modify_index = (uint64_t)json_integer_value(json_object_get(json, "ModifyIndex"));
-    record->last_launch = json_integer_value(json_object_get(json, "LastLaunch"));
-    record->blocked = json_incref(json_object_get(json, "Blocked"));
-    raise_index(m, record->modify_index);
-    for (size_t i = 0; !r && i < json_array_size(allocs); i++)
-        r = load_alloc(m, record, json_array_get(allocs, i), newest, e);
-    if (newest)
-        (void)link_newest(m, record);
-    else
-        job_record_unref(record); /* its allocations hold it */
-    return r;
-}
-
-/* A job that this release would refuse was accepted by another one: `e` is made to say so. */
-static bool is_of_another(const json_t *json, struct err *e)
-{
-    const char *id = json_string_value(json_object_get(json, "ID"));
-    const char *release = json_string_value(json_object_get(json, "Release"));
-
-    if (!release || strcmp(release, CLEAT_VERSION) == 0)
-        return false;
-    e->code = -ENOTSUP;
-    err_wrap(e,
-             "job \"%.100s\" is of release %.20s, and " CLEAT_VERSION
-             " cannot run it; start that one again, or stop the job with it",
-             id ? id : "?", release);
-    return true;
-}
-
 static int load_job(void *arg, const json_t *json, struct err *e)
 {
-    const json_t *versions = json_object_get(json, "Versions");
-    size_t n = json_array_size(versions);
-    int r = n ? 0 : err_set(e, -EBADMSG, "job record without versions");
+    return job_file_load(arg, json, e);
+}
 
-    /* The newest first: if that one is no good, none of the job is taken. */
-    for (size_t i = n; !r && i > 0; i--)
-        r = load_version(arg, json_array_get(versions, i - 1), i == n, e);
-    return r == -EINVAL && is_of_another(json, e) ? -ENOTSUP : r;
+/* Of an allocation that was taken over from an older version, as of those that were not. */
+static ptrdiff_t group_number(const struct alloc *alloc)
+{
+    return alloc->group - alloc->job->job->groups;
 }
 
 static int compare_allocs(const void *a, const void *b)
@@ -499,8 +418,8 @@ static int compare_allocs(const void *a, const void *b)
 
     if (x->create_index != y->create_index)
         return x->create_index < y->create_index ? -1 : 1;
-    if (x->group != y->group) /* of one version, hence one array */
-        return x->group < y->group ? -1 : 1;
+    if (group_number(x) != group_number(y))
+        return group_number(x) < group_number(y) ? -1 : 1;
     return x->index < y->index ? -1 : x->index > y->index;
 }
 

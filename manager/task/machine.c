@@ -255,6 +255,16 @@ static void on_stop_supervised(struct machine *m, const struct machine_input *in
     out->actions |= MACHINE_DO_STOP;
 }
 
+/* Its end, if it had one, was that of another task. */
+static void on_changed(struct machine *m, const struct machine_input *in,
+                       struct machine_output *out)
+{
+    (void)in;
+    note(out, TASK_EVENT_RESTARTING, "The job's new version changes the task");
+    m->lost = false;
+    wait_for_start(m, 0, out);
+}
+
 static handler *const table[TASK_PHASE_N][MACHINE_EVENT_N] = {
     [TASK_PHASE_QUEUED] = {[MACHINE_START] = on_start,
                            [MACHINE_ATTACHED] = on_attached,
@@ -263,7 +273,8 @@ static handler *const table[TASK_PHASE_N][MACHINE_EVENT_N] = {
                            [MACHINE_ABSENT] = on_absent,
                            [MACHINE_LOST] = on_lost,
                            [MACHINE_REBOOTED] = on_rebooted,
-                           [MACHINE_STOP] = on_stop_queued},
+                           [MACHINE_STOP] = on_stop_queued,
+                           [MACHINE_CHANGED] = on_changed},
     /* An executor of an earlier manager may have taken its lock meanwhile: all of QUEUED's. */
     [TASK_PHASE_PREPARING] = {[MACHINE_PREPARED] = on_prepared,
                               [MACHINE_FAILED] = on_failed,
@@ -273,21 +284,25 @@ static handler *const table[TASK_PHASE_N][MACHINE_EVENT_N] = {
                               [MACHINE_ABSENT] = on_absent,
                               [MACHINE_LOST] = on_lost,
                               [MACHINE_REBOOTED] = on_rebooted,
-                              [MACHINE_STOP] = on_stop_queued},
+                              [MACHINE_STOP] = on_stop_queued,
+                              [MACHINE_CHANGED] = on_changed},
     [TASK_PHASE_SUPERVISED] = {[MACHINE_ATTACHED] = on_attached,
                                [MACHINE_HEARD] = on_heard,
                                [MACHINE_ENDED] = on_ended,
                                [MACHINE_ABSENT] = on_absent,
                                [MACHINE_LOST] = on_lost,
                                [MACHINE_REBOOTED] = on_rebooted,
-                               [MACHINE_STOP] = on_stop_supervised},
+                               [MACHINE_STOP] = on_stop_supervised,
+                               [MACHINE_CHANGED] = on_changed},
     [TASK_PHASE_WAITING] = {[MACHINE_ATTACHED] = on_attached,
                             [MACHINE_HEARD] = on_heard,
                             [MACHINE_ENDED] = on_ended,
                             [MACHINE_ABSENT] = on_absent_waiting,
                             [MACHINE_GONE] = on_gone,
                             [MACHINE_HELD] = on_held,
-                            [MACHINE_STOP] = on_stop_waiting},
+                            [MACHINE_STOP] = on_stop_waiting,
+                            [MACHINE_CHANGED] = on_changed},
+    [TASK_PHASE_DONE] = {[MACHINE_CHANGED] = on_changed},
 };
 
 void machine_step(struct machine *machine, const struct machine_input *in,

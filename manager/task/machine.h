@@ -40,6 +40,7 @@ enum machine_event {
     MACHINE_GONE,     /* WAITING: the delay is over and nothing of the task runs */
     MACHINE_HELD,     /* WAITING: there is an executor after all */
     MACHINE_STOP,     /* `cause` */
+    MACHINE_CHANGED,  /* no executor; all that is known is of a task as it was defined before */
     MACHINE_EVENT_N
 };
 

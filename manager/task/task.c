@@ -20,6 +20,7 @@
 #include "manager/host/cores.h"
 #include "manager/task/spec_build.h"
 #include "manager/task/task_handle.h"
+#include "manager/task/task_redefine.h"
 #include "manager/task/task_wait.h"
 #include "shared/cleanup.h"
 #include "shared/clock.h"
@@ -81,6 +82,7 @@ static void finish(struct task *task, bool failed)
 
 static void wait(struct task *task, uint64_t delay_ns)
 {
+    task->wait = task_wait_free(task->wait); /* it may have waited for something else */
     task_wait(task, delay_ns);
     task->status.state = TASK_STATE_PENDING;
     task->status.pid = 0;
@@ -218,7 +220,12 @@ static int write_spec(struct task *task, const char *dir, enum task_event_type *
     if (fd < 0)
         return err_sys(e, -errno, "open directory %s", dir);
     /* Not synced: it is of no use to another boot. */
-    return statefile_write_unsynced(fd, WIRE_SPEC, SPEC_VERSION, data, size, e);
+    r = statefile_write_unsynced(fd, WIRE_SPEC, SPEC_VERSION, data, size, e);
+    if (r)
+        return r;
+    task->planned = task->definition;
+    task->order_seq = task->status.seq + 1;
+    return 0;
 }
 
 static void spawn(struct task *task)
@@ -268,6 +275,15 @@ void task_stop(struct task *task, enum stop_cause cause, const struct task *culp
              culprit ? culprit->def->name : NULL);
 }
 
+void task_start_over(struct task *task)
+{
+    if (adopt_late(task))
+        return;
+    task->status.failed = false;
+    cores_release(task); /* it may ask for others */
+    feed(task, (struct machine_input){.event = MACHINE_CHANGED}, NULL);
+}
+
 int manager_pause(const struct manager *m, const struct task *task, bool paused, struct err *e)
 {
     int r;
@@ -285,6 +301,7 @@ int manager_pause(const struct manager *m, const struct task *task, bool paused,
 static void merge(struct task *task, const struct task_status *record)
 {
     struct task_summary *s = &task->status;
+    bool before = task_is_stale(task) || task_is_of_before(task, record);
 
     feed(task, (struct machine_input){.event = MACHINE_HEARD}, NULL);
     if (record->seq < s->seq)
@@ -310,6 +327,10 @@ static void merge(struct task *task, const struct task_status *record)
     };
     if (s->state == TASK_STATE_DEAD)
         drop_secrets(task);
+    if (before && s->state == TASK_STATE_DEAD) { /* that was the task before */
+        s->state = TASK_STATE_PENDING;
+        s->failed = false;
+    }
     alloc_changed(task->alloc, false);
 }
 
@@ -390,7 +411,11 @@ void task_on_executor_gone(struct task *task, int code)
         return;
     }
     known = read_record(task, &record);
-    if (known && record.state == TASK_STATE_DEAD) {
+    if (task_is_stale(task)) {
+        task_start_over(task);
+        return;
+    }
+    if (known && record.state == TASK_STATE_DEAD && !task_is_of_before(task, &record)) {
         feed(task, (struct machine_input){.event = MACHINE_ENDED}, NULL);
         return;
     }
@@ -406,21 +431,30 @@ void task_on_gone(struct task *task, bool held)
         task_adopt(task);
 }
 
+static void be_absent(struct task *task, bool known)
+{
+    if (!known) /* lost with the machine, and the next one's numbers may be those we know */
+        forget_record(task);
+    feed(task, (struct machine_input){.event = MACHINE_ABSENT}, NULL);
+}
+
 static void adopt_dead(struct task *task)
 {
     struct task_status record;
     bool known = read_record(task, &record);
     bool of_this_boot = known && strcmp(record.boot_id, task->alloc->manager->boot_id) == 0;
 
-    if (known && record.state == TASK_STATE_DEAD)
+    if (task_is_stale(task))
+        task_start_over(task);
+    else if (known && record.state == TASK_STATE_DEAD)
         feed(task, (struct machine_input){.event = MACHINE_ENDED}, NULL);
     else if (task->machine.phase == TASK_PHASE_WAITING) /* noted by an earlier manager */
-        feed(task, (struct machine_input){.event = MACHINE_ABSENT}, NULL);
+        be_absent(task, known);
     else if (known && !of_this_boot)
         lose_boot(task);
     else if (task->machine.unheard || (!known && !task->status.seq))
         /* one on its way to its lock finds ours there, or is found */
-        feed(task, (struct machine_input){.event = MACHINE_ABSENT}, NULL);
+        be_absent(task, known);
     else
         lose_executor(task, known, known ? " while no manager ran" : " and left no record");
 }
@@ -434,6 +468,7 @@ void task_adopt(struct task *task)
     store_check_spec(&task->alloc->manager->store, task->alloc->id, task->def->name);
     task_state_dir(task, dir, sizeof(dir));
     alloc_changed(task->alloc, false); /* it may be one that is to stop */
+    task_read_planned(task, dir);
     if (task_handle_attach(task, dir, &e)) {
         adopt_dead(task);
         return;
@@ -441,4 +476,5 @@ void task_adopt(struct task *task)
     feed(task, (struct machine_input){.event = MACHINE_ATTACHED}, NULL);
     cores_adopt(task, dir);
     (void)read_record(task, &record);
+    task_redefine(task);
 }

@@ -161,6 +161,7 @@ static const struct field spec_fields[] = {
     FIELD(struct exec_spec, shutdown_delay_ns, UINT),
     FIELD(struct exec_spec, logs, MAP, .sub = log_fields),
     FIELD_SPARSE(struct exec_spec, foreign_seq, UINT),
+    FIELD_SPARSE(struct exec_spec, definition, UINT),
     {0}};
 
 /* The spec comes first, so that the public pointer is also the box's. */

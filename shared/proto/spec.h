@@ -198,6 +198,8 @@ struct exec_spec {
     /* A record with this number or a higher one is of an executor that the manager did not know of
      * when it wrote this: then what became of that one comes first. 0: go on from any. */
     uint64_t foreign_seq;
+
+    uint64_t definition; /* the manager's: which version of the job it is of, if not the first */
 };
 
 /* An id of the task as the host sees it. */

@@ -13,6 +13,7 @@
 #include "manager/core.h"
 #include "manager/task/task.h"
 #include "manager/task/task_handle.h"
+#include "manager/task/task_redefine.h"
 #include "tests/sim/sim.h"
 
 static struct proc *someone_of(const struct dir *dir, const struct proc *but)
@@ -257,6 +258,13 @@ static void check_events(const struct task *task, const struct task_status *reco
                  (unsigned long long)wanted->seq, task_event_type_name(wanted->type));
 }
 
+/* The end of a task that is to be started over is none for those who ask. */
+static enum task_state told_state(const struct task *task, const struct task_status *record)
+{
+    return task_is_stale(task) && record->state == TASK_STATE_DEAD ? TASK_STATE_PENDING
+                                                                   : record->state;
+}
+
 static void check_supervised(const struct task *task, const struct dir *dir)
 {
     const struct task_summary *s = &task->status;
@@ -265,13 +273,17 @@ static void check_supervised(const struct task *task, const struct dir *dir)
 
     if (!dir->lock || task_handle_read_record(dir->path, &record))
         violated("%s is supervised by nobody", dir->path);
-    if (s->seq != record.seq || s->state != record.state || s->exit_code != record.exit_code ||
+    if (dir->definition != task->definition && !alloc_ends(task->alloc, task) &&
+        !task_handle_is_stopping(task->handle))
+        violated("%s is that of version %llu, and not of %llu", dir->path,
+                 (unsigned long long)dir->definition, (unsigned long long)task->definition);
+    if (s->seq != record.seq || s->state != told_state(task, &record) || s->exit_code != record.exit_code ||
         s->exit_signal != record.exit_signal || s->pid != record.pid)
         violated("%s: the manager is at change %llu, the record at %llu", dir->path,
                  (unsigned long long)s->seq, (unsigned long long)record.seq);
     check_events(task, &record, dir);
     restarts = s->restarts;
-    if (!dir->losses && restarts != record.attempt + task->own_restarts)
+    if (!dir->losses && !task->definition && restarts != record.attempt + task->own_restarts)
         violated("%s: %u restarts are told after %u", dir->path, restarts, record.attempt);
     if (!dir->forgets && (restarts + 1 < dir->starts ||
                           restarts > record.attempt + task->own_restarts + dir->losses))

@@ -111,6 +111,7 @@ static void supervise(struct proc *p)
         proc_exit(WIRE_EXIT_STATE);
     p->dir->policy = spec->restart;
     p->dir->kill_timeout_ns = spec->kill_timeout_ns;
+    p->dir->definition = spec->definition;
     if (status_read(fd, &status, &e) == 0)
         p->base_restarts = status.restarts + (status.started_ns > 0);
     else

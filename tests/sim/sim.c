@@ -226,12 +226,15 @@ struct change {
     bool done;
 };
 
-/* A definition follows from the episode, the job and the variant. */
+/* A definition follows from the episode, the job and the variant, but for what cannot change. Two
+ * of them may differ in what needs no restart, in one task of two, or in all. */
 static json_t *define(unsigned int job, unsigned int variant, size_t *ret_allocs)
 {
-    uint64_t r = world.seed * 1000 + job * 100 + variant;
+    uint64_t r = world.seed * 1000 + job * 100 + variant,
+             fixed = world.seed * 1000 + job * 100 + 99;
     json_int_t interval = (json_int_t)((10 + mix(&r) % 60) * SECOND);
-    int n_tasks = 1 + (int)(mix(&r) % 2), count = 1 + (int)(mix(&r) % 2);
+    bool service = mix(&fixed) % 2;
+    int n_tasks = 1 + (int)(mix(mix(&r) % 4 ? &fixed : &r) % 2), count = 1 + (int)(mix(&r) % 2);
     int attempts = (int)(mix(&r) % 4);
     json_t *tasks = json_array();
     char id[16];
@@ -241,16 +244,17 @@ static json_t *define(unsigned int job, unsigned int variant, size_t *ret_allocs
 
         (void)snprintf(name, sizeof(name), "t%d", i);
         (void)json_array_append_new(
-            tasks, json_pack("{s:s, s:s, s:{s:s}, s:s, s:I, s:I}", "Name", name, "Driver",
-                             "raw_exec", "Config", "command", "/bin/true", "KillSignal", "SIGINT",
-                             "KillTimeout", (json_int_t)(mix(&r) % 4 * 2 * SECOND), "ShutdownDelay",
-                             (json_int_t)(mix(&r) % 3 * SECOND)));
+            tasks,
+            json_pack("{s:s, s:s, s:{s:s}, s:{s:i}, s:s, s:I, s:I}", "Name", name, "Driver",
+                      "raw_exec", "Config", "command", "/bin/true", "Env", "V", (int)(mix(&r) % 2),
+                      "KillSignal", "SIGINT", "KillTimeout", (json_int_t)(mix(&r) % 4 * 2 * SECOND),
+                      "ShutdownDelay", (json_int_t)(mix(&r) % 3 * SECOND)));
     }
     (void)snprintf(id, sizeof(id), "job%u", job);
     *ret_allocs = (size_t)count;
     return json_pack("{s:s, s:s, s:s, s:[s], s:[{s:s, s:i, s:{s:i, s:I, s:I, s:s}, s:o}]}", "ID",
-                     id, "Name", id, "Type", mix(&r) % 2 ? "service" : "batch", "Datacenters",
-                     "dc1", "TaskGroups", "Name", "g", "Count", count, "RestartPolicy", "Attempts",
+                     id, "Name", id, "Type", service ? "service" : "batch", "Datacenters", "dc1",
+                     "TaskGroups", "Name", "g", "Count", count, "RestartPolicy", "Attempts",
                      attempts, "Interval", interval, "Delay", (json_int_t)(mix(&r) % 3 * SECOND),
                      "Mode", attempts && mix(&r) % 2 ? "delay" : "fail", "Tasks", tasks);
 }
@@ -286,7 +290,7 @@ static void change_job(void *arg)
 
     model->unsure = true;
     if (c->stop) {
-        r = manager_job_deregister(world.manager, job_id(c->job), &e);
+        r = manager_job_deregister(world.manager, job_id(c->job), false, &e);
         record = manager_find_job(world.manager, job_id(c->job));
     } else {
         json = define(c->job, c->variant, &allocs);

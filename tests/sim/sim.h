@@ -100,6 +100,7 @@ struct dir {
     /* the checks' (check.c) */
     struct spec_restart policy;
     uint64_t kill_timeout_ns;
+    uint64_t definition; /* that the executor has read */
     uint32_t next_leaf; /* no leaf cgroup of this boot has this number or a higher one */
     bool exit_unrecorded;
     int exit_status;      /* of the last main process */

@@ -55,8 +55,9 @@ char *manager_job_warnings(const struct manager *m, const struct job *job)
     return strdup("");
 }
 
-int manager_job_deregister(struct manager *m, const char *job_id, struct err *e)
+int manager_job_deregister(struct manager *m, const char *job_id, bool purge, struct err *e)
 {
+    (void)purge;
     struct job_record *record = manager_find_job(m, job_id);
 
     if (!record)

@@ -185,7 +185,7 @@ static void test_dispatch(void **state)
     assert_int_equal(dispatch(f, "p", "{\"need\": \"y\"}", "", "tok", &again, &e), 0);
     assert_int_equal(count_jobs(f, "p"), 2);
 
-    assert_int_equal(manager_job_deregister(&f->m, "p", &e), 0);
+    assert_int_equal(manager_job_deregister(&f->m, "p", false, &e), 0);
     assert_string_equal(job_record_status(&f->m, manager_find_job(&f->m, "p")), "dead");
     assert_string_equal(job_record_status(&f->m, again), "running"); /* as pending ones are shown */
     assert_int_equal(dispatch(f, "p", "{\"need\": \"y\"}", "", "", &again, &e), -EINVAL);
@@ -315,7 +315,7 @@ static void test_not_periodic_any_more(void **state)
 
     (void)add(f, "p", HOURLY);
     assert_true(ev_is_active(&f->m.launcher));
-    assert_int_equal(manager_job_deregister(&f->m, "p", &e), 0);
+    assert_int_equal(manager_job_deregister(&f->m, "p", false, &e), 0);
     assert_false(ev_is_active(&f->m.launcher));
     assert_int_equal(manager_periodic_force(&f->m, "p", &child, &e), -EINVAL);
     (void)add(f, "p", HOURLY);

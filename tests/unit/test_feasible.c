@@ -247,7 +247,7 @@ static void test_status(void **state)
     assert_string_equal(job_record_status(&f->m, record), "pending");
     jobs_remove_empty(&f->m);
     assert_ptr_equal(manager_find_job(&f->m, "j"), record);
-    assert_int_equal(manager_job_deregister(&f->m, "j", &e), 0);
+    assert_int_equal(manager_job_deregister(&f->m, "j", false, &e), 0);
     assert_string_equal(job_record_status(&f->m, record), "dead");
     set_meta(f, "ssd", "yes");
     assert_null(f->m.allocs);

@@ -142,11 +142,11 @@ static void test_versions(void **state)
     assert_int_equal(second->create_index, 1);
     assert_true(second->modify_index > second->create_index);
     assert_int_equal(count_allocs(f, "a", DESIRED_RUN), 3);
-    assert_int_equal(count_allocs(f, "a", DESIRED_STOP), 2);
-    assert_int_equal(manager_job_deregister(&f->m, "a", &e), 0);
+    assert_int_equal(count_allocs(f, "a", DESIRED_STOP), 0);
+    assert_int_equal(manager_job_deregister(&f->m, "a", false, &e), 0);
     assert_int_equal(count_allocs(f, "a", DESIRED_RUN), 0);
-    assert_int_equal(manager_job_deregister(&f->m, "a", &e), 0);
-    assert_int_equal(manager_job_deregister(&f->m, "b", &e), -ENOENT);
+    assert_int_equal(manager_job_deregister(&f->m, "a", false, &e), 0);
+    assert_int_equal(manager_job_deregister(&f->m, "b", false, &e), -ENOENT);
     assert_int_equal(add(f, "a", 3)->version,
                      2); /* stopped: the same definition is a new version */
     assert_ptr_equal(manager_find_job(&f->m, "a")->next, NULL);
@@ -162,7 +162,7 @@ static void test_all_is_there_after_a_crash(void **state)
     add(f, "a", 2);
     add(f, "a", 1);
     add(f, "b", 1);
-    assert_int_equal(manager_job_deregister(&f->m, "b", &e), 0);
+    assert_int_equal(manager_job_deregister(&f->m, "b", false, &e), 0);
     strcpy(id, f->m.allocs->id);
     index = f->m.index;
     close_manager(f);
@@ -173,10 +173,10 @@ static void test_all_is_there_after_a_crash(void **state)
     assert_int_equal(manager_find_job(&f->m, "a")->version, 1);
     assert_true(manager_find_job(&f->m, "b")->stop);
     assert_int_equal(count_allocs(f, "a", DESIRED_RUN), 1);
-    assert_int_equal(count_allocs(f, "a", DESIRED_STOP), 2);
+    assert_int_equal(count_allocs(f, "a", DESIRED_STOP), 1);
     assert_int_equal(count_allocs(f, "b", DESIRED_STOP), 1);
-    assert_int_equal(manager_find_alloc(&f->m, id)->desired, DESIRED_STOP);
-    assert_int_equal(manager_find_alloc(&f->m, id)->job->version, 0);
+    assert_int_equal(manager_find_alloc(&f->m, id)->desired, DESIRED_RUN);
+    assert_int_equal(manager_find_alloc(&f->m, id)->job->version, 1);
 }
 
 /* Jobs and allocations as they are listed, with their index of creation. */
@@ -206,7 +206,7 @@ static void test_order_outlives_the_manager(void **state)
     for (size_t i = 0; i < ARRAY_LEN(ids); i++)
         add(f, ids[i], 11);
     add(f, "q", 2);
-    assert_int_equal(manager_job_deregister(&f->m, "m", &e), 0);
+    assert_int_equal(manager_job_deregister(&f->m, "m", false, &e), 0);
     before = list_all(f);
     close_manager(f);
     open_manager(f);
@@ -241,6 +241,95 @@ static void test_a_registration_without_record_did_not_happen(void **state)
     assert_null(f->m.allocs->next);
 }
 
+/* Each version but the newest and the five before it is forgotten, by the next manager too. */
+static void test_history(void **state)
+{
+    struct fixture *f = *state;
+    struct job_record *record;
+    struct err e = ERR_INIT;
+
+    for (int i = 1; i <= 8; i++)
+        add(f, "a", i);
+    for (int twice = 0; twice < 2; twice++) {
+        for (uint64_t version = 0; version < 8; version++) {
+            record = manager_find_version(&f->m, "a", version);
+            assert_true(version < 2 ? !record : record->version == version);
+            assert_true(!record || record->job->groups[0].count == (int64_t)version + 1);
+        }
+        close_manager(f);
+        open_manager(f);
+        assert_int_equal(jobs_load(&f->m, &e), 0);
+    }
+    assert_int_equal(manager_job_revert(&f->m, "a", 1, &record, &e), -ENOENT);
+    assert_int_equal(manager_job_revert(&f->m, "b", 1, &record, &e), -ENOENT);
+    assert_int_equal(manager_job_revert(&f->m, "a", 7, &record, &e), -EINVAL);
+    assert_int_equal(manager_job_revert(&f->m, "a", 2, &record, &e), 0);
+    assert_int_equal(record->version, 8);
+    assert_int_equal(count_allocs(f, "a", DESIRED_RUN), 3);
+    assert_int_equal(count_allocs(f, "a", DESIRED_STOP), 5);
+}
+
+/* An enormous job is remembered in fewer versions. */
+static void test_history_has_a_size(void **state)
+{
+    struct fixture *f = *state;
+    struct job_record *record;
+    struct err e = ERR_INIT;
+
+    for (int i = 1; i <= 4; i++) {
+        struct job *job = make_job("a", i, "raw_exec");
+        char *large = calloc(1, 400 << 10);
+
+        memset(large, 'x', (400 << 10) - 1);
+        assert_int_equal(json_object_set_new(job->meta, "large", json_string(large)), 0);
+        free(large);
+        assert_int_equal(manager_job_register(&f->m, job, &record, &e), 0);
+    }
+    assert_null(manager_find_version(&f->m, "a", 0));
+    assert_non_null(manager_find_version(&f->m, "a", 1));
+}
+
+static void test_a_type_cannot_change(void **state)
+{
+    struct fixture *f = *state;
+    struct job *job = make_job("a", 1, "raw_exec");
+    struct job_record *record;
+    struct err e = ERR_INIT;
+
+    add(f, "a", 1);
+    job->type = JOB_TYPE_BATCH;
+    assert_int_equal(manager_job_register(&f->m, job, &record, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "service"));
+    assert_int_equal(manager_job_deregister(&f->m, "a", true, &e), 0);
+    assert_int_equal(manager_job_register(&f->m, job, &record, &e), 0);
+}
+
+/* While something of it is left it is on record, and so is that it is to go. */
+static void test_purge(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+
+    add(f, "a", 1);
+    add(f, "none", 0);
+    assert_int_equal(manager_job_deregister(&f->m, "none", true, &e), 0);
+    assert_null(manager_find_job(&f->m, "none"));
+    assert_int_equal(manager_job_deregister(&f->m, "a", false, &e), 0);
+    assert_int_equal(f->m.n_purged, 0);
+    assert_int_equal(manager_job_deregister(&f->m, "a", true, &e), 0);
+    assert_int_equal(f->m.n_purged, 1);
+    close_manager(f);
+    open_manager(f);
+    assert_int_equal(jobs_load(&f->m, &e), 0);
+    assert_null(manager_find_job(&f->m, "none"));
+    assert_true(manager_find_job(&f->m, "a")->purge);
+    assert_true(f->m.allocs->purge);
+    assert_int_equal(f->m.n_purged, 1);
+    assert_int_equal(add(f, "a", 1)->version, 1); /* it is another job */
+    assert_null(manager_find_job(&f->m, "a")->older);
+    assert_false(manager_find_job(&f->m, "a")->purge);
+}
+
 static void test_a_stop_without_record_happens(void **state)
 {
     struct fixture *f = *state;
@@ -250,12 +339,12 @@ static void test_a_stop_without_record_happens(void **state)
 
     f->m.store.jobs_fd = open("/proc/self", O_RDONLY | O_DIRECTORY);
     for (int i = 0; i < 2; i++)
-        assert_true(manager_job_deregister(&f->m, "old", &e) < 0);
+        assert_true(manager_job_deregister(&f->m, "old", false, &e) < 0);
     assert_true(old->stop);
     assert_int_equal(count_allocs(f, "old", DESIRED_STOP), 1);
     close(f->m.store.jobs_fd);
     f->m.store.jobs_fd = good;
-    assert_int_equal(manager_job_deregister(&f->m, "old", &e), 0);
+    assert_int_equal(manager_job_deregister(&f->m, "old", false, &e), 0);
     close_manager(f);
     open_manager(f);
     assert_int_equal(jobs_load(&f->m, &e), 0);
@@ -300,7 +389,7 @@ static void test_job_status(void **state)
     f->m.allocs->tasks[0].status.state = TASK_STATE_DEAD;
     assert_string_equal(job_record_status(&f->m, record), "dead");
     assert_true(jobs_active(&f->m));
-    assert_int_equal(manager_job_deregister(&f->m, "a", &e), 0);
+    assert_int_equal(manager_job_deregister(&f->m, "a", false, &e), 0);
     assert_true(jobs_active(&f->m)); /* not tidied up yet */
     f->m.allocs->tidy = true;
     assert_false(jobs_active(&f->m));
@@ -343,7 +432,7 @@ static void test_a_job_goes_with_its_last_allocation(void **state)
 
     add(f, "a", 1);
     a = f->m.allocs;
-    assert_int_equal(manager_job_deregister(&f->m, "a", &e), 0);
+    assert_int_equal(manager_job_deregister(&f->m, "a", false, &e), 0);
     a->dirty = a->queued = false; /* as after its turn */
     f->m.in_line = NULL;
     assert_int_equal(jobs_save_or_remove(&f->m, "a", &e), 0);
@@ -429,6 +518,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_order_outlives_the_manager, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_registration_without_record_did_not_happen, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_history, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_history_has_a_size, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_type_cannot_change, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_purge, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_stop_without_record_happens, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_drivers_that_cannot_run_are_refused, set_up,
                                         tear_down),

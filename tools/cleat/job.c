@@ -58,8 +58,19 @@ static int get_allocs(const struct cli *cli, const char *job_id, json_int_t vers
     return CLI_OK;
 }
 
+static int is_older(const struct cli *cli, const char *job_id, json_int_t than_ns, bool *ret_older)
+{
+    autofree char *escaped = http_escape(job_id);
+    json_t *job = NULL;
+    int r = http_get(cli, &job, "/v1/job/%s", escaped ? escaped : "");
+
+    *ret_older = !r && get_int(job, "SubmitTime") < than_ns;
+    json_decref(job);
+    return r;
+}
+
 static void print_registered(const char *job_id, json_int_t version, bool unchanged,
-                             const json_t *allocs)
+                             const json_t *allocs, json_int_t called_ns)
 {
     const json_t *alloc;
     size_t i;
@@ -70,7 +81,8 @@ static void print_registered(const char *job_id, json_int_t version, bool unchan
     else
         (void)printf("Job \"%s\" registered, version %lld\n", job_id, (long long)version);
     json_array_foreach(allocs, i, alloc)(void)
-        printf("Allocation %s  %s\n", get_text(alloc, "ID"), get_text(alloc, "Name"));
+        printf("Allocation %s  %s%s\n", get_text(alloc, "ID"), get_text(alloc, "Name"),
+               !unchanged && get_int(alloc, "CreateTime") < called_ns ? "  kept" : "");
     (void)fflush(stdout);
 }
 
@@ -91,14 +103,15 @@ static int run_registered(const struct cli *cli, const char *job_id, const json_
     const char *warnings = get_text(reply, "Warnings");
     json_t *allocs = NULL;
     int r = get_allocs(cli, job_id, version, &allocs), followed = CLI_OK;
-    /* The manager says the same of a job it has already; but that one's allocations are older. */
-    const json_t *first = json_array_get(allocs, 0);
-    bool unchanged = first && get_int(first, "CreateTime") < called_ns;
+    bool unchanged = false;
 
+    /* The manager says the same of a job it has already; but that one was submitted before. */
+    if (!r)
+        r = is_older(cli, job_id, called_ns, &unchanged);
     if (*warnings && !cli->json)
         (void)fprintf(stderr, "%s\n\n", warnings);
     if (!r && !cli->json)
-        print_registered(job_id, version, unchanged, allocs);
+        print_registered(job_id, version, unchanged, allocs, called_ns);
     if (!r && !cli->detach) {
         followed = follow_start(cli, job_id, version);
         json_decref(allocs);
