@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "manager/core.h"
 #include "manager/job/children.h"
@@ -20,6 +19,12 @@
 #include "shared/log.h"
 
 #define NEVER 1e12
+
+/* Not time(2), whose second begins some milliseconds after the timer's. */
+static int64_t now_s(void)
+{
+    return (int64_t)(manager_now_ns() / 1000000000u);
+}
 
 static int64_t last_launch(const struct job_record *record)
 {
@@ -85,7 +90,7 @@ static void launch_due(struct manager *m, struct job_record *record, int64_t due
 static void on_launch(struct ev_loop *loop, ev_periodic *w, int revents)
 {
     struct manager *m = container_of(w, struct manager, launcher);
-    int64_t now = (int64_t)time(NULL);
+    int64_t now = now_s();
 
     (void)loop;
     (void)revents;
@@ -110,7 +115,7 @@ void periodic_deinit(struct manager *m)
 
 void periodic_schedule(struct manager *m)
 {
-    ev_tstamp now = (ev_tstamp)time(NULL);
+    ev_tstamp now = (ev_tstamp)now_s();
 
     ev_periodic_stop(m->loop, &m->launcher);
     if (nearest(&m->launcher, now) < NEVER)
@@ -129,5 +134,5 @@ int manager_periodic_force(struct manager *m, const char *job_id, struct job_rec
                        job_id);
     if (record->stop)
         return err_set(e, -EINVAL, "job \"%s\" is stopped: run it again first", job_id);
-    return launch(m, record, (int64_t)time(NULL), ret_child, e);
+    return launch(m, record, now_s(), ret_child, e);
 }

@@ -163,6 +163,15 @@ def test_an_idle_manager_sleeps_until_the_launch(manager):
     assert turns() - before <= 1
 
 
+def test_job_run_says_what_is_waited_for(manager, tmp_path):
+    path = tmp_path / "job.hcl"
+    text = 'job "j" {\n type = "batch"\n %s {\n %s }\n task "t" {\n driver = "raw_exec"\n config { command = "x" }\n }\n}\n'
+    path.write_text(text % ("periodic", 'cron = "30 4 1 1 * 2099"\ntime_zone = "Asia/Tokyo"\n'))
+    assert "Next launch = 2098-12-31T19:30:00Z\n" in manager.cli("job", "run", path).stdout
+    path.write_text(text % ("parameterized", ""))
+    assert "It waits to be dispatched: cleat job dispatch j\n" in manager.cli("job", "run", path).stdout
+
+
 def test_system_job_is_a_service(manager):
     alloc_id = manager.run_one(simple("print:x", "exit:0", type="system", policy=restart(1, 10 * MS)))
     assert manager.wait_client(alloc_id, "failed")["TaskStates"]["t"]["Restarts"] == 1

@@ -58,7 +58,10 @@ char *__wrap_strdup(const char *text)
 }
 
 static const char text[] =
-    "job \"j\" {\n  datacenters = [\"a\", \"b\"]\n  meta { a = 1 }\n"
+    "job \"j\" {\n  datacenters = [\"a\", \"b\"]\n  meta { a = 1 }\n  type = \"batch\"\n"
+    "  periodic { crons = [\"0 0 * * *\"]\n time_zone = \"UTC\" }\n"
+    "  parameterized { meta_required = [\"a\"] }\n"
+    "  constraint { attribute = \"${attr.a}\"\n operator = \">\"\n version = \"1.2\" }\n"
     "  group \"g\" {\n    restart { attempts = 1 }\n"
     "    volume \"v\" { type = \"host\"\n source = \"s\" }\n"
     "    task \"t\" {\n      driver = \"exec\"\n"

@@ -173,17 +173,23 @@ static void print_parameters(const json_t *parameterized)
     json_decref(optional);
 }
 
-static void print_times(const json_t *json)
+static void print_next_launch(const struct job *job)
 {
-    struct job *job = NULL;
+    int64_t next = job_next_launch(job, time(NULL));
     char when[TIME_TEXT];
-    int64_t next = -1;
 
-    if (!json_is_true(json_object_get(json, "Stop")) && !job_from_json(json, &job, NULL))
-        next = job_next_launch(job, time(NULL));
     print_pairs(
         (const char *const[]){"Next launch", format_time(next < 0 ? 0 : next * 1000000000, when)},
         1);
+}
+
+static void print_times(const json_t *json)
+{
+    struct job *job = NULL;
+
+    if (json_is_true(json_object_get(json, "Stop")) || job_from_json(json, &job, NULL))
+        return;
+    print_next_launch(job);
     job_free(job);
 }
 
@@ -192,6 +198,14 @@ bool is_parent(const json_t *job)
     return (json_is_object(json_object_get(job, "ParameterizedJob")) &&
             !json_is_true(json_object_get(job, "Dispatched"))) ||
            json_is_object(json_object_get(job, "Periodic"));
+}
+
+void print_waiting(const struct job *job)
+{
+    if (job_is_parameterized(job))
+        (void)printf("It waits to be dispatched: cleat job dispatch %s\n", job->id);
+    else if (job_is_periodic(job))
+        print_next_launch(job);
 }
 
 int get_children(const struct cli *cli, const char *id, json_t **ret_children)

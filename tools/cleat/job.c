@@ -140,6 +140,8 @@ static int job_run(struct cli *cli)
     json_decref(body);
     if (!r)
         r = run_registered(cli, job->id, reply, called_ns);
+    if (!r && !cli->json)
+        print_waiting(job);
     json_decref(reply);
     job_free(job);
     return r;
