@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -466,6 +467,18 @@ int worker_new(struct ev_loop *loop, const struct worker_plan *plan, struct work
     else
         *ret_worker = w;
     return r;
+}
+
+void worker_program(const char *name, char *buf, size_t size)
+{
+    char own[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
+    const char *slash;
+
+    own[n > 0 ? n : 0] = '\0';
+    slash = strrchr(own, '/');
+    (void)snprintf(buf, size, "%.*s/%s", slash ? (int)(slash - own) : 8, slash ? own : "/usr/bin",
+                   name);
 }
 
 struct worker *worker_free(struct worker *w)

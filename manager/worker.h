@@ -52,6 +52,9 @@ int worker_new(struct ev_loop *loop, const struct worker_plan *plan, struct work
 /* Kills the helper and calls nobody any more; allowed in on_message. NULL is fine; returns NULL. */
 struct worker *worker_free(struct worker *worker);
 
+/* The path of a program that is where the manager's own is. */
+void worker_program(const char *name, char *buf, size_t size);
+
 /* For the manager's end: those that worker_free() killed, and that are not dead yet, are not waited
  * for. */
 void worker_forget_all(struct ev_loop *loop);

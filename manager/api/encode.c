@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "manager/task/artifacts.h"
 #include "shared/cleanup.h"
 #include "shared/units.h"
 
@@ -186,6 +187,9 @@ static json_t *event_details(const struct task_event *event)
     case TASK_EVENT_SHUTDOWN_DELAY:
         set(details, "start_delay", json_sprintf("%llu", (unsigned long long)event->delay_ns));
         break;
+    case TASK_EVENT_DOWNLOAD_FAILED:
+        set_text(details, "download_error", event->message);
+        break;
     default:
         break;
     }
@@ -211,6 +215,7 @@ json_t *encode_event(const struct task_event *event)
              type == TASK_EVENT_RESTARTING || type == TASK_EVENT_NOT_RESTARTING ? event->message
                                                                                 : "");
     set_text(json, "DriverError", type == TASK_EVENT_DRIVER_FAILURE ? event->message : "");
+    set_text(json, "DownloadError", type == TASK_EVENT_DOWNLOAD_FAILED ? event->message : "");
     set_text(json, "SetupError", type == TASK_EVENT_SETUP_FAILURE ? event->message : "");
     set_text(json, "TaskSignal", type == TASK_EVENT_SIGNALING ? signal_name(event->signal) : "");
     return json;
@@ -219,6 +224,21 @@ json_t *encode_event(const struct task_event *event)
 const char *encode_pause(const struct task *task)
 {
     return task->status.paused ? "force_pause" : "";
+}
+
+/* Not in Nomad. */
+static void set_progress(json_t *json, const struct task *task)
+{
+    struct artifacts_progress progress;
+    json_t *artifacts;
+
+    if (!artifacts_progress(task, &progress))
+        return;
+    artifacts = json_object();
+    set_int(artifacts, "Bytes", progress.bytes);
+    set_int(artifacts, "Total", progress.total);
+    set_int(artifacts, "Rate", progress.rate);
+    set(json, "Artifacts", artifacts);
 }
 
 static json_t *encode_task_state(const struct task *task)
@@ -242,6 +262,7 @@ static json_t *encode_task_state(const struct task *task)
     set_int(json, "LogLostBytes", status->log_lost_bytes);
     set_int(json, "LogLostStderrBytes", status->log_lost_stderr_bytes);
     set(json, "Events", events);
+    set_progress(json, task);
     return json;
 }
 

@@ -7,10 +7,12 @@
 #include <stddef.h>
 
 #include "manager/alloc/disk.h"
+#include "manager/task/artifacts.h"
 #include "manager/task/payload.h"
 
 const struct prepare_step *const prepare_steps[] = {
     &disk_step,
     &payload_step,
+    &artifacts_step,
     NULL,
 };

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "shared/cleanup.h"
+#include "shared/job/artifact.h"
 #include "shared/job/value.h"
 #include "shared/job/words.h"
 
@@ -141,7 +142,9 @@ static int check_devices(struct schema_context *ctx, const struct schema_field *
         SCHEMA_FIELD(INT, exec_config, config.io_weight, "io_weight", "io_weight", .min = 1,       \
                      .max = 10000),                                                                \
         SCHEMA_FIELD(BOOL, exec_config, config.oom_group, "oom_group", "oom_group"),               \
-        SCHEMA_LATER("artifact_source", "artifact_source"), SCHEMA_LATER("checksum", "checksum")
+        SCHEMA_FIELD(STRING, exec_config, config.artifact_source, "artifact_source",               \
+                     "artifact_source"),                                                           \
+        SCHEMA_FIELD(STRING, exec_config, config.checksum, "checksum", "checksum")
 
 #define MODE_FIELD(name)                                                                           \
     SCHEMA_FIELD(STRING, exec_config, config.name, #name, #name, .check = check_mode)
@@ -229,6 +232,16 @@ int driver_check_name(struct schema_context *ctx, const struct schema_field *fie
                        task->driver, schema_hint(nearest, hint));
 }
 
+/* As Nomad had it before it had artifacts. */
+static int check_artifact(struct schema_context *ctx, const struct driver_config *config,
+                          struct schema_source source)
+{
+    struct err e = ERR_INIT;
+    int r = artifact_check_legacy(config->artifact_source, config->checksum, &e);
+
+    return r && r != -ENOMEM ? schema_fail(ctx, source.pos, r, "%s", e.text) : r;
+}
+
 int driver_check_config(struct schema_context *ctx, const struct schema_field *field,
                         const void *obj, struct schema_source source)
 {
@@ -246,6 +259,8 @@ int driver_check_config(struct schema_context *ctx, const struct schema_field *f
     if (r == 0)
         r = schema_decode(ctx, schema, source, &config);
     ctx->defers = deferred;
+    if (r == 0)
+        r = check_artifact(ctx, &config.config, source);
     schema_deinit(schema, &config);
     return r;
 }
@@ -296,6 +311,8 @@ int driver_config_read(const struct job_task *task, const json_t *resolved,
 void driver_config_deinit(struct driver_config *config)
 {
     free(config->command);
+    free(config->artifact_source);
+    free(config->checksum);
     value_free_strings(config->args);
     free(config->work_dir);
     free(config->stdin_path);

@@ -20,8 +20,10 @@ enum seccomp_mode {
 /* config { } of exec and raw_exec; what raw_exec does not take is zero there. Lists are
  * NULL-terminated. */
 struct driver_config {
-    char *command;  /* this and args: `${…}` stands in it as written, the driver resolves it */
-    char **args;    /* without the command */
+    char *command; /* this and args: `${…}` stands in it as written, the driver resolves it */
+    char **args;   /* without the command */
+    char *artifact_source; /* what Nomad had before artifacts; "": none */
+    char *checksum;
     char *work_dir; /* absolute, or "": the driver's own */
     /* The job used the form of Nomad before 0.3, args = "one text" or a number (already split here
      * by shell rules). Only in this form $NAME, without braces, is replaced as well, in command and

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "shared/cleanup.h"
+#include "shared/job/artifact.h"
 #include "shared/job/job_schema.h"
 #include "shared/job/schema.h"
 #include "shared/job/volume.h"
@@ -139,7 +140,9 @@ static int finish_task(struct schema_context *ctx, const struct job_group *group
         r = finish_logs(ctx, &task->logs);
     if (r == 0)
         r = constraints_finish(ctx, task->constraints, task->n_constraints, true);
-    return r ? r : volume_check_mounts(ctx, group, task);
+    if (r == 0)
+        r = volume_check_mounts(ctx, group, task);
+    return r ? r : artifact_check_all(ctx, task);
 }
 
 static int check_leader(struct schema_context *ctx, const struct job_group *group)

@@ -113,6 +113,26 @@ struct job_lifecycle {
     bool sidecar; /* runs beside the main tasks; without meaning for poststop */
 };
 
+enum job_artifact_mode {
+    JOB_ARTIFACT_ANY,
+    JOB_ARTIFACT_FILE,
+    JOB_ARTIFACT_DIR,
+    JOB_ARTIFACT_N
+};
+
+struct job_artifact {
+    struct hcl_pos pos;
+    char *source;
+    char *destination; /* from the task's directory, or as the task sees it */
+    enum job_artifact_mode mode;
+    json_t *options; /* string to string */
+    json_t *headers; /* string to string */
+    bool insecure;
+    bool chown; /* it becomes the task's user's */
+};
+
+const char *job_artifact_mode_name(enum job_artifact_mode mode);
+
 struct job_task {
     struct hcl_pos pos;
     char *name;
@@ -134,6 +154,8 @@ struct job_task {
     struct job_dispatch_payload dispatch_payload;
     struct job_constraint *constraints;
     size_t n_constraints;
+    struct job_artifact *artifacts;
+    size_t n_artifacts;
     json_t *inert; /* what Nomad has and one host has no use for, by JSON name; NULL: nothing */
 };
 

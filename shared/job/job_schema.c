@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "shared/cleanup.h"
+#include "shared/job/artifact.h"
 #include "shared/job/driver_config.h"
 #include "shared/job/inert.h"
 #include "shared/job/job.h"
@@ -330,7 +331,6 @@ static const struct schema_field task_fields[] = {
                  .repeats = true),
     SCHEMA_INERT(job_task, inert, "affinity", "Affinities", NO_SECOND_HOST,
                  .block = &affinity_schema, .repeats = true),
-    SCHEMA_LATER("artifact", "Artifacts"),
     SCHEMA_FIELD(BLOCKS, job_task, constraints, "constraint", "Constraints",
                  .count = offsetof(struct job_task, n_constraints), .block = &constraint_schema,
                  .sparse = true),
@@ -355,6 +355,9 @@ static const struct schema_field task_fields[] = {
                  .sparse = true),
     SCHEMA_FIELD(BLOCK, job_task, dispatch_payload, "dispatch_payload", "DispatchPayload",
                  .block = &dispatch_payload_schema, .optional = true),
+    SCHEMA_FIELD(BLOCKS, job_task, artifacts, "artifact", "Artifacts",
+                 .count = offsetof(struct job_task, n_artifacts), .block = &artifact_schema,
+                 .sparse = true),
 };
 
 static const struct schema task_schema = {

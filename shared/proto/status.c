@@ -104,6 +104,8 @@ const char *task_event_type_name(enum task_event_type type)
         "Log Blocked",
         "Leader Task Dead",
         "Main Tasks Dead",
+        "Downloading Artifacts",
+        "Failed Artifact Download",
     };
     _Static_assert(sizeof(names) / sizeof(names[0]) == TASK_EVENT_TYPE_N, "a name per event type");
 

@@ -45,24 +45,26 @@ enum task_event_type {
     TASK_EVENT_KILLED,
     TASK_EVENT_SIGNALING,
     TASK_EVENT_RESTART_SIGNALED,
-    TASK_EVENT_DRIVER_FAILURE, /* a setup stage failed; `message` names it */
-    TASK_EVENT_SHUTDOWN_DELAY, /* waiting for shutdown_delay */
-    TASK_EVENT_LOG_LOST,       /* ours: log bytes were dropped, or writing resumed */
-    TASK_EVENT_RECEIVED,       /* manager */
-    TASK_EVENT_TASK_SETUP,     /* manager */
-    TASK_EVENT_SETUP_FAILURE,  /* manager: directories, user look-up, executor did not start */
-    TASK_EVENT_SIBLING_FAILED, /* manager */
-    TASK_EVENT_LOST,           /* manager: executor or machine died under the task */
-    TASK_EVENT_UPGRADED,       /* the executor became another release */
-    TASK_EVENT_UPGRADE_FAILED, /* … or could not, and went on as it was */
-    TASK_EVENT_OOM_KILL,       /* ours: a child was killed for want of memory, the task lives on */
-    TASK_EVENT_PAUSING,        /* all of the task is frozen */
-    TASK_EVENT_RUNNING,        /* … and goes on */
-    TASK_EVENT_PAUSE_FAILED,   /* ours */
-    TASK_EVENT_LOG_BLOCKED,    /* ours: log bytes wait until they can be written, or waited */
-    TASK_EVENT_LEADER_DEAD,    /* manager */
-    TASK_EVENT_MAIN_DEAD,      /* manager */
-    TASK_EVENT_TYPE_N,         /* a newer executor may send larger numbers: "Unknown" */
+    TASK_EVENT_DRIVER_FAILURE,  /* a setup stage failed; `message` names it */
+    TASK_EVENT_SHUTDOWN_DELAY,  /* waiting for shutdown_delay */
+    TASK_EVENT_LOG_LOST,        /* ours: log bytes were dropped, or writing resumed */
+    TASK_EVENT_RECEIVED,        /* manager */
+    TASK_EVENT_TASK_SETUP,      /* manager */
+    TASK_EVENT_SETUP_FAILURE,   /* manager: directories, user look-up, executor did not start */
+    TASK_EVENT_SIBLING_FAILED,  /* manager */
+    TASK_EVENT_LOST,            /* manager: executor or machine died under the task */
+    TASK_EVENT_UPGRADED,        /* the executor became another release */
+    TASK_EVENT_UPGRADE_FAILED,  /* … or could not, and went on as it was */
+    TASK_EVENT_OOM_KILL,        /* ours: a child was killed for want of memory, the task lives on */
+    TASK_EVENT_PAUSING,         /* all of the task is frozen */
+    TASK_EVENT_RUNNING,         /* … and goes on */
+    TASK_EVENT_PAUSE_FAILED,    /* ours */
+    TASK_EVENT_LOG_BLOCKED,     /* ours: log bytes wait until they can be written, or waited */
+    TASK_EVENT_LEADER_DEAD,     /* manager */
+    TASK_EVENT_MAIN_DEAD,       /* manager */
+    TASK_EVENT_DOWNLOADING,     /* manager: artifacts */
+    TASK_EVENT_DOWNLOAD_FAILED, /* manager */
+    TASK_EVENT_TYPE_N,          /* a newer executor may send larger numbers: "Unknown" */
 };
 
 struct task_event {

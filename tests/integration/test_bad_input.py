@@ -96,7 +96,6 @@ def test_bad_restart_policy(manager):
 
 def test_what_this_release_does_not_run_is_named(manager):
     for field, value in {
-        "Artifacts": [{"GetterSource": "http://localhost/x"}],
         "Templates": [{"EmbeddedTmpl": "x", "DestPath": "local/x"}],
     }.items():
         text = refused(manager, simple("pause", **{field: value}))

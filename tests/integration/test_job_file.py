@@ -174,11 +174,11 @@ def test_missing_parts_are_named(cleat, write):
         assert word in message and "job.hcl" in message, message
 
 
-def test_artifact_source_is_refused_by_name(cleat, write):
+def test_the_source_of_an_old_artifact_is_checked(cleat, write):
     text = GOOD.replace(
-        'command = "/bin/sh"', 'command = "/bin/sh"\n        artifact_source = "http://localhost/x"'
+        'command = "/bin/sh"', 'command = "/bin/sh"\n        artifact_source = "localhost/x"'
     )
-    assert "artifact_source" in validate(cleat, write(text))
+    assert "begin it with https://" in validate(cleat, write(text))
 
 
 def test_files_that_are_no_job_files(cleat, box, write):

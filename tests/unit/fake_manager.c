@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "manager/host/stats.h"
+#include "manager/task/artifacts.h"
 
 const char *desired_status_name(enum desired_status status)
 {
@@ -35,6 +36,12 @@ void stats_task(struct task *task, uint64_t now_ns, struct usage *ret_usage)
     task->alloc->manager->n_tasks_read++;
     *ret_usage =
         (struct usage){.has_memory = true, .memory.rss = 4096, .pids = task->status.attempt};
+}
+
+bool artifacts_progress(const struct task *task, struct artifacts_progress *ret_progress)
+{
+    *ret_progress = (struct artifacts_progress){.bytes = 1, .total = 4, .rate = 2};
+    return task->status.state == TASK_STATE_PENDING;
 }
 
 int manager_job_register(struct manager *m, struct job *job, struct job_record **ret_record,

@@ -52,7 +52,7 @@ static const struct {
     const char *message;
 } fragments[] = {
     {"seed000-args-number", IN_EXEC_TASK, 0, NULL},
-    {"seed000-artifact", IN_EXEC_TASK, -ENOTSUP, "\"artifact_source\" is known to Nomad"},
+    {"seed000-artifact", IN_EXEC_TASK, -EINVAL, "a checksum of the type sha256 has 64 hex digits"},
     {"seed002-task", IN_JOB, -ENOTSUP, "the driver \"nspawn\" is known to Nomad"},
     {"seed002-command", IN_NSPAWN_TASK, -ENOTSUP, "the driver \"nspawn\" is known to Nomad"},
     {"seed002-bind", IN_NSPAWN_TASK, -ENOTSUP, "the driver \"nspawn\" is known to Nomad"},
