@@ -13,6 +13,7 @@
 #include "manager/api/router.h"
 #include "shared/cleanup.h"
 #include "shared/hcl/hcl.h"
+#include "shared/hcl/inputs.h"
 #include "shared/job/schema.h"
 
 /* The newest change to a job: its own, or one of its allocations (its status follows from them). */
@@ -209,11 +210,30 @@ void job_deregister(struct request *r)
     }
 }
 
+/* The file, evaluated; `variables` is a file of values, or NULL. What it becomes lives no longer
+ * than `inputs`. No file of this host is read. */
+static int read_hcl(const char *hcl, const char *variables, struct hcl_inputs *inputs,
+                    struct hcl_file **ret_file, struct err *e)
+{
+    struct hcl_eval_options options = {.hasty = true};
+    struct hcl_file *values = NULL;
+    int r = variables ? hcl_parse_expr("Variables", variables, strlen(variables), &values, e) : 0;
+
+    if (!r && values)
+        r = hcl_inputs_add_file(inputs, values, false, "Variables", e);
+    if (!r)
+        r = hcl_parse_expr("JobHCL", hcl, strlen(hcl), ret_file, e);
+    options.inputs = inputs->list;
+    options.n_inputs = inputs->n;
+    return r ? r : hcl_eval(*ret_file, &options, e);
+}
+
 void job_parse(struct request *r)
 {
     json_t *body = request_json(r);
     const char *hcl = json_string_value(json_object_get(body, "JobHCL"));
     struct schema_problems problems = {0};
+    struct hcl_inputs inputs = {0};
     struct hcl_file *file = NULL;
     struct job *job = NULL;
     struct err e = ERR_INIT;
@@ -222,7 +242,8 @@ void job_parse(struct request *r)
         return;
     if (!hcl || !*hcl)
         request_reply_text(r, 400, "the body must be {\"JobHCL\": \"job …\"}");
-    else if (hcl_parse("JobHCL", hcl, strlen(hcl), &file, &e) ||
+    else if (read_hcl(hcl, json_string_value(json_object_get(body, "Variables")), &inputs, &file,
+                      &e) ||
              job_from_hcl_all(file, &job, &problems, &e))
         reply_problems(r, &problems, &e);
     else
@@ -230,6 +251,7 @@ void job_parse(struct request *r)
     schema_problems_deinit(&problems);
     job_free(job);
     hcl_file_free(file);
+    hcl_inputs_deinit(&inputs);
     json_decref(body);
 }
 

@@ -163,7 +163,7 @@ static int load_json(struct config_context *ctx, struct err *e)
 static int load_hcl(struct config_context *ctx, struct err *e)
 {
     struct hcl_file *hcl = NULL;
-    int r = hcl_parse_file(ctx->file, &hcl, e);
+    int r = hcl_parse_file(ctx->file, false, &hcl, e);
 
     if (r < 0)
         return r;

@@ -21,7 +21,7 @@
 const char *hcl_kind_name(enum hcl_kind kind)
 {
     static const char *const names[HCL_KIND_N] = {
-        "null", "a boolean", "a number", "a string", "a list", "a map",
+        "null", "a boolean", "a number", "a string", "a list", "a map", "an expression",
     };
 
     return names[kind];
@@ -158,8 +158,8 @@ static void cleanup_hcl_file(struct hcl_file **file)
     (void)hcl_file_free(*file);
 }
 
-int hcl_parse(const char *name, const char *source, size_t size, struct hcl_file **ret_file,
-              struct err *e)
+static int parse(const char *name, const char *source, size_t size, bool expressions,
+                 struct hcl_file **ret_file, struct err *e)
 {
     __attribute__((cleanup(cleanup_hcl_file))) struct hcl_file *file = NULL;
     int r;
@@ -182,11 +182,23 @@ int hcl_parse(const char *name, const char *source, size_t size, struct hcl_file
     r = check_text(file, e);
     if (r < 0)
         return r;
-    r = parser_run(file, file->arena, &file->body, e);
+    r = parser_run(file, file->arena, expressions, &file->body, e);
     if (r < 0)
         return r == -ENOMEM ? err_sys(e, r, "reading %s", name) : r;
     *ret_file = take_ptr(file);
     return 0;
+}
+
+int hcl_parse(const char *name, const char *source, size_t size, struct hcl_file **ret_file,
+              struct err *e)
+{
+    return parse(name, source, size, false, ret_file, e);
+}
+
+int hcl_parse_expr(const char *name, const char *source, size_t size, struct hcl_file **ret_file,
+                   struct err *e)
+{
+    return parse(name, source, size, true, ret_file, e);
 }
 
 /* Reads all of `fd`, up to one byte more than a file may have. */
@@ -207,7 +219,7 @@ static int read_all(int fd, char *buf, size_t size, size_t *ret_n)
     return 0;
 }
 
-int hcl_parse_file(const char *path, struct hcl_file **ret_file, struct err *e)
+int hcl_parse_file(const char *path, bool expressions, struct hcl_file **ret_file, struct err *e)
 {
     bool standard_input = strcmp(path, "-") == 0;
     autofree char *buf = malloc(HCL_MAX_BYTES + 1);
@@ -225,5 +237,5 @@ int hcl_parse_file(const char *path, struct hcl_file **ret_file, struct err *e)
     r = read_all(standard_input ? STDIN_FILENO : fd, buf, HCL_MAX_BYTES + 1, &n);
     if (r < 0)
         return err_sys(e, r, "reading %s", path);
-    return hcl_parse(standard_input ? "<stdin>" : path, buf, n, ret_file, e);
+    return parse(standard_input ? "<stdin>" : path, buf, n, expressions, ret_file, e);
 }

@@ -25,6 +25,7 @@ enum hcl_kind {
     HCL_STRING,
     HCL_LIST,
     HCL_MAP,
+    HCL_EXPR, /* only from hcl_parse_expr(), and none are left after hcl_eval() */
     HCL_KIND_N
 };
 
@@ -33,7 +34,7 @@ struct hcl_value {
     struct hcl_pos pos;
     bool boolean;
     double number;
-    char *string;            /* STRING: NUL-terminated, no NUL inside */
+    char *string;            /* STRING, EXPR (as written): NUL-terminated, no NUL inside */
     struct hcl_value *items; /* LIST, MAP: n_items values */
     char **keys;             /* MAP: n_items keys, in source order, unique */
     size_t n_items;
@@ -84,8 +85,12 @@ enum {
 int hcl_parse(const char *name, const char *source, size_t size, struct hcl_file **ret_file,
               struct err *e);
 
-/* Reads and parses the file at `path` ("-": standard input). */
-int hcl_parse_file(const char *path, struct hcl_file **ret_file, struct err *e);
+/* The same of HCL 2 as job files have it: where a value may stand, an expression may. */
+int hcl_parse_expr(const char *name, const char *source, size_t size, struct hcl_file **ret_file,
+                   struct err *e);
+
+/* Reads the file at `path` ("-": standard input) and parses it, with expressions if so asked. */
+int hcl_parse_file(const char *path, bool expressions, struct hcl_file **ret_file, struct err *e);
 
 /* NULL is fine; returns NULL. */
 struct hcl_file *hcl_file_free(struct hcl_file *file);

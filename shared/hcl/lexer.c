@@ -32,6 +32,7 @@ const char *token_kind_name(enum token_kind kind)
         "\"=\"",
         "\":\"",
         "\",\"",
+        "this",
     };
 
     return names[kind];
@@ -153,19 +154,18 @@ static int string_error(struct lexer *lx, const char *at, const char *text, stru
     return hcl_error(e, lx->file, pos_of(lx, at), "%s", text);
 }
 
-static bool opens_interpolation(const char *p)
+bool lexer_opens_interpolation(const char *p)
 {
     return (p[0] == '$' || p[0] == '%') && p[1] == '{';
 }
 
-static bool is_escaped_interpolation(const char *p)
+bool lexer_is_escaped_interpolation(const char *p)
 {
     return (p[0] == '$' || p[0] == '%') && p[1] == p[0] && p[2] == '{';
 }
 
-/* The end of the interpolation at `open`, behind its closing brace; NULL if it does not close on
- * its line or nests too deep. Each level is code (between braces) or a string inside code. */
-static const char *interpolation_end(const char *open)
+/* Each level is code (between braces) or a string inside code. */
+const char *lexer_interpolation_end(const char *open)
 {
     bool in_string[HCL_MAX_DEPTH] = {false};
     size_t depth = 1;
@@ -173,11 +173,11 @@ static const char *interpolation_end(const char *open)
 
     while (*p && *p != '\n') {
         bool quoted = in_string[depth - 1];
-        bool opens = quoted ? opens_interpolation(p) : *p == '{';
+        bool opens = quoted ? lexer_opens_interpolation(p) : *p == '{';
 
         if (depth == HCL_MAX_DEPTH && (opens || (!quoted && *p == '"')))
             return NULL;
-        if (quoted && (is_escaped_interpolation(p) || (*p == '\\' && p[1] && p[1] != '\n'))) {
+        if (quoted && (lexer_is_escaped_interpolation(p) || (*p == '\\' && p[1] && p[1] != '\n'))) {
             p += *p == '\\' ? 2 : 3;
         } else if (opens) {
             in_string[depth++] = false;
@@ -206,10 +206,10 @@ static const char *find_quote(struct lexer *lx, const char *p, struct hcl_pos st
                             "a heredoc (<<EOT) for text of several lines");
             return NULL;
         }
-        if (is_escaped_interpolation(p)) {
+        if (lexer_is_escaped_interpolation(p)) {
             p += 3;
-        } else if (opens_interpolation(p)) {
-            const char *end = interpolation_end(p);
+        } else if (lexer_opens_interpolation(p)) {
+            const char *end = lexer_interpolation_end(p);
 
             if (!end) {
                 (void)string_error(lx, p,
@@ -304,10 +304,10 @@ static int lex_string(struct lexer *lx, struct token *tok, struct err *e)
     while (p < end) {
         const char *stop = p + 1;
 
-        if (is_escaped_interpolation(p))
+        if (lexer_is_escaped_interpolation(p))
             stop = p + 3;
-        else if (opens_interpolation(p))
-            stop = interpolation_end(p);
+        else if (lexer_opens_interpolation(p))
+            stop = lexer_interpolation_end(p);
         if (*p == '\\') {
             int r = put_escape(lx, &p, &out, e);
 
@@ -420,6 +420,44 @@ static int lex_heredoc(struct lexer *lx, struct token *tok, struct err *e)
     return 0;
 }
 
+/* ---- expressions ---- */
+
+int lexer_skip_expression(struct lexer *lx, const struct token *start, const char **ret_end,
+                          struct err *e)
+{
+    size_t depth = 0;
+
+    lx->at = start->at;
+    lx->line = start->pos.line;
+    lx->line_start = start->at - (start->pos.col - 1);
+    for (;; lx->at++) {
+        const char *p = lx->at;
+
+        if (!*p || (depth == 0 && (strchr("\n,)]}#", *p) || strncmp(p, "//", 2) == 0)))
+            break;
+        if (*p == '"') {
+            p = find_quote(lx, p + 1, pos_of(lx, p), e);
+            if (!p)
+                return -EINVAL;
+            lx->at = p;
+        } else if (strchr("([{", *p)) {
+            depth++;
+        } else if (strchr(")]}", *p)) {
+            depth--;
+        } else if (*p == '#' || strncmp(p, "//", 2) == 0) {
+            lx->at += strcspn(p, "\n") - 1;
+        } else if (*p == '\n') {
+            next_line(lx);
+            lx->at--;
+        }
+    }
+    *ret_end = lx->at;
+    if (depth > 0)
+        return hcl_error(e, lx->file, start->pos,
+                         "a bracket of this expression is never closed; add it");
+    return 0;
+}
+
 /* ---- tokens ---- */
 
 static int lex_mark(struct lexer *lx, struct token *tok, struct err *e)
@@ -440,6 +478,11 @@ static int lex_mark(struct lexer *lx, struct token *tok, struct err *e)
             return 0;
         }
     }
+    if (lx->expressions) {
+        tok->kind = TOKEN_OTHER;
+        lx->at++;
+        return 0;
+    }
     return hcl_error(
         e, lx->file, tok->pos,
         "unexpected character; values are strings in \"double quotes\", numbers, true, "
@@ -452,7 +495,7 @@ int lexer_next(struct lexer *lx, struct token *ret, struct err *e)
 
     if (r < 0)
         return r;
-    *ret = (struct token){.kind = TOKEN_END, .pos = pos_of(lx, lx->at)};
+    *ret = (struct token){.kind = TOKEN_END, .pos = pos_of(lx, lx->at), .at = lx->at};
     if (*lx->at == '\0')
         return 0;
     if (*lx->at == '\n') {
@@ -462,7 +505,8 @@ int lexer_next(struct lexer *lx, struct token *ret, struct err *e)
     }
     if (is_name_start(*lx->at))
         return lex_name(lx, ret);
-    if (isdigit((unsigned char)*lx->at) || *lx->at == '-')
+    if (isdigit((unsigned char)*lx->at) ||
+        (*lx->at == '-' && (!lx->expressions || isdigit((unsigned char)lx->at[1]))))
         return lex_number(lx, ret, e);
     if (*lx->at == '"')
         return lex_string(lx, ret, e);

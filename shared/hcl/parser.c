@@ -7,9 +7,10 @@
  *   value = literal | list | map         list  = "[" [ value { "," value } [ "," ] ] "]"
  *   map   = "{" { name ( "=" | ":" ) value ( "," | line end ) } "}"
  *
- * Names and labels may be quoted. Inside braces a comma separates items as well as a line end does,
- * as HCL 1 allowed. Depth and the number of items are bounded, so that no input of the allowed size
- * costs more than a few megabytes and a second.
+ * With expressions, a value that is none of these, or goes on behind one, is kept as its text, to
+ * its end (HCL_EXPR). Names and labels may be quoted. Inside braces a comma separates items as well
+ * as a line end does, as HCL 1 allowed. Depth and the number of items are bounded, so that no input
+ * of the allowed size costs more than a few megabytes and a second.
  */
 #include "shared/hcl/parser.h"
 
@@ -24,6 +25,7 @@ struct parser {
     struct arena *arena;
     struct lexer lx;
     struct token tok;
+    bool expressions;
     unsigned int depth;
     size_t n_items;
     struct err *e;
@@ -81,7 +83,58 @@ static int parse_word(struct parser *p, struct hcl_value *ret)
                        "null (variables and functions are not evaluated)",
                        word);
     }
-    return advance(p);
+    return 0;
+}
+
+/* ---- expressions ---- */
+
+static bool is_literal_word(const char *word)
+{
+    return strcmp(word, "true") == 0 || strcmp(word, "false") == 0 || strcmp(word, "null") == 0;
+}
+
+/* Whether what stands behind a value makes it part of an expression. */
+static bool goes_on(const struct parser *p)
+{
+    const char *at = p->lx.at + strspn(p->lx.at, " \t");
+
+    if (!p->expressions || !*at || strncmp(at, "//", 2) == 0 || strncmp(at, "/*", 2) == 0)
+        return false;
+    return strchr("+-*/%?<>!&|.([", *at) || strncmp(at, "==", 2) == 0;
+}
+
+static bool starts_for(const struct parser *p)
+{
+    const char *at = p->lx.at + strspn(p->lx.at, " \t\r\n");
+
+    return p->expressions && strncmp(at, "for", 3) == 0 && strchr(" \t\r\n", at[3]);
+}
+
+static bool starts_expression(const struct parser *p)
+{
+    switch (p->tok.kind) {
+    case TOKEN_OTHER:
+        return true;
+    case TOKEN_NAME:
+        return p->expressions && (!is_literal_word(p->tok.text) || goes_on(p));
+    case TOKEN_OPEN_BRACKET:
+    case TOKEN_OPEN_BRACE:
+        return starts_for(p);
+    default:
+        return false;
+    }
+}
+
+static int parse_expression(struct parser *p, const struct token *start, struct hcl_value *ret)
+{
+    const char *end;
+    int r = lexer_skip_expression(&p->lx, start, &end, p->e);
+
+    if (r < 0)
+        return r;
+    *ret = (struct hcl_value){.kind = HCL_EXPR, .pos = start->pos};
+    ret->string = arena_copy(p->arena, start->at, (size_t)(end - start->at));
+    return ret->string ? 0 : -ENOMEM;
 }
 
 /* After an element: a comma, or the end of the list. */
@@ -131,7 +184,7 @@ static int parse_list(struct parser *p, struct hcl_value *ret)
         r = end_element(p, open);
     }
     p->depth--;
-    return advance(p);
+    return 0;
 }
 
 /* After an item inside braces: a line end, a comma, or the closing brace. */
@@ -215,25 +268,21 @@ static int parse_map(struct parser *p, struct hcl_value *ret)
         r = parse_map_item(p, ret);
     }
     p->depth--;
-    return advance(p);
+    return 0;
 }
 
-static int parse_value(struct parser *p, struct hcl_value *ret)
+/* `tok` stays at the last token of the literal. */
+static int parse_literal(struct parser *p, struct hcl_value *ret)
 {
-    int r = count_item(p, p->tok.pos);
-
-    if (r < 0)
-        return r;
-    ret->pos = p->tok.pos;
     switch (p->tok.kind) {
     case TOKEN_STRING:
         ret->kind = HCL_STRING;
         ret->string = p->tok.text;
-        return advance(p);
+        return 0;
     case TOKEN_NUMBER:
         ret->kind = HCL_NUMBER;
         ret->number = p->tok.number;
-        return advance(p);
+        return 0;
     case TOKEN_NAME:
         return parse_word(p, ret);
     case TOKEN_OPEN_BRACKET:
@@ -243,6 +292,24 @@ static int parse_value(struct parser *p, struct hcl_value *ret)
     default:
         return fail_at(p, p->tok.pos, "expected a value, not %s", token_kind_name(p->tok.kind));
     }
+}
+
+static int parse_value(struct parser *p, struct hcl_value *ret)
+{
+    const struct token start = p->tok;
+    unsigned int depth = p->depth;
+    int r = count_item(p, start.pos);
+
+    if (r < 0)
+        return r;
+    ret->pos = start.pos;
+    r = starts_expression(p) ? 1 : parse_literal(p, ret);
+    if (r == 0 && goes_on(p))
+        r = 1;
+    p->depth = depth;
+    if (r == 1)
+        r = parse_expression(p, &start, ret);
+    return r < 0 ? r : advance(p);
 }
 
 /* ---- bodies ---- */
@@ -376,13 +443,14 @@ static int parse_body(struct parser *p, enum token_kind end, struct hcl_body **r
     return 0;
 }
 
-int parser_run(const struct hcl_file *file, struct arena *arena, struct hcl_body **ret_body,
-               struct err *e)
+int parser_run(const struct hcl_file *file, struct arena *arena, bool expressions,
+               struct hcl_body **ret_body, struct err *e)
 {
-    struct parser p = {.file = file, .arena = arena, .e = e};
+    struct parser p = {.file = file, .arena = arena, .expressions = expressions, .e = e};
     int r;
 
     lexer_init(&p.lx, file, arena);
+    p.lx.expressions = expressions;
     r = advance(&p);
     if (r < 0)
         return r;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Conversions only: no names, no positions, no messages (schema.c has those). HCL numbers are
- * doubles; whole ones up to 2^53 become JSON integers, so that 80 stays 80.
+ * Conversions only: no names, no positions, no messages (schema.c has those).
  */
 #include "shared/job/value.h"
 
@@ -12,55 +11,16 @@
 #include <string.h>
 
 #include "shared/cleanup.h"
+#include "shared/hcl/json.h"
 #include "shared/units.h"
 
 #define EXACT_INTEGER_MAX 9007199254740992.0 /* 2^53 */
 
 /* ---- HCL ---- */
 
-static json_t *number_to_json(double number)
-{
-    if (number == floor(number) && fabs(number) <= EXACT_INTEGER_MAX)
-        return json_integer((json_int_t)number);
-    return json_real(number);
-}
-
-static json_t *list_from_hcl(const struct hcl_value *value)
-{
-    autojson json_t *array = json_array();
-
-    for (size_t i = 0; i < value->n_items; i++)
-        if (json_array_append_new(array, value_from_hcl(&value->items[i])) < 0)
-            return NULL;
-    return take_ptr(array);
-}
-
-static json_t *map_from_hcl(const struct hcl_value *value)
-{
-    autojson json_t *object = json_object();
-
-    for (size_t i = 0; i < value->n_items; i++)
-        if (json_object_set_new(object, value->keys[i], value_from_hcl(&value->items[i])) < 0)
-            return NULL;
-    return take_ptr(object);
-}
-
 json_t *value_from_hcl(const struct hcl_value *value)
 {
-    switch (value->kind) {
-    case HCL_BOOL:
-        return json_boolean(value->boolean);
-    case HCL_NUMBER:
-        return number_to_json(value->number);
-    case HCL_STRING:
-        return json_string(value->string);
-    case HCL_LIST:
-        return list_from_hcl(value);
-    case HCL_MAP:
-        return map_from_hcl(value);
-    default:
-        return json_null();
-    }
+    return hcl_to_json(value);
 }
 
 /* object[key] becomes, or grows as, an array with `item` (stolen) at its end. */

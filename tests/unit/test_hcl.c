@@ -226,14 +226,14 @@ static void test_file(void **state)
 
     (void)state;
     assert_int_equal(write(fd, "a = 1\n", 6), 6);
-    assert_int_equal(hcl_parse_file(path, &file, &e), 0);
+    assert_int_equal(hcl_parse_file(path, false, &file, &e), 0);
     assert_string_equal(file->name, path);
     assert_int_equal(file->body->n_attrs, 1);
     (void)hcl_file_free(file);
     assert_int_equal(unlink(path), 0);
-    assert_int_equal(hcl_parse_file(path, &file, &e), -ENOENT);
+    assert_int_equal(hcl_parse_file(path, false, &file, &e), -ENOENT);
     assert_non_null(strstr(e.text, path));
-    assert_int_equal(hcl_parse_file("/", &file, &e), -EISDIR);
+    assert_int_equal(hcl_parse_file("/", false, &file, &e), -EISDIR);
 }
 
 int main(void)

@@ -46,6 +46,11 @@ struct cli {
     const char *token;
     const char *id_prefix;
     const char *priority;
+    struct {
+        const char *text;
+        bool is_file;
+    } inputs[64]; /* -var, -var-file, in their order */
+    int n_inputs;
     char **args;
     int n_args;
 };

@@ -8,37 +8,14 @@
 
 #include "shared/cleanup.h"
 #include "shared/clock.h"
-#include "shared/hcl/hcl.h"
 #include "shared/job/job.h"
-#include "shared/job/schema.h"
 #include "tools/cleat/cli.h"
 #include "tools/cleat/dispatch.h"
 #include "tools/cleat/follow.h"
 #include "tools/cleat/http.h"
 #include "tools/cleat/ids.h"
+#include "tools/cleat/jobfile.h"
 #include "tools/cleat/output.h"
-
-/* Reads the job file here, not in the manager, so that messages show file, line and column. */
-static int read_job_file(const char *path, struct job **ret_job)
-{
-    struct schema_problems problems = {0};
-    struct hcl_file *file = NULL;
-    struct err e = ERR_INIT;
-    int r = hcl_parse_file(path, &file, &e);
-
-    if (!r)
-        r = job_from_hcl_all(file, ret_job, &problems, &e);
-    hcl_file_free(file);
-    if (r)
-        (void)cli_fail(CLI_FAILED, "%s", e.text);
-    for (size_t i = 1; i < problems.n; i++)
-        (void)cli_fail(CLI_FAILED, "%s", problems.texts[i]);
-    if (problems.n == SCHEMA_PROBLEMS_MAX)
-        (void)cli_fail(CLI_FAILED, "there may be more; these are the first %d",
-                       SCHEMA_PROBLEMS_MAX);
-    schema_problems_deinit(&problems);
-    return r ? CLI_FAILED : CLI_OK;
-}
 
 /* The newest allocations of the version just registered. */
 static int get_allocs(const struct cli *cli, const char *job_id, json_int_t version,
@@ -130,7 +107,7 @@ static int job_run(struct cli *cli)
     struct job *job = NULL;
     json_t *body, *reply = NULL;
     json_int_t called_ns;
-    int r = read_job_file(cli->args[0], &job);
+    int r = job_file_read(cli, cli->args[0], &job);
 
     if (r)
         return r;
@@ -150,7 +127,7 @@ static int job_run(struct cli *cli)
 static int job_validate(struct cli *cli)
 {
     struct job *job = NULL;
-    int r = read_job_file(cli->args[0], &job);
+    int r = job_file_read(cli, cli->args[0], &job);
 
     if (!r && cli->json) {
         json_t *json = job_to_json(job);
@@ -274,19 +251,19 @@ static int job_stop(struct cli *cli)
 }
 
 const struct command job_commands[] = {
-    {"job run", "run", "FILE|-", 1, 1, " detach ", "Run the job of a job file",
+    {"job run", "run", "FILE|-", 1, 1, " detach var var-file ", "Run the job of a job file",
      "\nReads the HCL job file (\"-\": standard input), registers the job and prints the ids of "
      "its\n"
      "allocations. Then waits until every allocation runs, and has done so for a second, or is\n"
      "complete. If one fails, says why and exits with 1. Ctrl-C ends the wait, not the job.\n",
-     "web.hcl\n-detach web.hcl\n-json web.hcl\n- <web.hcl", job_run},
+     "web.hcl\n-detach web.hcl\n-var port=8080 web.hcl\n-json web.hcl\n- <web.hcl", job_run},
     {"job status", "status", "[ID]", 0, 1, "", "Show all jobs, or one with its allocations", "",
      "\nweb\n-json web", job_status},
     {"job stop", "stop", "ID", 1, 1, " detach ", "Stop a job",
      "\nEvery task gets its kill_signal, and SIGKILL after its kill_timeout. Waits until all are\n"
      "dead.\n",
      "web\n-detach web", job_stop},
-    {"job validate", NULL, "FILE|-", 1, 1, " local ", "Check a job file",
+    {"job validate", NULL, "FILE|-", 1, 1, " local var var-file ", "Check a job file",
      "\nNeeds no manager. With -json, prints the job as the API takes it, all defaults filled "
      "in.\n",
      "web.hcl\n-json web.hcl", job_validate},

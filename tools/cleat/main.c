@@ -50,6 +50,8 @@ static const struct option_help {
      "launch it only if none was with this token; else that one is meant"},
     {"id-prefix-template", 'P', "TEXT", false, "the launched job's name has this in it"},
     {"priority", 'Y', "N", false, "of the launched job, 1 to 100 (default: that of its parent)"},
+    {"var", 'V', "K=V", false, "a value for a variable of the job file; may be repeated"},
+    {"var-file", 'W', "FILE", false, "a file of such values, a line K = V each; may be repeated"},
     {"json", 'j', NULL, true, "print JSON"},
     {"address", 'a', "ADDR", true,
      "where the manager is: unix:///PATH or http://127.0.0.1:PORT\n"
@@ -213,6 +215,11 @@ static void set_option(struct cli *cli, int letter, const char *value)
     case 'Y':
         cli->priority = value;
         break;
+    case 'V':
+    case 'W':
+        cli->inputs[cli->n_inputs].text = value;
+        cli->inputs[cli->n_inputs++].is_file = letter == 'W';
+        break;
     case 'j':
         cli->json = true;
         break;
@@ -255,6 +262,8 @@ static int parse_options(struct cli *cli, int argc, char **argv)
             if (cli->n_meta == ARRAY_LEN(cli->meta))
                 return cli_usage(cli, "more than %zu of -meta", ARRAY_LEN(cli->meta));
             cli->meta[cli->n_meta++] = optarg;
+        } else if ((letter == 'V' || letter == 'W') && cli->n_inputs == ARRAY_LEN(cli->inputs)) {
+            return cli_usage(cli, "more than %zu of -var and -var-file", ARRAY_LEN(cli->inputs));
         } else {
             set_option(cli, letter, optarg);
         }

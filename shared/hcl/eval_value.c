@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Values of the evaluator: what they become as text, number and boolean, and how they grow.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/hcl/eval_internal.h"
+
+int eval_account(const struct expr *x, const char *at, size_t size)
+{
+    x->ev->bytes += size;
+    if (x->ev->bytes <= HCL_EVAL_MAX_BYTES)
+        return 0;
+    return expr_fail(x, at, "this makes too many values; ask for less");
+}
+
+int eval_step(const struct expr *x, const char *at)
+{
+    x->ev->steps += x->ev->options->hasty ? 100 : 1;
+    if (x->ev->steps <= HCL_EVAL_MAX_STEPS)
+        return 0;
+    return expr_fail(x, at, "this takes too many steps; ask for less");
+}
+
+int value_set_text(const struct expr *x, const char *at, const char *text, size_t len,
+                   struct hcl_value *ret)
+{
+    int r = eval_account(x, at, len + 1);
+
+    if (r < 0)
+        return r;
+    *ret = (struct hcl_value){.kind = HCL_STRING, .string = arena_copy(x->ev->arena, text, len)};
+    return ret->string ? 0 : -ENOMEM;
+}
+
+int value_to_text(const struct expr *x, const char *at, const struct hcl_value *value,
+                  const char **ret)
+{
+    char number[40];
+    struct hcl_value text;
+    int r;
+
+    switch (value->kind) {
+    case HCL_STRING:
+        *ret = value->string;
+        return 0;
+    case HCL_BOOL:
+        *ret = value->boolean ? "true" : "false";
+        return 0;
+    case HCL_NUMBER:
+        (void)snprintf(number, sizeof(number), fabs(value->number) < 1e15 ? "%.15g" : "%.17g",
+                       value->number);
+        r = value_set_text(x, at, number, strlen(number), &text);
+        if (r == 0)
+            *ret = text.string;
+        return r;
+    default:
+        return expr_fail(x, at, "a text is wanted here, not %s", hcl_kind_name(value->kind));
+    }
+}
+
+bool value_to_number(const struct hcl_value *value, double *ret)
+{
+    char *end;
+    double number;
+
+    if (value->kind == HCL_NUMBER) {
+        *ret = value->number;
+        return true;
+    }
+    if (value->kind != HCL_STRING || !*value->string ||
+        value->string[strspn(value->string, "0123456789.+-eE")])
+        return false;
+    number = strtod(value->string, &end);
+    if (*end || !isfinite(number))
+        return false;
+    *ret = number;
+    return true;
+}
+
+bool value_to_bool(const struct hcl_value *value, bool *ret)
+{
+    bool is_true = value->kind == HCL_STRING && strcmp(value->string, "true") == 0;
+
+    if (value->kind == HCL_BOOL)
+        *ret = value->boolean;
+    else if (is_true || (value->kind == HCL_STRING && strcmp(value->string, "false") == 0))
+        *ret = is_true;
+    else
+        return false;
+    return true;
+}
+
+const struct hcl_value *value_get(const struct hcl_value *map, const char *key)
+{
+    for (size_t i = 0; map->kind == HCL_MAP && i < map->n_items; i++)
+        if (strcmp(map->keys[i], key) == 0)
+            return &map->items[i];
+    return NULL;
+}
+
+bool value_equal(const struct hcl_value *a, const struct hcl_value *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    if (a->kind == HCL_BOOL)
+        return a->boolean == b->boolean;
+    if (a->kind == HCL_NUMBER)
+        return a->number == b->number;
+    if (a->kind == HCL_STRING)
+        return strcmp(a->string, b->string) == 0;
+    if (a->n_items != b->n_items)
+        return false;
+    for (size_t i = 0; i < a->n_items; i++) {
+        const struct hcl_value *other =
+            a->kind == HCL_MAP ? value_get(b, a->keys[i]) : &b->items[i];
+
+        if (!other || !value_equal(&a->items[i], other))
+            return false;
+    }
+    return true;
+}
+
+int value_append(const struct expr *x, struct hcl_value *list, const char *key,
+                 const struct hcl_value *item)
+{
+    struct arena *arena = x->ev->arena;
+    struct hcl_value *old = key ? (struct hcl_value *)value_get(list, key) : NULL, *items;
+    char **keys = list->keys;
+    int r = eval_account(x, x->at, sizeof(*item));
+
+    if (r < 0)
+        return r;
+    if (old) {
+        *old = *item;
+        return 0;
+    }
+    if (key && list->n_items == HCL_MAX_KEYS)
+        return expr_fail(x, x->at, "more than %d keys in one map", HCL_MAX_KEYS);
+    items = arena_grow(arena, list->items, list->n_items, sizeof(*items));
+    if (key)
+        keys = arena_grow(arena, list->keys, list->n_items, sizeof(*keys));
+    if (!items || (key && !keys))
+        return -ENOMEM;
+    list->items = items;
+    list->keys = keys;
+    if (key)
+        keys[list->n_items] = (char *)key;
+    items[list->n_items++] = *item;
+    return 0;
+}
