@@ -14,6 +14,7 @@
 #include "shared/cgroup_layout.h"
 #include "shared/procid.h"
 
+struct gc;
 struct upgrade;
 
 struct manager {
@@ -45,14 +46,10 @@ struct manager {
 
     size_t n_disk_waits; /* tasks that wait for another allocation's data (manager/alloc/disk.c) */
 
-    size_t n_tidy;     /* allocations that are finished and tidied up */
-    size_t n_purged;   /* those whose job is purged */
-    size_t gc_at;      /* with so many, the oldest are removed */
-    bool gc_all;       /* asked to remove every one of them */
-    size_t gc_removed; /* since then */
-    void (*gc_told)(void *arg, size_t removed, size_t left);
-    void *gc_told_arg;
-    ev_io gc_done; /* pidfd of the child that removes directories; active while there is one */
+    size_t n_tidy;      /* allocations that are finished and tidied up … */
+    size_t n_collected; /* … and have no directory any more */
+    size_t n_purged;    /* those whose job is purged */
+    struct gc *gc;
 
     void (*on_change)(void *arg, struct alloc *alloc);
     void *on_change_arg;

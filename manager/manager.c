@@ -15,10 +15,12 @@
 #include <time.h>
 
 #include "manager/alloc/alloc.h"
+#include "manager/alloc/allocdir.h"
 #include "manager/alloc/gc.h"
 #include "manager/alloc/limits.h"
 #include "manager/alloc/volumes.h"
 #include "manager/core.h"
+#include "manager/host/cores.h"
 #include "manager/host/fingerprint.h"
 #include "manager/host/reap.h"
 #include "manager/job/feasible.h"
@@ -105,6 +107,7 @@ static void on_idle(struct ev_loop *loop, ev_idle *w, int revents)
     if (!m->in_line)
         m->in_line_end = &m->in_line;
     alloc->queued = false;
+    gc_make_room(m);
     alloc_advance(alloc);
 }
 
@@ -128,6 +131,14 @@ static void adopt_all(struct manager *m)
         log_info("attached to %zu running tasks", n);
 }
 
+static int make_alloc_dir(const struct config *config, struct err *e)
+{
+    autofree char *dir = config_alloc_dir(config, NULL);
+
+    /* The store has made the other one. */
+    return config->alloc_dir && *config->alloc_dir ? allocdir_make_all(dir, e) : 0;
+}
+
 static int open_state(struct manager *m, struct err *e)
 {
     int r = procid_boot_id(m->boot_id);
@@ -136,6 +147,8 @@ static int open_state(struct manager *m, struct err *e)
         return err_sys(e, r, "read the boot id from /proc");
     r = store_open(&m->store, m->config->data_dir, e);
     if (!r)
+        r = make_alloc_dir(m->config, e);
+    if (!r)
         r = jobs_load(m, e); /* it may refuse, so before anything else is touched */
     if (r)
         return r;
@@ -143,6 +156,8 @@ static int open_state(struct manager *m, struct err *e)
     if (m->cgroup.reason)
         log_warn("tasks run without cgroups: %s", m->cgroup.reason);
     m->attributes = fingerprint_attributes(m->config, &m->cgroup);
+    if (m->config->reserved.cores && *m->config->reserved.cores)
+        cores_share(m);
     volumes_warn(m->config);
     return 0;
 }
@@ -194,6 +209,7 @@ void manager_reconfigure(struct manager *m, json_t *fixed, const char *error)
     m->config_pending = json_incref(fixed);
     json_decref(m->attributes);
     m->attributes = fingerprint_attributes(m->config, &m->cgroup);
+    cores_share(m);
     feasible_reconsider(m);
 }
 

@@ -127,8 +127,10 @@ struct alloc {
     uint64_t delay_from_ns; /* when its group's shutdown_delay began, CLOCK_REALTIME; 0: has not */
     bool delay_over;
     ev_timer delay;
-    bool purge;  /* its job is purged: it goes as soon as it is tidy */
-    bool doomed; /* its directory is being removed (gc.c), and it goes with it */
+    bool purge;           /* its job is purged: it goes as soon as it is tidy */
+    bool collected;       /* and its directory is removed */
+    bool stuck;           /* … or could not be */
+    unsigned char doomed; /* it is being removed, by that child of gc.c; 0: it is not */
     struct alloc *next_dirty;
     bool unsaved; /* something changed that no executor's record holds */
     bool queued;  /* in line to be started or stopped: `next_queued` */

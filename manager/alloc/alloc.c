@@ -64,7 +64,8 @@ struct alloc *alloc_new(struct manager *m, struct job_record *record, const stru
     alloc->create_index = alloc->modify_index = record->modify_index;
     alloc->tasks = calloc(group->n_tasks, sizeof(*alloc->tasks));
     alloc->name = make_name(record, group, index);
-    if (!alloc->tasks || asprintf(&alloc->dir, "%s/allocs/%s", m->config->data_dir, alloc->id) < 0)
+    alloc->dir = config_alloc_dir(m->config, alloc->id);
+    if (!alloc->tasks)
         abort();
     alloc_init_delay(alloc);
     for (size_t i = 0; i < group->n_tasks; i++) {
@@ -230,7 +231,7 @@ static void tidy(struct alloc *alloc)
     alloc->manager->n_tidy++;
 }
 
-static void save(struct alloc *alloc)
+void alloc_save(struct alloc *alloc)
 {
     json_t *json = alloc_to_json(alloc);
     struct err e;
@@ -257,7 +258,7 @@ void alloc_flush(struct alloc *alloc)
     if (!alloc->tidy && alloc_is_terminal(alloc) && !has_executor(alloc))
         tidy(alloc); /* until now the executors' records said what they know */
     if (alloc->unsaved)
-        save(alloc);
+        alloc_save(alloc);
     if (alloc->tidy)
         disk_released(alloc);
     if (m->on_change)

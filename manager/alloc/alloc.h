@@ -33,6 +33,9 @@ void alloc_changed(struct alloc *alloc, bool save);
  * tidying, saving, telling. */
 void alloc_flush(struct alloc *alloc);
 
+/* Writes the record: alloc_flush() does where it is due. */
+void alloc_save(struct alloc *alloc);
+
 /* Puts the allocation in line for alloc_advance(), which starts and stops those of its tasks whose
  * turn it is (stages.h). */
 void alloc_queue(struct alloc *alloc);

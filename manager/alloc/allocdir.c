@@ -20,6 +20,7 @@
 #include "shared/cleanup.h"
 #include "shared/clock.h"
 #include "shared/log.h"
+#include "shared/place.h"
 
 enum {
     NOBODY = 65534, /* where the password file has no "nobody" */
@@ -71,6 +72,17 @@ static int make_in(int parent, const char *name, mode_t mode, const struct owner
     if (fd < 0)
         err_sys(e, fd, "make directory %s/%s", where, name);
     return fd;
+}
+
+int allocdir_make_all(const char *allocs_dir, struct err *e)
+{
+    int r = place_make_parents(allocs_dir);
+    int fd = r ? r : make_dir(AT_FDCWD, allocs_dir, geteuid() == 0 ? 0711 : 0700, NULL);
+
+    if (fd < 0)
+        return err_sys(e, fd, "make the directory for allocations %s", allocs_dir);
+    (void)close(fd);
+    return 0;
 }
 
 int allocdir_build(const char *alloc_dir, struct err *e)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "manager/api/agent_config.h"
 #include "manager/api/context.h"
 #include "manager/api/encode.h"
 #include "manager/api/handlers.h"
@@ -28,19 +29,12 @@ void agent_health(struct request *r)
 void agent_self(struct request *r)
 {
     const struct config *c = r->api->config;
-    json_t *addresses = json_array();
 
-    for (char **address = c->addresses; *address; address++)
-        (void)json_array_append_new(addresses, encode_text(*address));
-    request_reply_json(
-        r, 200,
-        json_pack("{s:{s:o,s:o,s:o,s:o,s:o,s:b,s:{s:b},s:{s:s}}, s:{s:o,s:s,s:s}, s:{s:{s:s}}}",
-                  "config", "DataDir", encode_text(c->data_dir), "Name", encode_text(c->name),
-                  "Datacenter", encode_text(c->datacenter), "Region", encode_text(c->region),
-                  "Addresses", addresses, "DevMode", c->dev, "Client", "Enabled", true, "Version",
-                  "Version", CLEAT_VERSION, "member", "Name", encode_text(c->name), "Addr",
-                  "127.0.0.1", "Status", "alive", "stats", "client", "node_id",
-                  manager_node_id(r->api->manager)));
+    request_reply_json(r, 200,
+                       json_pack("{s:o, s:{s:o,s:s,s:s}, s:{s:{s:s}}}", "config",
+                                 agent_config_json(c), "member", "Name", encode_text(c->name),
+                                 "Addr", "127.0.0.1", "Status", "alive", "stats", "client",
+                                 "node_id", manager_node_id(r->api->manager)));
 }
 
 static void on_collected(void *arg, size_t removed, size_t left)

@@ -201,6 +201,11 @@ int fspath_open(const struct alloc *alloc, const struct config *config, const ch
     char clean[PATH_MAX];
     int r = fspath_clean(path, clean, sizeof(clean));
 
+    if (alloc->collected)
+        return err_set(e, -ENOENT,
+                       "the directory of this allocation was removed some time after it had "
+                       "finished, to make room (see gc_max_allocs and gc_disk_usage_threshold in "
+                       "cleat.hcl(5))");
     if (r == -EXDEV)
         return err_set(e, r, "Path escapes the alloc directory: %s", path);
     if (r)

@@ -460,12 +460,19 @@ static int list_allocs(struct metrics *m)
 
 void metrics_get(struct request *r)
 {
+    const struct config_telemetry *telemetry = &r->api->config->telemetry;
     const char *format = request_param(r, "format");
     bool prometheus = format && !strcmp(format, "prometheus");
     struct metrics *m;
 
     if (format && *format && !prometheus) {
         request_reply_text(r, 400, "parameter \"format\" must be prometheus, not \"%s\"", format);
+        return;
+    }
+    if (prometheus && !telemetry->prometheus_metrics) {
+        request_reply_text(r, 415,
+                           "Prometheus is not enabled: telemetry { prometheus_metrics } of "
+                           "the agent's configuration is false");
         return;
     }
     m = calloc(1, sizeof(*m));
@@ -475,7 +482,8 @@ void metrics_get(struct request *r)
         m->prometheus = prometheus;
         (void)gethostname(m->host, sizeof(m->host) - 1);
     }
-    if (!m || list_allocs(m) || add_node(m, r->api->config)) {
+    if (!m || (telemetry->publish_allocation_metrics && list_allocs(m)) ||
+        (telemetry->publish_node_metrics && add_node(m, r->api->config))) {
         if (m)
             metrics_free(&m->source);
         request_reply_text(r, 500, "out of memory");

@@ -254,32 +254,6 @@ int config_finish(struct config *config, struct err *e)
     return 0;
 }
 
-/* ---- questions ---- */
-
-bool config_lists(const char *list, const char *name)
-{
-    size_t len = strlen(name);
-
-    while (list && *list) {
-        size_t n;
-
-        list += strspn(list, ", \t");
-        n = strcspn(list, ", \t");
-        if (n == len && n && strncmp(list, name, n) == 0)
-            return true;
-        list += n;
-    }
-    return false;
-}
-
-bool config_allows_driver(const struct config *config, const char *driver)
-{
-    const char *only = config->driver_allowlist;
-
-    return (!only || !*only || config_lists(only, driver)) &&
-           !config_lists(config->driver_denylist, driver);
-}
-
 char *config_unused(const struct config *config)
 {
     char *all = NULL;

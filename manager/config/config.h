@@ -37,6 +37,12 @@ enum config_mode {
     CONFIG_MODE_HOST,
 };
 
+struct config_denied { /* plugin { config { denied_… } } */
+    char *host_uids;   /* "0,10-20" */
+    char *host_gids;
+    char **envvars; /* patterns; raw_exec's */
+};
+
 struct config_exec {      /* plugin "exec" { config { } } */
     char **allow_caps;    /* NULL-terminated; Docker's defaults */
     char **allow_devices; /* patterns (fnmatch(3)) of devices of the host; none */
@@ -131,6 +137,7 @@ struct config {
                               */
     int64_t raw_exec_pids_limit;
     struct config_exec exec;
+    struct config_denied exec_denied, raw_exec_denied;
     enum log_level log_level;
     struct config_bind *chroot_env; /* default map of Nomad, or the configured one */
     size_t n_chroot_env;
@@ -193,8 +200,17 @@ int config_print(const struct config *config, FILE *out);
 void config_replace(struct config *config, struct config *fresh, json_t **ret_changed,
                     json_t **ret_fixed);
 
+/* The directory of an allocation, or of all of them ("" or NULL). The caller frees. */
+char *config_alloc_dir(const struct config *config, const char *id);
+
 /* Whether `name` is one of the items of a list with commas between them; NULL is empty. */
 bool config_lists(const char *list, const char *name);
+
+/* Whether "0,10-20" has `number`; NULL is empty. */
+bool config_has_number(const char *ranges, unsigned long number);
+
+/* Whether one of the patterns (fnmatch(3)) matches; NULL is none. */
+bool config_matches(char *const *patterns, const char *name);
 
 /* Whether jobs may ask for that driver: driver.allowlist and driver.denylist. */
 bool config_allows_driver(const struct config *config, const char *driver);

@@ -92,32 +92,10 @@ static int check_chroot_env(struct schema_context *ctx, const struct schema_fiel
     return 0;
 }
 
-/* "0,2-3": numbers up to `max` and ranges of them. */
-static bool is_ranges(const char *text, unsigned long max)
-{
-    while (*text) {
-        char *end;
-        unsigned long first = strtoul(text, &end, 10), last = first;
-
-        if (end == text || strspn(text, "0123456789") != (size_t)(end - text))
-            return false;
-        if (*end == '-') {
-            text = end + 1;
-            last = strtoul(text, &end, 10);
-            if (end == text || strspn(text, "0123456789") != (size_t)(end - text))
-                return false;
-        }
-        if (last < first || last > max || (*end && *end != ',') || (*end == ',' && !end[1]))
-            return false;
-        text = *end ? end + 1 : end;
-    }
-    return true;
-}
-
 static int check_cores(struct schema_context *ctx, const struct schema_field *field,
                        const void *obj, struct schema_source source)
 {
-    if (is_ranges(text_of(field, obj), 1023))
+    if (config_is_ranges(text_of(field, obj), 1023))
         return 0;
     return schema_fail(ctx, source.pos, -EINVAL,
                        "\"cores\" is a list of CPUs such as \"0,2-3\", not \"%.64s\"",
@@ -127,7 +105,7 @@ static int check_cores(struct schema_context *ctx, const struct schema_field *fi
 static int check_ports(struct schema_context *ctx, const struct schema_field *field,
                        const void *obj, struct schema_source source)
 {
-    if (is_ranges(text_of(field, obj), 65535))
+    if (config_is_ranges(text_of(field, obj), 65535))
         return 0;
     return schema_fail(
         ctx, source.pos, -EINVAL,

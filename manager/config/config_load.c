@@ -33,7 +33,7 @@ static void on_unused(struct schema_context *ctx, const struct schema *schema, c
             : json_sprintf("%s%s%s (%s)", ctx->path, *ctx->path ? "." : "", name, context->file));
 }
 
-static void note(const struct config_context *ctx, const char *path, unsigned int line)
+void config_note_origin(const struct config_context *ctx, const char *path, unsigned int line)
 {
     (void)json_object_set_new(ctx->config->origin, path,
                               line ? json_sprintf("%s:%u", ctx->file, line)
@@ -47,14 +47,14 @@ static void note_hcl(const struct config_context *ctx, const struct hcl_body *bo
 
     for (size_t i = 0; i < body->n_attrs; i++) {
         (void)snprintf(path, sizeof(path), "%s%s", around, body->attrs[i].name);
-        note(ctx, path, body->attrs[i].pos.line);
+        config_note_origin(ctx, path, body->attrs[i].pos.line);
     }
     for (size_t i = 0; i < body->n_blocks; i++) {
         const struct hcl_block *block = &body->blocks[i];
         bool labelled = block->n_labels != 0;
 
         (void)snprintf(path, sizeof(path), "%s%s", around, block->type);
-        note(ctx, path, block->pos.line);
+        config_note_origin(ctx, path, block->pos.line);
         (void)snprintf(path, sizeof(path), "%s%s.%s%s", around, block->type,
                        labelled ? block->labels[0] : "", labelled ? "." : "");
         note_hcl(ctx, block->body, path);
@@ -71,7 +71,7 @@ static void note_json(const struct config_context *ctx, const json_t *json, cons
         char path[PATH_SIZE];
 
         (void)snprintf(path, sizeof(path), "%s%s", around, key);
-        note(ctx, path, 0);
+        config_note_origin(ctx, path, 0);
         if (strlen(path) + 1 < sizeof(path))
             (void)strcat(path, ".");
         note_json(ctx, value, path);

@@ -29,22 +29,24 @@ static int read_bool(const char *text, bool *ret)
 }
 
 #define AT(member) offsetof(struct config, member)
+#define OPTIONS "client.options."
 
 static const struct option {
     const char *key;
     size_t member;
     bool is_bool;
+    const char *origin; /* whose value it is */
 } options[] = {
-    {"driver.raw_exec.enable", AT(raw_exec_enabled), true},
-    {"env.denylist", AT(env_denylist), false},
-    {"env.blacklist", AT(env_denylist), false},
-    {"user.denylist", AT(user_denylist), false},
-    {"user.blacklist", AT(user_denylist), false},
-    {"user.checked_drivers", AT(user_checked_drivers), false},
-    {"driver.allowlist", AT(driver_allowlist), false},
-    {"driver.whitelist", AT(driver_allowlist), false},
-    {"driver.denylist", AT(driver_denylist), false},
-    {"driver.blacklist", AT(driver_denylist), false},
+    {"driver.raw_exec.enable", AT(raw_exec_enabled), true, "plugin.raw_exec.config.enabled"},
+    {"driver.allowlist", AT(driver_allowlist), false, OPTIONS "driver.allowlist"},
+    {"driver.whitelist", AT(driver_allowlist), false, OPTIONS "driver.allowlist"},
+    {"driver.denylist", AT(driver_denylist), false, OPTIONS "driver.denylist"},
+    {"driver.blacklist", AT(driver_denylist), false, OPTIONS "driver.denylist"},
+    {"env.denylist", AT(env_denylist), false, OPTIONS "env.denylist"},
+    {"env.blacklist", AT(env_denylist), false, OPTIONS "env.denylist"},
+    {"user.checked_drivers", AT(user_checked_drivers), false, OPTIONS "user.checked_drivers"},
+    {"user.denylist", AT(user_denylist), false, OPTIONS "user.denylist"},
+    {"user.blacklist", AT(user_denylist), false, OPTIONS "user.denylist"},
 };
 
 /* Beginnings of keys for which there is nothing to do here: of drivers this release lacks, and of
@@ -101,9 +103,10 @@ static int apply(struct schema_context *ctx, const char *key, const char *text, 
 
     for (size_t i = 0; i < ARRAY_LEN(options); i++)
         if (strcmp(options[i].key, key) == 0) {
-            struct config *config = container_of(ctx, struct config_context, schema)->config;
-            int r = set(&options[i], config, text);
+            const struct config_context *context = container_of(ctx, struct config_context, schema);
+            int r = set(&options[i], context->config, text);
 
+            config_note_origin(context, options[i].origin, pos.line);
             return r != -EINVAL
                        ? r
                        : schema_fail(ctx, pos, r, "\"%s\" is \"true\" or \"false\", not \"%.64s\"",
@@ -115,6 +118,18 @@ static int apply(struct schema_context *ctx, const char *key, const char *text, 
             return 0;
         }
     return fail_unknown(ctx, key, pos);
+}
+
+json_t *config_options_in_effect(const struct config *config)
+{
+    json_t *all = json_object();
+
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        if (!options[i].is_bool && strcmp(options[i].key, options[i].origin + strlen(OPTIONS)) == 0)
+            (void)json_object_set_new(
+                all, options[i].key,
+                json_string(*(char *const *)((const char *)config + options[i].member)));
+    return all;
 }
 
 /* Those of this source only: what an earlier file says has had its effect. */

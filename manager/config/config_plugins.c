@@ -30,6 +30,19 @@ static int check_allow_caps(struct schema_context *ctx, const struct schema_fiel
     return schema_fail(ctx, source.pos, -EINVAL, "allow_caps: %s", e.text);
 }
 
+static int check_ids(struct schema_context *ctx, const struct schema_field *field, const void *obj,
+                     struct schema_source source)
+{
+    const char *text = *(char *const *)((const char *)obj + field->offset);
+
+    if (config_is_ranges(text, UINT32_MAX))
+        return 0;
+    return schema_fail(ctx, source.pos, -EINVAL,
+                       "\"%s\" is a list of ids such as \"0,100-199\", the lower end of a range "
+                       "first, not \"%.64s\"",
+                       field->hcl, text);
+}
+
 static const struct schema_field exec_fields[] = {
     OPTION(STRINGS, config, exec.allow_caps, "allow_caps", .check = check_allow_caps),
     OPTION(STRINGS, config, exec.allow_devices, "allow_devices"),
@@ -40,16 +53,16 @@ static const struct schema_field exec_fields[] = {
     OPTION(INT, config, exec.userns_base, "userns_base", .def = "2000000000", .min = 1000,
            .max = INT32_MAX - SPEC_USERNS_SIZE),
     OPTION(INT, config, exec_pids_limit, "pids_limit", .max = PIDS_MAX),
-    OPTION_REFUSED("denied_host_gids"),
-    OPTION_REFUSED("denied_host_uids"),
+    OPTION(STRING, config, exec_denied.host_gids, "denied_host_gids", .check = check_ids),
+    OPTION(STRING, config, exec_denied.host_uids, "denied_host_uids", .check = check_ids),
 };
 
 static const struct schema_field raw_exec_fields[] = {
     OPTION(BOOL, config, raw_exec_enabled, "enabled"),
     OPTION(INT, config, raw_exec_pids_limit, "pids_limit", .max = PIDS_MAX),
-    OPTION_REFUSED("denied_envvars"),
-    OPTION_REFUSED("denied_host_gids"),
-    OPTION_REFUSED("denied_host_uids"),
+    OPTION(STRINGS, config, raw_exec_denied.envvars, "denied_envvars"),
+    OPTION(STRING, config, raw_exec_denied.host_gids, "denied_host_gids", .check = check_ids),
+    OPTION(STRING, config, raw_exec_denied.host_uids, "denied_host_uids", .check = check_ids),
     OPTION_REFUSED("no_cgroups", .why = "its tasks are always in cgroups; remove it"),
 };
 

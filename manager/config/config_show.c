@@ -172,17 +172,54 @@ static void print_named(struct printer *p, const struct schema_field *field, con
     }
 }
 
+/* What is empty, and would be refused or be another thing if it were written. */
+static bool is_unset(const struct schema_field *field, const void *obj)
+{
+    const void *at = (const char *)obj + field->offset;
+
+    return (field->kind == FIELD_STRING && !**(char *const *)at) ||
+           (field->kind == FIELD_ANY && !*(json_t *const *)at) ||
+           (field->kind == FIELD_INT && field->min > 0 && !*(const int64_t *)at);
+}
+
+/* What was written is not all there is of these. New reference. */
+static json_t *in_effect(const struct config *config, json_t *map)
+{
+    json_t *all;
+
+    if (map == config->written.options)
+        return config_options_in_effect(config);
+    if (map != config->written.chroot_env)
+        return json_incref(map);
+    all = json_object();
+    for (size_t i = 0; i < config->n_chroot_env; i++)
+        (void)json_object_set_new(all, config->chroot_env[i].source,
+                                  json_string(config->chroot_env[i].target));
+    return all;
+}
+
+static bool has_rows(const struct schema *schema, const void *obj)
+{
+    for (size_t i = 0; i < schema->n_fields; i++)
+        if (schema->fields[i].kind < FIELD_LATER && !is_unset(&schema->fields[i], obj))
+            return true;
+    return false;
+}
+
 static void print_field(struct printer *p, const struct schema_field *field, const void *obj,
                         const char *path)
 {
     const void *at = (const char *)obj + field->offset;
     autofree char *value = NULL;
     char inside[PATH_SIZE];
+    json_t *map;
     size_t size;
     FILE *out;
 
     switch (field->kind) {
     case FIELD_BLOCK:
+        if (!has_rows(field->block, at))
+            return;
         join(inside, path, "", "");
         indent(p);
         (void)fprintf(p->out, "%s {\n", field->hcl);
@@ -199,7 +236,9 @@ static void print_field(struct printer *p, const struct schema_field *field, con
         print_named(p, field, obj, path);
         return;
     case FIELD_STRING_MAP:
-        print_map(p, *(json_t *const *)at, path, field->hcl);
+        map = in_effect(p->config, *(json_t *const *)at);
+        print_map(p, map, path, field->hcl);
+        json_decref(map);
         return;
     default:
         break;
@@ -210,16 +249,6 @@ static void print_field(struct printer *p, const struct schema_field *field, con
     put_value(out, field, at);
     if (fclose(out) == 0)
         put_option(p, path, field->hcl, value);
-}
-
-/* What is empty, and would be refused or be another thing if it were written. */
-static bool is_unset(const struct schema_field *field, const void *obj)
-{
-    const void *at = (const char *)obj + field->offset;
-
-    return (field->kind == FIELD_STRING && !**(char *const *)at) ||
-           (field->kind == FIELD_ANY && !*(json_t *const *)at) ||
-           (field->kind == FIELD_INT && field->min > 0 && !*(const int64_t *)at);
 }
 
 static void print_block(struct printer *p, const struct schema *schema, const void *obj,

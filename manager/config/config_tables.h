@@ -38,9 +38,14 @@ int config_check_absolute(struct schema_context *ctx, const struct schema_field 
 int config_check_options(struct schema_context *ctx, const struct schema_field *field,
                          const void *obj, struct schema_source source);
 
+/* The options that are lists, by their names of today (new reference). */
+json_t *config_options_in_effect(const struct config *config);
+
+/* Numbers up to `max` and ranges of them: "0,2-3". */
+bool config_is_ranges(const char *text, unsigned long max);
+
 /* Whether a path has ".." among its parts. */
 bool config_has_dotdot(const char *path);
 
-/* Tells ctx->on_unused. */
-void config_note_unused(struct schema_context *ctx, const struct schema *schema, const char *name,
-                        struct hcl_pos pos);
+/* Says where an option was set, for people: in the file of `ctx`, at `line` (0: it has none). */
+void config_note_origin(const struct config_context *ctx, const char *path, unsigned int line);

@@ -69,12 +69,16 @@ void cores_format(const cpu_set_t *cpus, char buf[CORES_TEXT_MAX])
     }
 }
 
-/* All CPUs of this node, and those of them that are taken. */
+/* All CPUs of this node but for reserved ones (the last one is for tasks in any case), and those of
+ * them that are taken. */
 static void take_stock(const struct manager *m, cpu_set_t *ret_all, cpu_set_t *ret_taken)
 {
     CPU_ZERO(ret_all);
     CPU_ZERO(ret_taken);
     (void)cores_parse(m->cgroup.cpus ? m->cgroup.cpus : "", ret_all);
+    for (unsigned int cpu = 0; cpu < CPU_SETSIZE && m->config; cpu++)
+        if (config_has_number(m->config->reserved.cores, cpu) && CPU_COUNT(ret_all) > 1)
+            CPU_CLR(cpu, ret_all);
     for (const struct alloc *alloc = m->allocs; alloc; alloc = alloc->next)
         for (size_t i = 0; !alloc->tidy && i < alloc->group->n_tasks; i++) {
             cpu_set_t cpus;
@@ -111,6 +115,12 @@ static void share_the_rest(const struct manager *m)
     CPU_XOR(&all, &all, &taken);
     cores_format(&all, text);
     cgroup_layout_share(&m->cgroup, text);
+}
+
+void cores_share(const struct manager *m)
+{
+    if (m->cgroup.cpuset && m->cgroup.shared)
+        share_the_rest(m);
 }
 
 int cores_reserve(struct task *task, struct err *e)

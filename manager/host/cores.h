@@ -22,6 +22,11 @@ int cores_parse(const char *text, cpu_set_t *ret_cpus);
 /* Writes one. */
 void cores_format(const cpu_set_t *cpus, char buf[CORES_TEXT_MAX]);
 
+/* Keeps tasks without cores of their own off reserved ones; to be called when these may have
+ * changed.
+ */
+void cores_share(const struct manager *m);
+
 /* Whether this node has as many CPUs to give away as `def` asks for. -EINVAL. */
 int cores_check(const struct manager *m, const struct job_task *def, struct err *e);
 

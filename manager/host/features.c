@@ -226,10 +226,20 @@ static void warn_of_volumes(struct warnings *w, const struct job_group *group,
     }
 }
 
+static const char *reserved(double kept, char buf[40])
+{
+    (void)snprintf(buf, 40, kept > 0 ? ", %.0f of them reserved" : "", kept);
+    return buf;
+}
+
 /* All that the job may use at one time, against what the node has. */
-static void warn_of_size(struct warnings *w, const struct job *job, const json_t *attributes)
+static void warn_of_size(struct warnings *w, const struct job *job, const struct config *config,
+                         const json_t *attributes)
 {
     double mhz = 0, memory_mb = 0; /* no count overflows them */
+    double kept_mhz = (double)config->reserved.cpu_mhz;
+    double kept_mb = (double)config->reserved.memory_mb;
+    char note[40];
     double has_mhz = strtod(attribute(attributes, "cpu.totalcompute"), NULL);
     double has_mb = strtod(attribute(attributes, "memory.totalbytes"), NULL) / (1 << 20);
     double has_processes = strtod(attribute(attributes, "cleat.limit.processes"), NULL);
@@ -247,14 +257,14 @@ static void warn_of_size(struct warnings *w, const struct job *job, const json_t
              "not all of its tasks will start (see pid_max, threads-max, and TasksMax= of the "
              "manager's unit)",
              budget_processes(job), has_processes);
-    if (has_mhz > 0 && mhz > has_mhz)
-        warn(w, "The job asks for %.0f MHz of CPU, and this node has %.0f: its tasks share them",
-             mhz, has_mhz);
-    if (has_mb > 0 && memory_mb > has_mb)
+    if (has_mhz > 0 && mhz > has_mhz - kept_mhz)
+        warn(w, "The job asks for %.0f MHz of CPU, and this node has %.0f%s: its tasks share them",
+             mhz, has_mhz, reserved(kept_mhz, note));
+    if (has_mb > 0 && memory_mb > has_mb - kept_mb)
         warn(w,
-             "The job asks for %.0f MiB of memory, and this node has %.0f: its tasks may be killed "
-             "when they use it",
-             memory_mb, has_mb);
+             "The job asks for %.0f MiB of memory, and this node has %.0f%s: its tasks may be "
+             "killed when they use it",
+             memory_mb, has_mb, reserved(kept_mb, note));
 }
 
 struct unknown {
@@ -315,7 +325,7 @@ char *features_warnings(const struct job *job, const struct config *config,
         }
     warn_of_blocked(&w, blocked);
     job_each_inert(job, warn_of_inert, &w);
-    warn_of_size(&w, job, attributes);
+    warn_of_size(&w, job, config, attributes);
     if (!w.n)
         all = strdup("");
     else if (asprintf(&all, "%u warning%s:\n%s", w.n, w.n > 1 ? "s" : "", w.text) < 0)

@@ -49,7 +49,7 @@ static bool find_line(const char *path, const char *key, char *buf, size_t size)
     return false;
 }
 
-static void take_cpu(json_t *attributes)
+static void take_cpu(json_t *attributes, const struct config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     char text[128];
@@ -63,6 +63,8 @@ static void take_cpu(json_t *attributes)
         set_number(attributes, "cpu.frequency", mhz);
         set_number(attributes, "cpu.totalcompute", mhz * cores);
     }
+    if (config->cpu_total_mhz)
+        set_number(attributes, "cpu.totalcompute", config->cpu_total_mhz);
 }
 
 static void take_os(json_t *attributes)
@@ -106,13 +108,16 @@ static void take_controllers(json_t *attributes, const struct cgroup_layout *cgr
         set(attributes, "unique.cgroup.controllers", text);
 }
 
-static void take_storage(json_t *attributes, const char *data_dir)
+static void take_storage(json_t *attributes, const struct config *config)
 {
+    autofree char *dir = config_alloc_dir(config, NULL);
     struct statvfs fs;
 
-    if (statvfs(data_dir, &fs) < 0)
+    if (statvfs(dir, &fs) < 0)
         return;
-    set_number(attributes, "unique.storage.bytestotal", (long long)(fs.f_blocks * fs.f_frsize));
+    set_number(attributes, "unique.storage.bytestotal",
+               config->disk_total_mb ? (long long)config->disk_total_mb << 20
+                                     : (long long)(fs.f_blocks * fs.f_frsize));
     set_number(attributes, "unique.storage.bytesfree", (long long)(fs.f_bavail * fs.f_frsize));
 }
 
@@ -133,10 +138,12 @@ json_t *fingerprint_attributes(const struct config *config, const struct cgroup_
     json_t *attributes = json_object();
 
     take_os(attributes);
-    take_cpu(attributes);
+    take_cpu(attributes, config);
     set_number(attributes, "memory.totalbytes",
-               (long long)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE));
-    take_storage(attributes, config->data_dir);
+               config->memory_total_mb
+                   ? (long long)config->memory_total_mb << 20
+                   : (long long)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE));
+    take_storage(attributes, config);
     set(attributes, "cleat.version", CLEAT_VERSION);
     if (*cgroup->version)
         set(attributes, "unique.cgroup.version", cgroup->version);
@@ -149,7 +156,7 @@ json_t *fingerprint_attributes(const struct config *config, const struct cgroup_
         bool detected;
 
         (void)snprintf(name, sizeof(name), "driver.%s", drivers[i]->name);
-        (void)drivers[i]->problem(config, cgroup, &detected);
+        (void)driver_problem(drivers[i], config, cgroup, &detected);
         if (detected)
             set(attributes, name, "1");
     }
@@ -178,7 +185,7 @@ static json_t *drivers_json(const struct config *config, const struct cgroup_lay
 
     for (size_t i = 0; drivers[i]; i++) {
         bool detected;
-        const char *problem = drivers[i]->problem(config, cgroup, &detected);
+        const char *problem = driver_problem(drivers[i], config, cgroup, &detected);
 
         (void)json_object_set_new(
             all, drivers[i]->name,
@@ -203,6 +210,11 @@ uint64_t fingerprint_core_mhz(const json_t *attributes)
     return mhz > 0 ? (uint64_t)mhz : 1000;
 }
 
+static const char *text_or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
 json_t *fingerprint_node(const struct config *config, const struct cgroup_layout *cgroup,
                          const char *node_id, json_t *attributes)
 {
@@ -211,14 +223,22 @@ json_t *fingerprint_node(const struct config *config, const struct cgroup_layout
     long long cpu = number(attributes, "cpu.totalcompute");
     long long cores = number(attributes, "cpu.numcores");
 
+    const struct config_reserved *kept = &config->reserved;
+
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:O, s:O, s:o, s:o, s:{s:{s:I, s:I}, "
-        "s:{s:I}, s:{s:I}},"
-        " s:{s:I, s:I, s:I}}",
-        "ID", node_id, "Name", config->name, "Datacenter", config->datacenter, "NodeClass", "",
-        "NodePool", "default", "Status", "ready", "SchedulingEligibility", "eligible", "Drain", 0,
-        "Attributes", attributes, "Meta", config->meta, "Drivers", drivers_json(config, cgroup),
-        "HostVolumes", volumes_json(config), "NodeResources", "Cpu", "CpuShares", cpu,
-        "TotalCpuCores", cores, "Memory", "MemoryMB", memory_mb, "Disk", "DiskMB", disk_mb,
-        "Resources", "CPU", cpu, "MemoryMB", memory_mb, "DiskMB", disk_mb);
+        "s:{s:I}, s:{s:I}}, s:{s:{s:I, s:s}, s:{s:I}, s:{s:I}, s:{s:s}},"
+        " s:{s:I, s:I, s:I}, s:{s:I, s:I, s:I}}",
+        "ID", node_id, "Name", config->name, "Datacenter", config->datacenter, "NodeClass",
+        text_or_empty(config->node_class), "NodePool",
+        config->node_pool ? config->node_pool : "default", "Status", "ready",
+        "SchedulingEligibility", "eligible", "Drain", 0, "Attributes", attributes, "Meta",
+        config->meta, "Drivers", drivers_json(config, cgroup), "HostVolumes", volumes_json(config),
+        "NodeResources", "Cpu", "CpuShares", cpu, "TotalCpuCores", cores, "Memory", "MemoryMB",
+        memory_mb, "Disk", "DiskMB", disk_mb, "ReservedResources", "Cpu", "CpuShares",
+        (long long)kept->cpu_mhz, "ReservedCpuCores", text_or_empty(kept->cores), "Memory",
+        "MemoryMB", (long long)kept->memory_mb, "Disk", "DiskMB", (long long)kept->disk_mb,
+        "Networks", "ReservedHostPorts", text_or_empty(kept->ports), "Resources", "CPU", cpu,
+        "MemoryMB", memory_mb, "DiskMB", disk_mb, "Reserved", "CPU", (long long)kept->cpu_mhz,
+        "MemoryMB", (long long)kept->memory_mb, "DiskMB", (long long)kept->disk_mb);
 }

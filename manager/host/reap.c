@@ -129,12 +129,11 @@ static void on_reap_due(struct ev_loop *loop, ev_timer *w, int revents)
 
 void reap_leftovers(struct manager *m)
 {
-    char allocs[PATH_MAX];
+    autofree char *allocs = config_alloc_dir(m->config, NULL);
 
     ev_timer_init(&m->reaper, on_reap_due, 0, 0);
     store_prune(&m->store, is_known, m);
     reap_state(m);
     reap_cgroups(m);
-    (void)snprintf(allocs, sizeof(allocs), "%s/allocs", m->config->data_dir);
     allocdir_unmount_others(allocs, is_wanted, m);
 }

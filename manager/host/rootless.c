@@ -211,13 +211,9 @@ int rootless_plan(const struct rootless *rootless, const char *user, bool userns
 
 void rootless_removal(const struct config *config, char *ret_argv[ROOTLESS_REMOVAL])
 {
-    static char *const plain[ROOTLESS_REMOVAL] = {"rm", "-r", "-f", "--one-file-system", "--"};
     static char numbers[3][12];
     const struct rootless *rootless = rootless_get(config);
 
-    memcpy(ret_argv, plain, sizeof(plain));
-    if (!rootless->n_subids)
-        return;
     (void)snprintf(numbers[0], sizeof(numbers[0]), "%u", rootless->subuid);
     (void)snprintf(numbers[1], sizeof(numbers[1]), "%u", rootless->subgid);
     (void)snprintf(numbers[2], sizeof(numbers[2]), "%u", rootless->n_subids);

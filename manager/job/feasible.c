@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "manager/alloc/alloc.h"
+#include "manager/host/fit.h"
 #include "manager/job/jobs.h"
 #include "manager/task/interpolate.h"
 #include "manager/task/taskenv.h"
@@ -93,8 +94,10 @@ static long long least_limit(const struct job_constraint *constraints, size_t n)
 static char *group_unmet(const struct manager *m, const struct job *job,
                          const struct job_group *group)
 {
-    char *why = first_unmet(m, job->constraints, job->n_constraints, "the job");
+    char *why = fit_why_not(job, m->config);
 
+    if (!why)
+        why = first_unmet(m, job->constraints, job->n_constraints, "the job");
     if (!why)
         why = first_unmet(m, group->constraints, group->n_constraints, "the group");
     for (size_t t = 0; !why && t < group->n_tasks; t++) {

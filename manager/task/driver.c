@@ -13,6 +13,7 @@
 #include "manager/alloc/limits.h"
 #include "manager/alloc/volumes.h"
 #include "manager/host/rootless.h"
+#include "manager/task/denied.h"
 #include "shared/cleanup.h"
 
 static const char *const command_line[] = {"command", "args"};
@@ -54,6 +55,17 @@ int driver_read_resolved(const struct driver *driver, const struct job_task *tas
     return r;
 }
 
+const char *driver_problem(const struct driver *driver, const struct config *config,
+                           const struct cgroup_layout *cgroup, bool *ret_detected)
+{
+    *ret_detected = false;
+    if (!config_allows_driver(config, driver->name))
+        return "\"driver.allowlist\" or \"driver.denylist\" in client { options { } } of the "
+               "agent's "
+               "configuration keep it from jobs";
+    return driver->problem(config, cgroup, ret_detected);
+}
+
 /* A user that hangs on a variable is known when the task starts, not before. */
 static int check_user(const struct driver *driver, const struct job_task *task,
                       const struct config *config, const struct driver_config *options,
@@ -61,10 +73,16 @@ static int check_user(const struct driver *driver, const struct job_task *task,
 {
     const struct rootless *rootless = rootless_get(config);
 
-    if (!rootless->on || strstr(task->user, "${"))
+    bool isolated = driver->isolation == SPEC_ISOLATION_CHROOT;
+
+    if (strstr(task->user, "${"))
         return 0;
-    return rootless_check(rootless, task->user, driver->isolation == SPEC_ISOLATION_CHROOT,
-                          options->userns, e);
+    if (!rootless->on)
+        return denied_check_user(config, driver->name,
+                                 !*task->user && driver->default_user ? driver->default_user
+                                                                      : task->user,
+                                 isolated && options->userns, e);
+    return rootless_check(rootless, task->user, isolated, options->userns, e);
 }
 
 int driver_check(const struct job_task *task, const struct config *config,
@@ -79,7 +97,7 @@ int driver_check(const struct job_task *task, const struct config *config,
     if (!driver)
         return err_set(e, -EINVAL, "unknown driver \"%s\"; this node has exec and raw_exec",
                        task->driver);
-    problem = driver->problem(config, cgroup, &detected);
+    problem = driver_problem(driver, config, cgroup, &detected);
     if (problem)
         return err_set(e, -EINVAL, "driver %s can't run here: %s", driver->name, problem);
     r = driver_config_read(task, NULL, &options, e);

@@ -42,6 +42,10 @@ extern const struct driver *const drivers[];
 
 const struct driver *driver_find(const char *name);
 
+/* Why this node runs no tasks of `driver`, for people; NULL: it does. */
+const char *driver_problem(const struct driver *driver, const struct config *config,
+                           const struct cgroup_layout *cgroup, bool *ret_detected);
+
 /* -EINVAL, with the cause and the mend, if `task` can't run here. */
 int driver_check(const struct job_task *task, const struct config *config,
                  const struct cgroup_layout *cgroup, struct err *e);

@@ -14,6 +14,7 @@
 #include "manager/alloc/volumes.h"
 #include "manager/bag.h"
 #include "manager/host/rootless.h"
+#include "manager/task/denied.h"
 #include "manager/task/driver.h"
 #include "manager/task/taskenv.h"
 #include "shared/proto/spec.h"
@@ -88,15 +89,18 @@ static int plan_user(const struct driver *driver, const struct task *task,
     const char *user = taskenv_expand(env, task->def->user, bag);
     bool isolated = spec->isolation == SPEC_ISOLATION_CHROOT;
     const struct rootless *rootless = rootless_get(config);
+    int r;
 
     if (rootless->on) {
-        int r = rootless_check(rootless, user, isolated, options->userns, e);
-
+        r = rootless_check(rootless, user, isolated, options->userns, e);
         return r || !isolated ? r : rootless_plan(rootless, user, options->userns, bag, spec, e);
     }
     if (!*user)
         user = driver->default_user;
-    return user ? driver_set_user(user, bag, spec, e) : 0;
+    r = denied_check_user(config, driver->name, user ? user : "", isolated && options->userns, e);
+    if (!r && user)
+        r = driver_set_user(user, bag, spec, e);
+    return r ? r : denied_check_ids(config, driver->name, spec, e);
 }
 
 int spec_build(const struct spec_build_input *in, const struct task *task, char **ret_data,
@@ -124,6 +128,8 @@ int spec_build(const struct spec_build_input *in, const struct task *task, char 
     }
     if (!r)
         r = volumes_plan(in->config, task, &env, &bag, &spec, e);
+    if (driver == &driver_raw_exec)
+        taskenv_drop(&env, in->config->raw_exec_denied.envvars);
     spec.env = taskenv_list(&env, &bag);
     driver_config_deinit(&options);
     taskenv_deinit(&env);

@@ -302,6 +302,16 @@ char *taskenv_path(const struct taskenv *env, const char *text, struct bag *bag,
     return NULL;
 }
 
+void taskenv_drop(struct taskenv *env, char *const *patterns)
+{
+    const char *key;
+    json_t *value;
+    void *next;
+
+    json_object_foreach_safe(env->vars, next, key, value) if (config_matches(patterns, key))(void)
+        json_object_del(env->vars, key);
+}
+
 char **taskenv_list(const struct taskenv *env, struct bag *bag)
 {
     char **list = bag_alloc(bag, (json_object_size(env->vars) + 1) * sizeof(*list));

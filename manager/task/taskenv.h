@@ -64,5 +64,8 @@ struct interpolation taskenv_interpolation(const struct taskenv *env);
  * with openat2(2), RESOLVE_BENEATH. NULL, and -EINVAL in `e`: it leads out of both. */
 char *taskenv_path(const struct taskenv *env, const char *text, struct bag *bag, struct err *e);
 
+/* Takes out those whose names match one of the patterns (NULL: none). */
+void taskenv_drop(struct taskenv *env, char *const *patterns);
+
 /* The variables as a NULL-terminated list of "KEY=value". */
 char **taskenv_list(const struct taskenv *env, struct bag *bag);

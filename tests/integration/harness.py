@@ -93,6 +93,9 @@ class Manager:
         self.socket = self.dir / "sock"
         self.log_path = self.dir / "manager.log"
         self.config_path = self.dir / "agent.hcl"
+        # What root in a task can do is tested with the driver exec, which Nomad keeps root from.
+        self.users_path = self.dir / "users.hcl"
+        self.users_path.write_text('client {\n  options {\n    "user.denylist" = ""\n  }\n}\n')
         self.args = list(args)
         self.process = None
         chroot = chroot_env or {d: d for d in DEFAULT_CHROOT}
@@ -131,7 +134,8 @@ class Manager:
 
     def command(self):
         return [
-            *self.as_user, str(self.programs / "cleat-manager"), "-config", str(self.config_path),
+            *self.as_user, str(self.programs / "cleat-manager"),
+            "-config", str(self.users_path), "-config", str(self.config_path),
             "-address", f"unix://{self.socket}", *self.args,
         ]  # fmt: skip
 

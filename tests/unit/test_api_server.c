@@ -183,7 +183,8 @@ static int set_up(void **state)
                                 .name = (char *)"host",
                                 .data_dir = w->dir,
                                 .datacenter = (char *)"dc1",
-                                .region = (char *)"global"};
+                                .region = (char *)"global",
+                                .telemetry = {true, true, true}};
     w->job = make_job();
     w->record = (struct job_record){.job = w->job, .modify_index = 3};
     w->task = (struct task){.alloc = &w->alloc,

@@ -40,6 +40,60 @@ static void print_volumes(const json_t *volumes)
     table_print(&t);
 }
 
+static const char *or_none(const char *text)
+{
+    return *text ? text : "(none)";
+}
+
+static void print_resources(const json_t *all, const json_t *reserved)
+{
+    static const char *const rows[][3] = {
+        {"CPU", "CPU", "MHz"}, {"Memory", "MemoryMB", "MiB"}, {"Disk", "DiskMB", "MiB"}};
+    struct table t;
+
+    table_init(&t, 3, (const char *const[]){"Resource", "Total", "Reserved"});
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char total[40], kept[40];
+
+        (void)snprintf(total, sizeof(total), "%lld %s", (long long)get_int(all, rows[i][1]),
+                       rows[i][2]);
+        (void)snprintf(kept, sizeof(kept), "%lld %s", (long long)get_int(reserved, rows[i][1]),
+                       rows[i][2]);
+        TABLE_ROW(&t, rows[i][0], total, kept);
+    }
+    table_print(&t);
+    (void)putchar('\n');
+}
+
+static void print_meta(const json_t *meta)
+{
+    const json_t *value;
+    const char *name;
+    struct table t;
+
+    if (json_object_size(meta) == 0)
+        return;
+    table_init(&t, 2, (const char *const[]){"Meta", "Value"});
+    json_object_foreach((json_t *)meta, name, value)
+        TABLE_ROW(&t, name, json_is_string(value) ? json_string_value(value) : "");
+    table_print(&t);
+    (void)putchar('\n');
+}
+
+/* What became of the configuration that was read last. */
+static void print_config(const json_t *node)
+{
+    const json_t *pending = json_object_get(node, "ConfigPending"), *name;
+    const char *error = get_text(node, "ConfigError");
+    size_t i;
+
+    if (json_array_size(pending))
+        (void)puts("\nOptions that count when the manager is started next");
+    json_array_foreach(pending, i, name)(void) puts(json_string_value(name));
+    if (*error)
+        (void)printf("\nThe new configuration was refused, and the old one stays\n%s\n", error);
+}
+
 static void print_node(const json_t *node)
 {
     const json_t *attributes = json_object_get(node, "Attributes");
@@ -47,14 +101,18 @@ static void print_node(const json_t *node)
     size_t i;
 
     print_pairs((const char *const[]){"ID", get_text(node, "ID"), "Name", get_text(node, "Name"),
-                                      "Datacenter", get_text(node, "Datacenter"), "Status",
+                                      "Class", or_none(get_text(node, "NodeClass")), "Datacenter",
+                                      get_text(node, "Datacenter"), "Status",
                                       get_text(node, "Status"), "Kernel",
                                       get_text(attributes, "kernel.version"), "Cleat",
                                       get_text(attributes, "cleat.version")},
-                6);
+                7);
     (void)putchar('\n');
+    print_resources(json_object_get(node, "Resources"), json_object_get(node, "Reserved"));
+    print_meta(json_object_get(node, "Meta"));
     print_drivers(json_object_get(node, "Drivers"));
     print_volumes(json_object_get(node, "HostVolumes"));
+    print_config(node);
     if (json_array_size(damaged))
         (void)puts("\nState files that could not be read and were set aside");
     json_array_foreach(damaged, i, path)(void) puts(json_string_value(path));

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a scheduler of many nodes would find out by finding none: on one host it is said at once.
+ */
+#include "manager/host/fit.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+char *fit_why_not(const struct job *job, const struct config *config)
+{
+    char all[160] = "", *why;
+    size_t n = 0;
+
+    if (!config->datacenter)
+        return NULL;
+    for (char **name = job->datacenters; *name; name++) {
+        if (fnmatch(*name, config->datacenter, 0) == 0)
+            return NULL;
+        if (n < sizeof(all))
+            n += (size_t)snprintf(all + n, sizeof(all) - n, "%s\"%s\"", n ? ", " : "", *name);
+    }
+    if (asprintf(&why,
+                 "no node is in the job's datacenters, %s: this one is in \"%.64s\"; add that to "
+                 "\"datacenters\", or \"*\" for any",
+                 all, config->datacenter) < 0)
+        abort();
+    return why;
+}
