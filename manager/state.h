@@ -140,3 +140,7 @@ struct alloc {
 
 /* "pending", "running" or "dead", as Nomad's job status. */
 const char *job_record_status(const struct manager *m, const struct job_record *job);
+
+/* The same, where it is known whether it has allocations, and whether one of them is not at its
+ * end: looking is slow for many jobs. */
+const char *job_record_status_of(const struct job_record *job, bool any, bool live);

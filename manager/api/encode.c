@@ -351,11 +351,11 @@ static json_t *encode_blocked(const json_t *blocked)
 }
 
 /* The fields of the record that a job and its stub both show. */
-static void set_record(json_t *json, const struct manager *m, const struct job_record *record)
+static void set_record(json_t *json, const struct job_record *record, const char *status)
 {
     set_text(json, "ParentID", record->job->parent_id);
     set(json, "Stop", json_boolean(record->stop));
-    set_text(json, "Status", job_record_status(m, record));
+    set_text(json, "Status", status);
     set(json, "StatusDescription", encode_blocked(record->blocked));
     set_int(json, "Version", record->version);
     set_int(json, "SubmitTime", record->submit_ns);
@@ -368,7 +368,7 @@ json_t *encode_job(const struct manager *m, const struct job_record *record)
 {
     json_t *json = job_to_json(record->job);
 
-    set_record(json, m, record);
+    set_record(json, record, job_record_status(m, record));
     return json;
 }
 
@@ -391,6 +391,14 @@ static json_t *group_counts(json_t *groups, const char *name)
     return json_object_set_new(groups, name, counts) ? NULL : counts;
 }
 
+static bool is_live(const struct alloc *alloc)
+{
+    for (size_t i = 0; i < alloc->group->n_tasks; i++)
+        if (alloc->tasks[i].status.state != TASK_STATE_DEAD)
+            return true;
+    return false;
+}
+
 json_t *encode_summaries(const struct manager *m)
 {
     json_t *jobs = json_object();
@@ -399,18 +407,29 @@ json_t *encode_summaries(const struct manager *m)
         const char *id = a->job->job->id;
 
         if (!json_object_get(jobs, id))
-            (void)json_object_set_new(jobs, id, json_object());
-        json_t *counts = group_counts(json_object_get(jobs, id), a->group->name);
+            (void)json_object_set_new(jobs, id, json_pack("{s:b, s:{}}", "Live", false, "Groups"));
+        json_t *job = json_object_get(jobs, id);
+        json_t *counts = group_counts(json_object_get(job, "Groups"), a->group->name);
         json_t *count = json_object_get(counts, summary_names[a->client]);
         (void)json_integer_set(count, json_integer_value(count) + 1);
+        if (is_live(a))
+            set(job, "Live", json_true());
     }
     return jobs;
+}
+
+static const char *status_of(const struct job_record *record, const json_t *summaries)
+{
+    const json_t *of_job = json_object_get(summaries, record->job->id);
+
+    return job_record_status_of(record, of_job, json_is_true(json_object_get(of_job, "Live")));
 }
 
 /* The counts of the groups the job has now. */
 static json_t *encode_summary(const struct job *job, const json_t *summaries)
 {
-    json_t *all = json_object_get(summaries, job->id), *groups = json_object();
+    json_t *all = json_object_get(json_object_get(summaries, job->id), "Groups");
+    json_t *groups = json_object();
 
     for (size_t i = 0; i < job->n_groups; i++) {
         json_t *counts = json_object_get(all, job->groups[i].name);
@@ -424,7 +443,8 @@ static json_t *encode_summary(const struct job *job, const json_t *summaries)
 }
 
 /* How many jobs it was launched as; null for one that is not launched so. */
-static json_t *encode_children(const struct manager *m, const struct job *job)
+static json_t *encode_children(const struct manager *m, const struct job *job,
+                               const json_t *summaries)
 {
     enum {
         PENDING,
@@ -440,7 +460,7 @@ static json_t *encode_children(const struct manager *m, const struct job *job)
 
         if (strcmp(child->job->parent_id, job->id) != 0)
             continue;
-        status = job_record_status(m, child);
+        status = status_of(child, summaries);
         n[!strcmp(status, "dead") ? DEAD : !strcmp(status, "running") ? RUNNING : PENDING]++;
     }
     return json_pack("{s:i, s:i, s:i}", "Pending", n[PENDING], "Running", n[RUNNING], "Dead",
@@ -463,10 +483,10 @@ json_t *encode_job_stub(const struct manager *m, const struct job_record *record
     set(json, "Priority", json_integer(job->priority));
     set(json, "Periodic", json_boolean(job_is_periodic(job)));
     set(json, "ParameterizedJob", json_boolean(job_is_parameterized(job)));
-    set_record(json, m, record);
+    set_record(json, record, status_of(record, summaries));
     set(json, "JobSummary",
         json_pack("{s:o,s:o,s:o,s:o}", "JobID", encode_text(job->id), "Namespace",
                   encode_text(job->namespace_), "Summary", encode_summary(job, summaries),
-                  "Children", encode_children(m, job)));
+                  "Children", encode_children(m, job, summaries)));
     return json;
 }

@@ -34,7 +34,8 @@ json_t *encode_task_states(const struct alloc *alloc);
 json_t *encode_alloc_stub(const struct alloc *alloc);
 json_t *encode_alloc(const struct alloc *alloc);
 
-/* How many allocations are in which state: {job id: {group: {"Running": n, …}}}. */
+/* What of allocations the list of jobs shows, for all in one go: {job id: {"Live": whether some are
+ * not at their end, "Groups": {group: {"Running": n, …}}}}. */
 json_t *encode_summaries(const struct manager *m);
 
 /* A job as the list shows it, and as GET /v1/job/:id does. */

@@ -340,25 +340,31 @@ int manager_job_deregister(struct manager *m, const char *job_id, bool purge, st
     return r;
 }
 
-const char *job_record_status(const struct manager *m, const struct job_record *job)
+const char *job_record_status_of(const struct job_record *job, bool any, bool live)
 {
-    bool any = false;
-
     if (job_is_parent(job->job))
         return job->stop ? "dead" : "running";
-    for (const struct alloc *a = m->allocs; a; a = a->next) {
-        if (strcmp(a->job->job->id, job->job->id) != 0)
-            continue;
-        if (!alloc_is_terminal(a))
-            return "running";
-        any = true;
-    }
+    if (live)
+        return "running";
     if (job->blocked && !job->stop)
         return "pending";
     /* All are placed at once, so where none are left they have been removed. */
     return any || job->stop || job_type_is_batch(job->job->type) || !asks_for_none(job->job)
                ? "dead"
                : "pending";
+}
+
+const char *job_record_status(const struct manager *m, const struct job_record *job)
+{
+    bool any = false, live = false;
+
+    for (const struct alloc *a = m->allocs; a && !live; a = a->next) {
+        if (strcmp(a->job->job->id, job->job->id) != 0)
+            continue;
+        any = true;
+        live = !alloc_is_terminal(a);
+    }
+    return job_record_status_of(job, any, live);
 }
 
 bool jobs_active(const struct manager *m)

@@ -25,6 +25,11 @@ const char *job_record_status(const struct manager *m, const struct job_record *
     return job->stop ? "dead" : "running";
 }
 
+const char *job_record_status_of(const struct job_record *job, bool any, bool live)
+{
+    return job->stop || (any && !live) ? "dead" : "running";
+}
+
 json_t *stats_alloc(struct alloc *alloc)
 {
     return json_pack("{s:s}", "Of", alloc->id);
