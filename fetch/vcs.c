@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <openssl/evp.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -111,34 +113,26 @@ static void set(const char *name, const char *value)
         abort();
 }
 
-static int base64_value(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c ? strchr(digits, c) : NULL;
-
-    return at ? (int)(at - digits) : -1;
-}
-
 static int write_key(const char *key, struct err *e)
 {
     autoclose FILE *f = fopen("home/key", "we");
-    unsigned bits = 0;
-    int n = 0;
+    autofree unsigned char *bytes = malloc(strlen(key) + 4);
+    EVP_ENCODE_CTX *ctx = EVP_ENCODE_CTX_new();
+    int n = 0, rest = 0, r = -1;
 
-    if (!f || fchmod(fileno(f), 0600) < 0)
-        return err_sys(e, -errno, "write the option sshkey to a file");
-    for (; *key && *key != '='; key++) {
-        int value = base64_value(*key);
-
-        if (value < 0 && strchr("\r\n", *key))
-            continue;
-        if (value < 0)
-            return err_set(e, -EINVAL, "the option sshkey is not base64; write base64encode(…)");
-        bits = bits << 6 | (unsigned)value;
-        n += 6;
-        if (n >= 8)
-            (void)fputc((int)(bits >> (n -= 8) & 0xff), f);
+    if (ctx && bytes) {
+        EVP_DecodeInit(ctx);
+        r = EVP_DecodeUpdate(ctx, bytes, &n, (const unsigned char *)key, (int)strlen(key));
+        if (r >= 0)
+            r = EVP_DecodeFinal(ctx, bytes + n, &rest);
     }
+    EVP_ENCODE_CTX_free(ctx);
+    if (r < 0 || n + rest == 0)
+        return err_set(e, -EINVAL,
+                       "the option sshkey is not base64; write it as `base64 -w0 KEY` prints it");
+    if (!f || fchmod(fileno(f), 0600) < 0 ||
+        fwrite(bytes, 1, (size_t)(n + rest), f) != (size_t)(n + rest) || fflush(f))
+        return err_sys(e, -errno, "write the option sshkey to a file");
     return 0;
 }
 

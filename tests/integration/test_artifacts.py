@@ -3,16 +3,15 @@
 import hashlib
 import os
 import signal
-import threading
+import subprocess
 import time
 
 import pytest
 
 import artifact_server as faults
-import leftovers
 from artifact_server import Server
 from harness import SLOW, kill_hard, process_gone, wait_for
-from jobs import MS, SECOND, group, job, restart, simple, task
+from jobs import MS, restart, simple
 
 BLOB = bytes(range(256)) * 1000
 GOT = "Downloading Artifacts"
@@ -35,9 +34,9 @@ def events(manager, alloc_id, name="t"):
 
 
 def fetchers(manager):
-    """The processes that download for this manager; each is two."""
+    """The children of this manager that download; each has one itself."""
     found = []
-    for pid in leftovers.children(manager.process.pid) if hasattr(leftovers, "children") else children(manager.process.pid):
+    for pid in children(manager.process.pid):
         try:
             if open(f"/proc/{pid}/comm").read().strip() == "cleat-fetch":
                 found.append(pid)
@@ -130,10 +129,9 @@ def test_what_is_there_is_not_got_again(manager, server):
     alloc_id = manager.run_one(simple(
         "pause", type="service", policy=restart(5, delay=100 * MS),
         Artifacts=[artifact(url, "local/d/"), artifact(other)]))  # fmt: skip
-    pid = manager.wait_running(alloc_id)
+    manager.wait_running(alloc_id)
     assert server.count("/y") == 2
     manager.kill9()
-    executor = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1]
     manager.start()
     count = server.count("/x")
     kill_hard(int(executor_of(manager, alloc_id)))
@@ -291,3 +289,39 @@ job "art" {
     assert server.requests[-1][1]["X-Y"] == "z"
     (alloc,) = manager.get("/v1/job/art/allocations")
     assert GOT in manager.cli("alloc", "status", alloc["ID"]).stdout
+
+
+def test_a_bar_on_a_terminal(manager, server, box):
+    """Redrawn in place, and gone at the end; without a terminal there is none."""
+    data = bytes(1 << 20)
+
+    def drips(handler, blob, n):
+        handler.head(200, 4 * len(data))
+        for _ in range(4):
+            handler.wfile.write(data)
+            handler.wfile.flush()
+            handler.gate.wait(0.6)
+
+    path = box.dir / "job.hcl"
+    path.write_text('job "bar" {\n  type = "batch"\n  task "t" {\n    driver = "exec"\n    config { command = "/bin/true" }\n'
+                    '    artifact { source = "%s" }\n  }\n}\n' % server.put("/x", b"", drips))
+    ours, theirs = os.openpty()
+    env = {**box.env, "CLEAT_ADDR": f"unix://{manager.socket}"}
+    with subprocess.Popen([manager.programs / "cleat", "run", path], env=env, stdout=theirs, stderr=theirs) as run:
+        os.close(theirs)
+        text = b""
+        while chunk := read_tty(ours):
+            text += chunk
+        assert run.wait() == 0
+    os.close(ours)
+    bars = [part for part in text.decode().split("\r") if "of 4.0 MiB" in part]
+    assert len(bars) >= 2 and "[####" in bars[-1] and " t: " in bars[-1] and "\n" not in bars[-1]
+    assert text.decode().rstrip().endswith("is complete")
+    assert "MiB" not in manager.cli("run", path).stdout
+
+
+def read_tty(fd):
+    try:
+        return os.read(fd, 4096)
+    except OSError:  # nobody has the other end any more
+        return b""

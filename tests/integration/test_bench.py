@@ -30,6 +30,7 @@ from harness import BUILD, TOP
             " --only raw_exec --only splice --only fast --only counted",
             ["cleat, raw_exec", "floor: splice, 64 KiB", "cleat, fast writer, per MiB"],
         ),
+        ("artifacts --mib 2 --rounds 1", ["cleat-fetch", "curl, then sha256sum, then tar"]),
     ],
 )
 def test_bench(box, program, rows):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """cleat-fetch by its orders: servers with faults, hostile archives, repositories, places that are not to be written."""
+import base64
 import bz2
 import gzip
 import hashlib
@@ -455,6 +456,21 @@ def test_git(fetch, server, box):
     fetch.bad(f"git::{server.url}/nothing", "git", destination="t/local/x")
     code, text, _ = fetch.run("git::ext::sh -c x")
     assert code == 65
+
+
+def test_git_over_ssh(fetch, box):
+    """With the key of the job: an ssh of ours, first in PATH, shows what it would have used."""
+    shown = box.dir / "bin"
+    shown.mkdir()
+    (shown / "ssh").write_text('#!/bin/sh\nfor word; do [ -f "$word" ] && stat -c "key %a" "$word" >&2 && cat "$word" >&2\n'
+                               'done\necho "$@" >&2\nexit 1\n')
+    (shown / "ssh").chmod(0o755)
+    fetch.env["PATH"] = f"{shown}:{fetch.env['PATH']}"
+    key = base64.b64encode(b"the key").decode()
+    text = fetch.bad("git::git@127.0.0.1:owner/repo", "key 600", "the key", "IdentitiesOnly=yes", "owner/repo",
+                     options={"sshkey": key}, extra_paths=[f"d:rx:{shown}"])
+    assert "StrictHostKeyChecking=accept-new" in text
+    fetch.bad("git::git@127.0.0.1:owner/repo", "not base64", options={"sshkey": "!"})
 
 
 def test_git_daemon(fetch, server, box):

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+import artifact_server
 import leftovers
 import records
 from harness import BUILD, PAYLOAD_IN_ROOT, ApiError, kill_hard, process_gone, wait_for
@@ -29,6 +30,7 @@ from test_escape import (  # noqa: F401  they run with the fixtures of this modu
     test_the_kernels_switches,
     test_the_stub_and_what_belongs_to_it,
 )
+from test_fetch import FILES, repository, tar
 from test_isolation import values
 from test_volumes import SHARED, WRITTEN, host_volumes, mount_late, mount_lines, mounted
 
@@ -483,3 +485,23 @@ def test_places(box, account, runtime):
         assert process.wait(timeout=20) == 0
     done = subprocess.run(cleat, env=env, capture_output=True, text=True)
     assert done.returncode == 3 and str(socket) in done.stderr
+
+
+# Artifacts
+
+
+def test_artifacts(box, rootless, account):
+    """Got by the user itself, as confined as that can be, and its own."""
+    server = artifact_server.Server()
+    try:
+        repository(box, server)
+        output, state = rootless.run_to_end(simple(
+            "cat:/local/x/bin/tool", "cat:/local/r/sub/f", "cat:/secrets/f", Artifacts=[
+                {"GetterSource": server.put("/x.tgz", tar(*FILES, kind="gz")), "RelativeDest": "local/x"},
+                {"GetterSource": f"git::{server.url}/repo.git", "RelativeDest": "local/r", "Chown": True},
+                {"GetterSource": server.put("/f", b"secret\n"), "RelativeDest": "secrets/"}]))  # fmt: skip
+        assert output == "#!/bin/sh\nthreesecret\n", state
+    finally:
+        server.close()
+    (alloc_dir,) = (rootless.data_dir / "allocs").iterdir()
+    assert (alloc_dir / "t/local/x/lib/empty").stat().st_uid == account.pw_uid

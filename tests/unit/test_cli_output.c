@@ -12,6 +12,7 @@
 
 #include "shared/cleanup.h"
 #include "tools/cleat/output.h"
+#include "tools/cleat/progress.h"
 
 static void test_sizes(void **state)
 {
@@ -40,6 +41,32 @@ static void test_times(void **state)
     assert_string_equal(format_time_text("0001-01-01T00:00:00Z", buf), "-");
     assert_string_equal(format_time_text("", buf), "-");
     assert_string_equal(format_time_text("a text that is far too long to be a time", buf), "-");
+}
+
+static void check_progress(long long bytes, long long total, long long rate, const char *expected)
+{
+    json_t *task = json_pack("{s:{s:I, s:I, s:I}}", "Artifacts", "Bytes", (json_int_t)bytes,
+                             "Total", (json_int_t)total, "Rate", (json_int_t)rate);
+    char buf[PROGRESS_TEXT];
+
+    assert_string_equal(progress_text(task, buf), expected);
+    json_decref(task);
+}
+
+static void test_progress(void **state)
+{
+    json_t *task = json_object();
+    char buf[PROGRESS_TEXT];
+
+    (void)state;
+    assert_null(progress_text(task, buf));
+    json_decref(task);
+    check_progress(0, 0, 0, "0 B, 0 B/s");
+    check_progress(0, 100, 0, "[--------------------]   0%  0 B of 100 B, 0 B/s");
+    check_progress(1 << 20, 4 << 20, 1 << 19,
+                   "[#####---------------]  25%  1.0 MiB of 4.0 MiB, 512 KiB/s, 6s left");
+    check_progress(100, 100, 7, "[####################] 100%  100 B of 100 B, 7 B/s, 0s left");
+    check_progress(101, 100, 7, "101 B, 7 B/s");
 }
 
 /* What `print` writes to stdout; the caller frees. */
@@ -94,10 +121,8 @@ static void test_pairs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_times),
-        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_sizes), cmocka_unit_test(test_times), cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_table), cmocka_unit_test(test_pairs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

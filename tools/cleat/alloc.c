@@ -15,6 +15,7 @@
 #include "tools/cleat/logs.h"
 #include "tools/cleat/order.h"
 #include "tools/cleat/output.h"
+#include "tools/cleat/progress.h"
 
 enum {
     PAUSE_ROUNDS = 10 /* changes to the allocation, or seconds, until a pause has come about */
@@ -69,6 +70,7 @@ static void print_events(const json_t *events)
 static void print_task(const char *name, const char *role, const json_t *task)
 {
     char started[TIME_TEXT], finished[TIME_TEXT], pid[24], restarts[24], lost[24];
+    char progress[PROGRESS_TEXT];
     json_int_t lost_bytes = get_int(task, "LogLostBytes");
 
     (void)snprintf(pid, sizeof(pid), "%lld", (long long)get_int(task, "Pid"));
@@ -83,6 +85,8 @@ static void print_task(const char *name, const char *role, const json_t *task)
                               "Finished", format_time_text(get_text(task, "FinishedAt"), finished),
                               "Log lost", lost},
         lost_bytes ? 5 : 4);
+    if (progress_text(task, progress))
+        (void)printf("Artifacts: %s\n", progress);
     (void)puts("Recent events");
     print_events(json_object_get(task, "Events"));
 }

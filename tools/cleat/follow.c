@@ -14,6 +14,7 @@
 #include "shared/cleanup.h"
 #include "tools/cleat/http.h"
 #include "tools/cleat/output.h"
+#include "tools/cleat/progress.h"
 
 enum {
     SETTLE_MS = 1000,
@@ -152,6 +153,7 @@ static struct counts look_at(struct follow *f, const json_t *allocs, json_int_t 
     const json_t *alloc;
     size_t i;
 
+    progress_clear();
     json_array_foreach(allocs, i, alloc)
     {
         if (get_int(alloc, "JobVersion") != version)
@@ -166,6 +168,8 @@ static struct counts look_at(struct follow *f, const json_t *allocs, json_int_t 
             tell_reason(alloc);
         }
     }
+    if (!f->cli->json)
+        progress_show(allocs);
     f->told_ns = newest;
     return counts;
 }
@@ -178,6 +182,7 @@ static int follow_init(struct follow *f, const struct cli *cli, const char *job_
 
 static void follow_deinit(struct follow *f)
 {
+    progress_clear();
     free(f->job);
     json_decref(f->seen);
 }
