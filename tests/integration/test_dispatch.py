@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import ApiError, wait_for
+from harness import SLOW, ApiError, wait_for
 from jobs import MS, group, job, restart, simple, task
 
 
@@ -128,6 +128,33 @@ def test_periodic_launches_over_kills_of_the_manager(manager, box):
     killed = time.time()
     wait_for(lambda: time.time() > killed + 1.5, "no launch of a stopped job")
     assert len(children(manager)) == count
+
+
+@pytest.mark.parametrize("rename", [1, 2, 3])
+def test_a_launch_is_one_whichever_record_the_manager_dies_at(manager, box, rename):
+    """It dies before the child is on record, then before that it was launched is, then before that the child has run is."""
+    seen = box.dir / "seen"
+    at = time.gmtime(due := int(time.time()) + 2)
+    once = f"{at.tm_sec} {at.tm_min} {at.tm_hour} {at.tm_mday} {at.tm_mon} * {at.tm_year}"
+    manager.run(launched(f'echo "$NOMAD_JOB_ID" >>{seen}', Periodic={"Spec": once}))
+    manager.kill9()
+    wait_for(lambda: time.time() > due, "the launch to be missed")
+    manager.spawn(["strace", "-D", "-q", "-o", str(box.dir / "trace"),
+                   "-e", f"inject=/^renameat:signal=KILL:when={rename}"])  # fmt: skip
+    manager.process.wait(20 * SLOW)
+    records = {p.name: p.read_text() for p in (manager.data_dir / "state/jobs").iterdir() if "tmp" not in p.name}
+    assert (f"job%2Fperiodic-{due}" in records) == (rename > 1)
+    assert ("LastLaunch" in records["job"]) == (rename > 2)
+    manager.start()
+    (child,) = wait_for(lambda: children(manager), "the launch")
+    assert child["ID"] == f"job/periodic-{due}"
+    (alloc_id,) = allocs_of(manager, child["ID"])
+    manager.wait_client(alloc_id, "complete")
+    record = manager.get("/v1/job/job")
+    manager.kill9()
+    manager.start()
+    assert len(children(manager)) == 1 and manager.get("/v1/job/job")["Status"] == record["Status"]
+    assert seen.read_text() == f"job/periodic-{due}\n"
 
 
 def test_periodic_prohibits_overlap_and_is_forced(manager):
