@@ -177,7 +177,7 @@ static void print_job(const json_t *job)
                                       format_time(get_int(job, "SubmitTime"), when)},
                 6);
     if (*why)
-        (void)printf("Why         = %s\n", why);
+        (void)printf("Why       = %s\n", why);
 }
 
 static int status_one(const struct cli *cli, const char *id)

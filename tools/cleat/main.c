@@ -121,7 +121,8 @@ static void print_help(const struct cli *cli)
         (void)snprintf(left, sizeof(left), "-%s%s%s", options[i].name,
                        options[i].arg && options[i].arg[0] != '=' ? " " : "",
                        options[i].arg ? options[i].arg : "");
-        (void)printf("  %-15s%s\n", left, options[i].text);
+        (void)printf(strlen(left) < 15 ? "  %-15s%s\n" : "  %s\n                 %s\n", left,
+                     options[i].text);
     }
     print_examples(cli->name, command->examples);
 }
