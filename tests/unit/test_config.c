@@ -266,6 +266,28 @@ static void test_refusals(void **state)
          "\"denied_host_gids\" is a list of ids"},
         {"plugin \"exec\" { }\nplugin \"exec\" { }", -EINVAL,
          "one.hcl:2:1: \"exec\" is here already at line 1"},
+        {"client { gc_disk_usage_threshold = 101 }", -EINVAL, "the most allowed, 100"},
+        {"client { gc_parallel_destroys = 0 }", -EINVAL, "the least allowed, 1"},
+        {"client { gc_interval = \"10ms\" }", -EINVAL, "the least allowed, 1s"},
+        {"client { gc_max_age = 5 }", -EINVAL, "is a number without a unit"},
+        {"client { node_max_allocs = 5 }", -ENOTSUP, "\"node_max_allocs\" is known to Nomad"},
+        {"client { node_pool = \"all\" }", -EINVAL, "is the name of one pool"},
+        {"client { reserved { cores = \"3-1\" } }", -EINVAL, "is a list of CPUs such as"},
+        {"client { reserved { reserved_ports = \"70000\" } }", -EINVAL, "is a list of ports"},
+        {"client {\nmemory_total_mb = 9\nreserved { memory = 9 } }", -EINVAL,
+         "leaves nothing of memory_total_mb = 9"},
+        {"client { artifact { http_max_size = \"big\" } }", -EINVAL, "must be a size such as"},
+        {"client { artifact { allow_file_paths = [\"/a/../b\"] } }", -EINVAL, "absolute paths"},
+        {"client { artifact { filesystem_isolation_extra_paths = [\"/x\"] } }", -EINVAL,
+         "\"/x\" is no extra path; write \"f:r:/etc"},
+        {"client { template { wait {\nmin = \"9m\"\nmax = \"1m\" } } }", -EINVAL,
+         "\"min\" is more than \"max\""},
+        {"client { options { \"driver.raw_exec.enable\" = \"yes\" } }", -EINVAL,
+         "one.hcl:1:20: \"driver.raw_exec.enable\" is \"true\" or \"false\", not \"yes\""},
+        {"client { options { \"user.denylst\" = \"\" } }", -EINVAL,
+         "did you mean \"user.denylist\"?"},
+        {"vault { address = \"v:1\" }", -EINVAL, "\"v:1\" is no address of a Vault server"},
+        {"telemetry { prometheus_metric = true }", -EINVAL, "did you mean \"prometheus_metrics\"?"},
         {"name = \"lost\"\nregion = 1 2", -EINVAL, "one.hcl:2:12: "},
     };
 
@@ -279,6 +301,195 @@ static void test_refusals(void **state)
             fail_msg("%s\ngave %d: %s", cases[i].text, r, e.text);
         (void)config_free(config);
     }
+}
+
+static void must_be(char *const *list, const char *expected)
+{
+    char all[256] = "";
+
+    for (size_t n = 0; *list; list++)
+        n += (size_t)snprintf(all + n, sizeof(all) - n, "%s ", *list);
+    assert_string_equal(all, expected);
+}
+
+/* Nomad's ways to say where its agent listens; of ours, the list, nothing is left to them. */
+static void test_addresses(void **state)
+{
+    autofree char *own = place_address();
+    static const struct {
+        const char *text;
+        const char *http; /* NULL: the socket alone */
+    } cases[] = {
+        {"bind_addr = \"127.0.0.1\"", "http://127.0.0.1:4646"},
+        {"ports { http = 5000 }", "http://127.0.0.1:5000"},
+        {"addresses { http = \"::1\" }", "http://[::1]:4646"},
+        {"bind_addr = \"10.0.0.1\"\nports { http = 1 }\naddresses {\nhttp = \"127.0.0.2\"\n"
+         "rpc = \"10.0.0.1\" }",
+         "http://127.0.0.2:1"},
+        {"{\"addresses\": [{\"http\": \"127.0.0.3\"}]}", "http://127.0.0.3:4646"},
+        {"addresses { rpc = \"10.0.0.1\" }", NULL},
+        {"ports { rpc = 1 }", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct config *config = new_config();
+
+        must_load(config, cases[i].text);
+        assert_string_equal(config->addresses[0], own);
+        if (cases[i].http)
+            assert_string_equal(config->addresses[1], cases[i].http);
+        else
+            assert_null(config->addresses[1]);
+        must_load(config, "bind_addr = \"127.0.0.1\"\naddresses = [\"unix:///a\"]");
+        must_be(config->addresses, "unix:///a ");
+        (void)config_free(config);
+    }
+}
+
+/* Scalars replace, maps and labelled blocks are merged, lists replace. */
+static void test_merging(void **state)
+{
+    struct config *config = new_config();
+
+    (void)state;
+    must_load(config, "client { chroot_env { \"/a\" = \"/a\" } }");
+    must_load(config, "client { chroot_env { \"/b\" = \"/b\"\n \"/a\" = \"/c\" } }");
+    assert_int_equal(config->n_chroot_env, 2);
+    assert_string_equal(config->chroot_env[0].target, "/c");
+    must_load(config, "client {\n gc_max_allocs = 7\n artifact { s3_timeout = \"1s\" }\n"
+                      "reserved { cpu = 5 } }");
+    must_load(config, "client {\n artifact { hg_timeout = \"2s\" }\n reserved { memory = 6 } }");
+    assert_int_equal(config->gc.max_allocs, 7);
+    assert_true(config->artifact.s3_timeout_ns == 1000000000);
+    assert_true(config->artifact.hg_timeout_ns == 2000000000);
+    assert_int_equal(config->reserved.cpu_mhz, 5);
+    assert_int_equal(config->reserved.memory_mb, 6);
+    must_load(config, "plugin \"exec\" { config { pids_limit = 3 } }");
+    must_load(config, "plugin \"exec\" { config { allow_caps = [\"chown\"] } }");
+    assert_int_equal(config->exec_pids_limit, 3);
+    must_be(config->exec.allow_caps, "chown ");
+    must_load(config, "plugin \"exec\" { config { allow_caps = [\"kill\"] } }");
+    must_be(config->exec.allow_caps, "kill ");
+    (void)config_free(config);
+}
+
+/* What HCL says, as JSON; blocks as objects, or as lists of them. */
+static void test_json(void **state)
+{
+    static const char *const same[] = {
+        "{\"name\": \"j\", \"client\": {\"meta\": {\"a\": \"b\"}, \"gc_max_allocs\": 9,"
+        " \"host_volume\": {\"v\": {\"path\": \"/v\"}}, \"max_kill_timeout\": \"1m\","
+        " \"options\": {\"driver.raw_exec.enable\": \"1\"}},"
+        " \"plugin\": {\"exec\": {\"config\": {\"pids_limit\": 4}}}}",
+        "{\"name\": \"j\", \"client\": [{\"meta\": [{\"a\": \"b\"}]}, {\"gc_max_allocs\": \"9\","
+        " \"host_volume\": [{\"v\": [{\"path\": \"/v\"}]}], \"max_kill_timeout\": 60000000000,"
+        " \"options\": {\"driver.raw_exec.enable\": true}}],"
+        " \"plugin\": [{\"exec\": [{\"config\": [{\"pids_limit\": 4}]}]}]}",
+    };
+    static const struct {
+        const char *text;
+        const char *message;
+    } refused[] = {
+        {"{\"client\": {\"gc_intervall\": \"\"}}",
+         "one.json: client: unknown key \"gc_intervall\" in a client block; did you mean "
+         "\"gc_interval\"?"},
+        {"{\"client\": {\"gc_interval\": \"soon\"}}",
+         "one.json: client.gc_interval: \"gc_interval\" must be a duration"},
+        {"{\"plugin\": {\"exec\": {\"config\": {\"allow_caps\": [\"fly\"]}}}}", "allow_caps"},
+        {"{\"name\": \"a\",\n \"name\": \"b\"}", "one.json:2:"},
+        {"{\"name\": ", "a *.json file is one JSON object"},
+        {"{\"client\": [1]}", "must be an object"},
+        {"{\"tls\": {\"http\": true}}", "\"tls\" is known to Nomad"},
+        {"{\"client\": {\"options\": {\"env.denylst\": \"\"}}}", "did you mean \"env.denylist\"?"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+        struct config *config = new_config();
+
+        must_load(config, same[i]);
+        assert_string_equal(config->name, "j");
+        assert_string_equal(json_string_value(json_object_get(config->meta, "a")), "b");
+        assert_int_equal(config->gc.max_allocs, 9);
+        assert_int_equal(config->n_volumes, 1);
+        assert_string_equal(config->volumes[0].path, "/v");
+        assert_true(config->max_kill_timeout_ns == 60000000000ULL);
+        assert_true(config->raw_exec_enabled);
+        assert_int_equal(config->exec_pids_limit, 4);
+        (void)config_free(config);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        struct config *config = new_config();
+        struct err e = ERR_INIT;
+
+        if (load(config, refused[i].text, &e) >= 0 || !strstr(e.text, refused[i].message))
+            fail_msg("%s\ngave %s", refused[i].text, e.text);
+        (void)config_free(config);
+    }
+}
+
+/* The keys of Nomad's older ways; what came later wins, whichever way it was written. */
+static void test_legacy_options(void **state)
+{
+    struct config *config = new_config();
+    autofree char *unused = NULL;
+
+    (void)state;
+    assert_string_equal(config->user_denylist, "root,Administrator");
+    assert_string_equal(config->user_checked_drivers, "exec,qemu,java");
+    assert_string_equal(config->env_denylist, CONFIG_ENV_DENYLIST);
+    must_load(config, "client { options {\n\"driver.raw_exec.enable\" = \"true\"\n"
+                      "\"user.blacklist\" = \"a,b\"\n\"env.blacklist\" = \"\"\n"
+                      "\"driver.whitelist\" = \"exec, raw_exec\"\n"
+                      "\"docker.cleanup.image\" = \"false\"\n"
+                      "\"fingerprint.denylist\" = \"env_gce\"\n} }");
+    assert_true(config->raw_exec_enabled);
+    assert_string_equal(config->user_denylist, "a,b");
+    assert_string_equal(config->env_denylist, "");
+    assert_true(config_allows_driver(config, "exec") && config_allows_driver(config, "raw_exec"));
+    assert_false(config_allows_driver(config, "java"));
+    must_load(config, "plugin \"raw_exec\" { config { enabled = false } }");
+    must_load(config, "client { options { \"driver.denylist\" = \"exec\" } }");
+    assert_false(config->raw_exec_enabled); /* the option of the first file has had its effect */
+    assert_false(config_allows_driver(config, "exec"));
+    unused = config_unused(config);
+    assert_non_null(strstr(unused, "docker.cleanup.image ("));
+    assert_non_null(strstr(unused, "), fingerprint.denylist ("));
+    (void)config_free(config);
+}
+
+static void test_unused(void **state)
+{
+    struct config *config = new_config();
+    autofree char *unused = NULL;
+
+    (void)state;
+    must_load(config, "server {\n enabled = true\n}\nui { }\nacl { enabled = false }\n"
+                      "client { servers = [\"10.0.0.1\"] }\nconsul { tags = [\"x\"] }\n"
+                      "plugin \"docker\" { config { allow_privileged = true } }\n");
+    unused = config_unused(config);
+    for (const char *const *name = (const char *const[]){"server (", ":1)", "ui (", "servers (",
+                                                         "tags (", "docker (", NULL};
+         *name; name++)
+        if (!strstr(unused, *name))
+            fail_msg("%s is not in: %s", *name, unused);
+    assert_null(strstr(unused, "acl"));
+    (void)config_free(config);
+}
+
+static void test_questions(void **state)
+{
+    char *const patterns[] = {"AWS_*", "X", NULL};
+
+    (void)state;
+    assert_true(config_lists("a, b,c", "b") && config_lists("a", "a"));
+    assert_false(config_lists("ab,c", "a") || config_lists("", "") || config_lists(NULL, "a"));
+    assert_true(config_has_number("0,5-9", 0) && config_has_number("0,5-9", 9));
+    assert_false(config_has_number("0,5-9", 4) || config_has_number("", 0) ||
+                 config_has_number(NULL, 0));
+    assert_true(config_matches(patterns, "AWS_KEY") && config_matches(patterns, "X"));
+    assert_false(config_matches(patterns, "XX") || config_matches(NULL, "X"));
 }
 
 /* The agent's configurations among the documentation's fragments (see test_job_fragments.c). */
@@ -351,6 +562,9 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),  cmocka_unit_test(test_everything),
         cmocka_unit_test(test_directory), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_addresses), cmocka_unit_test(test_merging),
+        cmocka_unit_test(test_json),      cmocka_unit_test(test_legacy_options),
+        cmocka_unit_test(test_unused),    cmocka_unit_test(test_questions),
         cmocka_unit_test(test_fragments), cmocka_unit_test(test_replace),
     };
 

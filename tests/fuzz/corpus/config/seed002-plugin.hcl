@@ -1,0 +1,5 @@
+plugin "nspawn" {
+  config {
+    enabled = true
+  }
+}
