@@ -2,12 +2,13 @@
 """The agent's configuration as an operator meets it: -check, SIGHUP, and what it keeps from jobs."""
 import json
 import os
+import re
 import signal
 import subprocess
 
 import pytest
 
-from harness import ApiError, wait_for
+from harness import TOP, ApiError, wait_for
 from jobs import job, group, simple, task
 
 
@@ -43,6 +44,22 @@ def test_check(check, box):
     (warning,) = done.stderr.splitlines()
     assert f"server ({box.dir}/conf/c.hcl:1)" in warning and "docker.cleanup.image" in warning
     assert not (box.dir / "data").exists()
+
+
+def test_the_manual_page_has_all_options():
+    names = set()
+    for source in (TOP / "manager/config").glob("config_*.c"):
+        text = source.read_text()
+        names.update(re.findall(r'\bOPTION\([^"]*"(\w+)"', text))
+        names.update(re.findall(r'(?:OPTION_REFUSED|OPTION_BLOCK)\("(\w+)"', text))
+        # Of those of vault, consul and telemetry the page says of what kind they are.
+        if source.name == "config_tables.c":
+            text = text[text.index("file_fields[]"):]
+        if source.name != "config_prepare.c":
+            names.update(re.findall(r'SCHEMA_UNUSED\("(\w+)"', text))
+    page = (TOP / "tools/man/cleat.hcl.5").read_text()
+    assert len(names) > 120
+    assert {n for n in names if not re.search(rf"\b{n}\b", page)} == set()
 
 
 @pytest.mark.parametrize("args,files,code,text", [
