@@ -74,9 +74,9 @@ struct hcl_file {
 
 enum {
     HCL_MAX_BYTES = 4 << 20,
-    HCL_MAX_DEPTH = 64,    /* blocks, lists and maps in each other */
-    HCL_MAX_ITEMS = 65536, /* values, attributes, blocks and labels of one file */
-    HCL_MAX_KEYS = 4096    /* attributes of one body, keys of one map */
+    HCL_MAX_DEPTH = 64,      /* blocks, lists and maps in each other */
+    HCL_MAX_ITEMS = 1 << 18, /* values, attributes, blocks and labels of one file */
+    HCL_MAX_KEYS = 4096      /* attributes of one body, keys of one map */
 };
 
 /* Parses `size` bytes of UTF-8 at `source` (copied). `name` is what messages call the file.

@@ -26,6 +26,10 @@ from harness import BUILD, TOP
             ["raw_exec, 5 tasks", "exec, 5 tasks", "exec, 5 idle tasks"],
         ),
         (
+            "hcl --tasks 200 --rounds 1",
+            ["HCL: a valid job", "HCL of a dynamic block: a valid job", "JSON: a valid job"],
+        ),
+        (
             "logs --mib 8 --tasks 2 --many 3 --seconds 1 --idle 1 --settle 1 --rounds 1 --markdown"
             " --only raw_exec --only splice --only fast --only counted",
             ["cleat, raw_exec", "floor: splice, 64 KiB", "cleat, fast writer, per MiB"],
