@@ -16,7 +16,7 @@ JOB = {
     "Datacenters": ["*"], "Meta": {}, "Stop": False, "Version": 0,
 }  # fmt: skip
 GROUP = {
-    "Name": "t", "Count": 1, "Meta": {},
+    "Name": "t", "Count": 1, "Meta": {}, "ShutdownDelay": 0,
     "EphemeralDisk.SizeMB": 300, "EphemeralDisk.Sticky": False, "EphemeralDisk.Migrate": False,
 }  # fmt: skip
 RESTART = {
@@ -25,7 +25,7 @@ RESTART = {
 }
 TASK = {
     "Name": "t", "Driver": "raw_exec", "User": "", "Env": {}, "Meta": {}, "KillSignal": "",
-    "KillTimeout": 5 * SECOND, "ShutdownDelay": 0,
+    "KillTimeout": 5 * SECOND, "ShutdownDelay": 0, "Leader": False,
     "LogConfig.MaxFiles": 10, "LogConfig.MaxFileSizeMB": 10, "LogConfig.Disabled": False,
     "Resources.CPU": 100, "Resources.Cores": 0, "Resources.MemoryMB": 300, "Resources.MemoryMaxMB": 0,
 }  # fmt: skip
@@ -36,6 +36,12 @@ BLOCKS = [
         "Stagger": 30 * SECOND, "MaxParallel": 1, "HealthCheck": "checks", "MinHealthyTime": 10 * SECOND,
         "HealthyDeadline": 5 * MINUTE, "ProgressDeadline": 10 * MINUTE, "AutoRevert": False,
         "AutoPromote": False, "Canary": 1}),
+    ("job", 'constraint {\n attribute = "${attr.kernel.name}"\n value = "linux"\n }', "Constraints.0", {
+        "LTarget": "${attr.kernel.name}", "RTarget": "linux", "Operand": "="}),
+    ("batch", 'periodic { cron = "@daily" }', "Periodic", {
+        "Enabled": True, "Spec": "@daily", "SpecType": "cron", "ProhibitOverlap": False, "TimeZone": "UTC"}),
+    ("batch", "parameterized { }", "ParameterizedJob", {
+        "Payload": "optional", "MetaRequired": [], "MetaOptional": []}),
     ("group", "migrate { max_parallel = 2 }", "Migrate", {
         "MaxParallel": 2, "HealthCheck": "checks", "MinHealthyTime": 10 * SECOND,
         "HealthyDeadline": 5 * MINUTE}),
@@ -48,6 +54,7 @@ BLOCKS = [
         "Attempts": 1, "Interval": 30 * MINUTE, "Delay": 15 * SECOND, "Mode": "fail"}),
     ("task", "restart { attempts = 1 }", "RestartPolicy", {
         "Attempts": 1, "Interval": 30 * MINUTE, "Delay": 15 * SECOND, "Mode": "fail"}),
+    ("two", 'lifecycle { hook = "prestart" }', "Lifecycle", {"Hook": "prestart", "Sidecar": False}),
     ("task", "resources { cores = 1 }", "Resources", {"CPU": 0, "Cores": 1, "MemoryMB": 300}),
     ("task", "logs { max_age = \"1h\" }", "LogConfig", {
         "MaxFiles": 10, "MaxFileSizeMB": 10, "Disabled": False, "Compress": "none", "OnFull": "drop"}),
@@ -99,6 +106,13 @@ def test_of_a_block(manager, where, block, path, fields):
             task='volume_mount {\n volume = "v"\n destination = "/v"\n }\n', driver="exec",
         )  # fmt: skip
         where = "group"
+    elif where == "two":  # one must be left that is the group's work
+        other = 'task "main" {\n driver = "raw_exec"\n config { command = "/bin/true" }\n }\n'
+        text = hcl(task=block).replace("}\n}\n", "\n" + other + "}\n}\n")
+        where = "task"
+    elif where == "batch":
+        text = hcl("batch", job=block)
+        where = "job"
     else:
         text = hcl(**{where: block})
     shown = manager.call("POST", "/v1/jobs/parse", {"JobHCL": text})
