@@ -18,6 +18,7 @@
 
 #include "manager/task/artifacts.h"
 #include "shared/cleanup.h"
+#include "shared/job/value.h"
 #include "shared/units.h"
 
 static const uint64_t second_ns = 1000000000;
@@ -276,13 +277,21 @@ json_t *encode_task_states(const struct alloc *alloc)
     return json;
 }
 
+void encode_eval_id(const struct manager *m, const struct job_record *record, char ret_id[37])
+{
+    (void)snprintf(ret_id, 37, "%.24s%012llx", manager_node_id(m),
+                   (unsigned long long)record->modify_index & 0xffffffffffff);
+}
+
 json_t *encode_alloc_stub(const struct alloc *alloc)
 {
+    char eval_id[37];
     const struct job *job = alloc->job->job;
     json_t *json = json_object();
 
     set_text(json, "ID", alloc->id);
-    set_text(json, "EvalID", "");
+    encode_eval_id(alloc->manager, alloc->job, eval_id);
+    set_text(json, "EvalID", eval_id);
     set_text(json, "Name", alloc->name);
     set_text(json, "Namespace", job->namespace_);
     set_text(json, "NodeID", manager_node_id(alloc->manager));
@@ -467,6 +476,14 @@ static json_t *encode_children(const struct manager *m, const struct job *job,
                      n[DEAD]);
 }
 
+static json_t *encode_counts(const struct manager *m, const struct job *job,
+                             const json_t *summaries)
+{
+    return json_pack("{s:o,s:o,s:o,s:o}", "JobID", encode_text(job->id), "Namespace",
+                     encode_text(job->namespace_), "Summary", encode_summary(job, summaries),
+                     "Children", encode_children(m, job, summaries));
+}
+
 json_t *encode_job_stub(const struct manager *m, const struct job_record *record,
                         const json_t *summaries)
 {
@@ -484,9 +501,16 @@ json_t *encode_job_stub(const struct manager *m, const struct job_record *record
     set(json, "Periodic", json_boolean(job_is_periodic(job)));
     set(json, "ParameterizedJob", json_boolean(job_is_parameterized(job)));
     set_record(json, record, status_of(record, summaries));
-    set(json, "JobSummary",
-        json_pack("{s:o,s:o,s:o,s:o}", "JobID", encode_text(job->id), "Namespace",
-                  encode_text(job->namespace_), "Summary", encode_summary(job, summaries),
-                  "Children", encode_children(m, job, summaries)));
+    set(json, "JobSummary", encode_counts(m, job, summaries));
+    return json;
+}
+
+json_t *encode_job_summary(const struct manager *m, const struct job_record *record)
+{
+    autojson json_t *summaries = encode_summaries(m);
+    json_t *json = encode_counts(m, record->job, summaries);
+
+    set_int(json, "CreateIndex", record->create_index);
+    set_int(json, "ModifyIndex", record->modify_index);
     return json;
 }

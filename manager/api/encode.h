@@ -42,3 +42,9 @@ json_t *encode_summaries(const struct manager *m);
 json_t *encode_job_stub(const struct manager *m, const struct job_record *record,
                         const json_t *summaries);
 json_t *encode_job(const struct manager *m, const struct job_record *record);
+
+/* The counts of a job's groups, as GET /v1/job/:id/summary shows them. */
+json_t *encode_job_summary(const struct manager *m, const struct job_record *record);
+
+/* The id of the evaluation that is told of the last change to `record` (job_versions.c). */
+void encode_eval_id(const struct manager *m, const struct job_record *record, char ret_id[37]);

@@ -31,6 +31,22 @@ void job_parse(struct request *r);
 void job_validate(struct request *r);
 void job_not_served(struct request *r); /* what Nomad has below a job, and this release not */
 
+/* job_plan.c */
+void job_plan(struct request *r);
+
+/* job_versions.c */
+void job_versions(struct request *r);
+void job_revert(struct request *r);
+void job_scale(struct request *r);
+void job_scale_status(struct request *r);
+void job_summary(struct request *r);
+void job_evaluations(struct request *r);
+void job_deployments(struct request *r); /* of one job, or all */
+void job_deployment(struct request *r);
+void eval_list(struct request *r);
+void eval_read(struct request *r);
+void eval_allocations(struct request *r);
+
 /* dispatch.c */
 void job_dispatch(struct request *r);
 void job_periodic_force(struct request *r);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * /v1/jobs, /v1/job/:id, /v1/validate/job. There are no evaluations in this release: EvalID is "",
- * by which Nomad's clients know that there is nothing to wait for.
+ * /v1/jobs, /v1/job/:id, /v1/validate/job.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,14 +9,14 @@
 #include "manager/api/context.h"
 #include "manager/api/encode.h"
 #include "manager/api/handlers.h"
+#include "manager/api/job_request.h"
 #include "manager/api/router.h"
 #include "shared/cleanup.h"
 #include "shared/hcl/hcl.h"
 #include "shared/hcl/inputs.h"
 #include "shared/job/schema.h"
 
-/* The newest change to a job: its own, or one of its allocations (its status follows from them). */
-static uint64_t job_index(const struct manager *m, const struct job_record *record)
+uint64_t job_index(const struct manager *m, const struct job_record *record)
 {
     uint64_t index = record->modify_index;
 
@@ -27,13 +26,14 @@ static uint64_t job_index(const struct manager *m, const struct job_record *reco
     return index;
 }
 
-static struct job_record *find_job(struct request *r)
+struct job_record *find_job(struct request *r)
 {
     struct job_record *record = manager_find_job(r->api->manager, r->arg);
 
-    if (!record)
-        request_reply_text(r, 404, "job not found: %s", r->arg);
-    return record;
+    if (record && !record->purge)
+        return record;
+    request_reply_text(r, 404, "job not found: %s", r->arg);
+    return NULL;
 }
 
 void job_list(struct request *r)
@@ -54,7 +54,7 @@ void job_list(struct request *r)
     json_t *summaries = encode_summaries(m);
     reply_list_begin(&list, r);
     for (const struct job_record *job = manager_jobs(m); job; job = job->next)
-        if (!prefix || !strncmp(job->job->id, prefix, strlen(prefix)))
+        if (!job->purge && (!prefix || !strncmp(job->job->id, prefix, strlen(prefix))))
             reply_list_add(&list, encode_job_stub(m, job, summaries));
     json_decref(summaries);
     reply_list_end(&list, r);
@@ -102,8 +102,7 @@ static void reply_problems(struct request *r, const struct schema_problems *prob
         request_reply_err(r, e);
 }
 
-/* The job in {"Job": …}, or NULL after a 400. */
-static struct job *read_job(struct request *r, const json_t *body)
+struct job *job_from_request(struct request *r, const json_t *body)
 {
     const json_t *json = json_object_get(body, "Job");
     struct schema_problems problems = {0};
@@ -118,11 +117,17 @@ static struct job *read_job(struct request *r, const json_t *body)
     return job;
 }
 
+uint64_t job_current_index(struct request *r, const char *id)
+{
+    const struct job_record *now = manager_find_job(r->api->manager, id);
+
+    return now && !now->stop ? now->modify_index : 0;
+}
+
 /* {"EnforceIndex": true, "JobModifyIndex": N}: N is the version the caller has seen, 0 for none. */
 static bool index_is_enforced(struct request *r, const json_t *body, const struct job *job)
 {
-    const struct job_record *now = manager_find_job(r->api->manager, job->id);
-    uint64_t current = now && !now->stop ? now->modify_index : 0;
+    uint64_t current = job_current_index(r, job->id);
     json_int_t seen = json_integer_value(json_object_get(body, "JobModifyIndex"));
 
     if (!json_is_true(json_object_get(body, "EnforceIndex")) || (uint64_t)seen == current)
@@ -133,13 +138,17 @@ static bool index_is_enforced(struct request *r, const json_t *body, const struc
     return false;
 }
 
-/* `warnings` may be NULL. */
-static void reply_changed(struct request *r, const struct job_record *record, const char *warnings)
+void job_reply_changed(struct request *r, const struct job_record *record, const char *warnings)
 {
+    char eval_id[37] = ""; /* nothing is left to ask about a job that is purged */
+
     r->index = record->modify_index;
+    if (!record->purge)
+        encode_eval_id(r->api->manager, record, eval_id);
     request_reply_json(
         r, 200,
-        json_pack("{s:s,s:i,s:I,s:I,s:I,s:s}", "EvalID", "", "EvalCreateIndex", 0, "JobModifyIndex",
+        json_pack("{s:s,s:I,s:I,s:I,s:I,s:s}", "EvalID", eval_id, "EvalCreateIndex",
+                  (json_int_t)record->modify_index, "JobModifyIndex",
                   (json_int_t)record->modify_index, "JobVersion", (json_int_t)record->version,
                   "Index", (json_int_t)record->modify_index, "Warnings", warnings ? warnings : ""));
 }
@@ -167,7 +176,7 @@ static bool id_has_path(struct request *r, const struct job *job)
 void job_register(struct request *r)
 {
     json_t *body = request_json(r);
-    struct job *job = body ? read_job(r, body) : NULL;
+    struct job *job = body ? job_from_request(r, body) : NULL;
     struct job_record *record;
     struct err e = ERR_INIT;
 
@@ -183,7 +192,7 @@ void job_register(struct request *r)
         autofree char *warnings = manager_job_warnings(r->api->manager, record->job);
 
         job = NULL; /* taken over */
-        reply_changed(r, record, warnings);
+        job_reply_changed(r, record, warnings);
         api_changed(r->api);
     }
     job_free(job);
@@ -198,16 +207,13 @@ void job_deregister(struct request *r)
 
     if (!record || !request_param_bool(r, "purge", false, &purge))
         return;
-    if (purge)
-        request_reply_text(
-            r, 400, "purge is not supported: a stopped job keeps its record; stop it without");
-    else {
-        if (manager_job_deregister(r->api->manager, r->arg, purge, &e))
-            request_reply_err(r, &e);
-        else
-            reply_changed(r, record, NULL);
-        api_changed(r->api);
-    }
+    if (manager_job_deregister(r->api->manager, r->arg, purge, &e))
+        request_reply_err(r, &e);
+    else if ((record = manager_find_job(r->api->manager, r->arg)))
+        job_reply_changed(r, record, NULL);
+    else /* it is purged, and there was nothing of it */
+        request_reply_json(r, 200, json_pack("{s:s, s:i}", "EvalID", "", "JobModifyIndex", 0));
+    api_changed(r->api);
 }
 
 /* The file, evaluated; `variables` is a file of values, or NULL. What it becomes lives no longer

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "manager/alloc/alloc.h"
+#include "manager/core.h"
 #include "manager/job/feasible.h"
 #include "manager/task/task_redefine.h"
 #include "shared/cleanup.h"

@@ -6,7 +6,8 @@
  */
 #pragma once
 
-#include "manager/core.h"
+#include <jansson.h>
+
 #include "manager/state.h"
 
 enum update_action {

@@ -219,12 +219,11 @@ static int read_all(int fd, char *buf, size_t size, size_t *ret_n)
     return 0;
 }
 
-int hcl_parse_file(const char *path, bool expressions, struct hcl_file **ret_file, struct err *e)
+int hcl_read_file(const char *path, char **ret_text, size_t *ret_size, struct err *e)
 {
     bool standard_input = strcmp(path, "-") == 0;
     autofree char *buf = malloc(HCL_MAX_BYTES + 1);
     autofd int fd = -1;
-    size_t n = 0;
     int r;
 
     if (!buf)
@@ -234,8 +233,23 @@ int hcl_parse_file(const char *path, bool expressions, struct hcl_file **ret_fil
         if (fd < 0)
             return err_sys(e, -errno, "opening %s", path);
     }
-    r = read_all(standard_input ? STDIN_FILENO : fd, buf, HCL_MAX_BYTES + 1, &n);
+    r = read_all(standard_input ? STDIN_FILENO : fd, buf, HCL_MAX_BYTES + 1, ret_size);
     if (r < 0)
         return err_sys(e, r, "reading %s", path);
-    return parse(standard_input ? "<stdin>" : path, buf, n, expressions, ret_file, e);
+    *ret_text = take_ptr(buf);
+    return 0;
+}
+
+const char *hcl_file_name(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "<stdin>" : path;
+}
+
+int hcl_parse_file(const char *path, bool expressions, struct hcl_file **ret_file, struct err *e)
+{
+    autofree char *text = NULL;
+    size_t size;
+    int r = hcl_read_file(path, &text, &size, e);
+
+    return r < 0 ? r : parse(hcl_file_name(path), text, size, expressions, ret_file, e);
 }

@@ -89,6 +89,11 @@ int hcl_parse(const char *name, const char *source, size_t size, struct hcl_file
 int hcl_parse_expr(const char *name, const char *source, size_t size, struct hcl_file **ret_file,
                    struct err *e);
 
+/* What is in the file at `path` ("-": standard input), up to HCL_MAX_BYTES and one more; the caller
+ * frees it. And how messages name that file. */
+int hcl_read_file(const char *path, char **ret_text, size_t *ret_size, struct err *e);
+const char *hcl_file_name(const char *path);
+
 /* Reads the file at `path` ("-": standard input) and parses it, with expressions if so asked. */
 int hcl_parse_file(const char *path, bool expressions, struct hcl_file **ret_file, struct err *e);
 

@@ -30,7 +30,7 @@ job "{name}" {{
 """
 
 COMMANDS = [
-    "job run", "job status", "job stop", "job validate", "alloc status", "alloc logs", "logcat", "alloc pause", "alloc restart", "alloc signal", "alloc fs",
+    "job run", "job status", "job stop", "job validate", "job plan", "job history", "job revert", "job scale", "job inspect", "plan", "alloc status", "alloc logs", "logcat", "alloc pause", "alloc restart", "alloc signal", "alloc fs",
     "node status", "system gc", "system stop-all", "system upgrade-executors", "version", "run", "status", "logs", "stop",
 ]  # fmt: skip
 

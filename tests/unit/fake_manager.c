@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "manager/host/stats.h"
+#include "manager/job/update.h"
 #include "manager/task/artifacts.h"
 
 const char *desired_status_name(enum desired_status status)
@@ -65,6 +66,28 @@ char *manager_job_warnings(const struct manager *m, const struct job *job)
     (void)m;
     (void)job;
     return strdup("");
+}
+
+int manager_job_plan(struct manager *m, const struct job *job, struct update *ret_update,
+                     struct err *e)
+{
+    (void)m;
+    (void)ret_update;
+    return err_set(e, -ENOTSUP, "job %s is not planned", job->id);
+}
+
+void update_deinit(struct update *update)
+{
+    (void)update;
+}
+
+int manager_job_revert(struct manager *m, const char *id, uint64_t version,
+                       struct job_record **ret_record, struct err *e)
+{
+    (void)m;
+    (void)version;
+    (void)ret_record;
+    return err_set(e, -ENOENT, "job %s has no such version", id);
 }
 
 int manager_job_deregister(struct manager *m, const char *job_id, bool purge, struct err *e)

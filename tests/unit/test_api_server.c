@@ -243,8 +243,13 @@ static void test_reading(void **state)
     get(w, "job/a%2Fb", 200, "\"TaskGroups\"");
     get(w, "job/a%2Fb/allocations", 200, ALLOC_ID);
     get(w, "job/none", 404, "job not found");
-    get(w, "job/a%2Fb/summary", 404, "/v1/job/a/b/summary is not served by this release");
-    expect(w, "DELETE", "job/a%2Fb/scale", NULL, 404, "is not served by this release");
+    get(w, "job/a%2Fb/stable", 404, "/v1/job/a/b/stable is not served by this release");
+    get(w, "job/a%2Fb/summary", 200, "\"Summary\":{\"g\":{\"Queued\":0");
+    get(w, "job/a%2Fb/versions", 200, "\"Diffs\":null");
+    get(w, "job/none/versions", 404, "none");
+    get(w, "job/a%2Fb/deployment", 200, "null");
+    get(w, "evaluation/none", 404, "eval not found");
+    expect(w, "DELETE", "job/a%2Fb/scale", NULL, 405, "Invalid method");
     expect(w, "DELETE", "job/a%2Fb/dispatch", NULL, 405, "Invalid method");
     expect(w, "POST", "job/a%2Fb/periodic/force", NULL, 200, "\"JobID\":\"a/b\"");
     expect(w, "POST", "job/none/periodic/force", NULL, 404, "\"none\" not found");
@@ -285,12 +290,15 @@ static void test_registering(void **state)
 
     expect(w, "PUT", "jobs", body, 200, "\"JobModifyIndex\":3");
     assert_string_equal(w->manager.registered->id, "a/b");
-    expect(w, "POST", "job/a%2Fb", body, 200, "\"EvalID\":\"\"");
+    expect(w, "POST", "job/a%2Fb", body, 200, "\"EvalID\":\"11111111-");
     expect(w, "PUT", "job/other", body, 400, "\"other\"");
     (void)json_object_set_new(json_object_get(wrapped, "Job"), "ID", json_string("a/b/plan"));
     autofree char *plan = json_dumps(wrapped, 0);
     json_decref(wrapped);
-    expect(w, "POST", "job/a%2Fb/plan", plan, 404, "is not served by this release");
+    expect(w, "POST", "job/a%2Fb/plan", plan, 400, "is not the path's");
+    get(w, "job/a%2Fb/plan", 405, "Invalid method");
+    expect(w, "PUT", "job/a%2Fb/revert", "{}", 400, "JobVersion");
+    expect(w, "PUT", "job/a%2Fb/scale", "{\"Count\":1}", 400, "Target");
     expect(w, "PUT", "jobs", plan, 400, "rename the job"); /* nothing could stop it */
     assert_string_equal(w->manager.registered->id, "a/b");
     expect(w, "PUT", "validate/job", body, 200, "\"ValidationErrors\":[]");
@@ -303,7 +311,7 @@ static void test_registering(void **state)
     expect(w, "PUT", "jobs", body, 507, "refuses");
     w->manager.register_result = -EINVAL;
     expect(w, "PUT", "jobs", body, 400, "refuses");
-    expect(w, "DELETE", "job/a%2Fb?purge=true", NULL, 400, "purge");
+    expect(w, "DELETE", "job/a%2Fb?purge=perhaps", NULL, 400, "purge");
     expect(w, "DELETE", "job/a%2Fb", NULL, 200, "JobModifyIndex");
     assert_true(w->record.stop);
     expect(w, "DELETE", "job/none", NULL, 404, "none");

@@ -44,6 +44,8 @@ struct cli {
     const char *meta[64]; /* -meta, each time */
     int n_meta;
     const char *token;
+    const char *check_index, *version;
+    bool purge, diffs;
     const char *id_prefix;
     const char *priority;
     struct {
@@ -72,8 +74,10 @@ struct command {
     int (*run)(struct cli *cli);
 };
 
-/* job.c, dispatch.c, alloc.c, logcat.c, node.c, system.c; each array ends with a zeroed entry. */
+/* job.c, job_versions.c, dispatch.c, alloc.c, logcat.c, node.c, system.c; each array ends with a
+ * zeroed entry. */
 extern const struct command job_commands[];
+extern const struct command version_commands[];
 extern const struct command dispatch_commands[];
 extern const struct command alloc_commands[];
 extern const struct command log_commands[];

@@ -31,7 +31,7 @@ static int follow_child(const struct cli *cli, const char *id, const char *verb)
         (void)fflush(stdout);
     }
     if (!cli->detach)
-        r = follow_start(cli, id, 0);
+        r = follow_start(cli, id, 0, 0);
     if (!cli->json)
         return r;
     got = http_get(cli, &allocs, "/v1/job/%s/allocations", escaped ? escaped : "");

@@ -61,6 +61,14 @@ static bool is_failure(const json_t *event, bool service)
            (is_end(event) && (service || get_int(event, "ExitCode") || get_int(event, "Signal")));
 }
 
+/* A task that was told to end: to stop, or to start anew. */
+static bool is_order(const json_t *event)
+{
+    const char *type = get_text(event, "Type");
+
+    return !strcmp(type, "Killing") || !strcmp(type, "Restart Signaled");
+}
+
 /* Tells of failures that a restart may yet mend, each once. */
 static void tell_failures(struct follow *f, const json_t *alloc)
 {
@@ -69,11 +77,18 @@ static void tell_failures(struct follow *f, const json_t *alloc)
     size_t i;
 
     json_object_foreach((json_t *)json_object_get(alloc, "TaskStates"), name, task)
-        json_array_foreach(json_object_get(task, "Events"), i,
-                           event) if (get_int(event, "Time") > f->told_ns &&
-                                      is_failure(event, is_service(alloc)))(void)
-            fprintf(stderr, "task \"%s\" of %.8s: %s: %s\n", name, get_text(alloc, "ID"),
-                    get_text(event, "Type"), get_text(event, "DisplayMessage"));
+    {
+        bool ordered = false;
+
+        json_array_foreach(json_object_get(task, "Events"), i, event)
+        {
+            if (get_int(event, "Time") > f->told_ns && !ordered &&
+                is_failure(event, is_service(alloc)))
+                (void)fprintf(stderr, "task \"%s\" of %.8s: %s: %s\n", name, get_text(alloc, "ID"),
+                              get_text(event, "Type"), get_text(event, "DisplayMessage"));
+            ordered = is_order(event) || (ordered && !is_end(event));
+        }
+    }
 }
 
 static json_int_t newest_event(const json_t *alloc, json_int_t newest)
@@ -226,11 +241,12 @@ static int tell_blocked(const struct follow *f)
     return r;
 }
 
-int follow_start(const struct cli *cli, const char *job_id, json_int_t version)
+int follow_start(const struct cli *cli, const char *job_id, json_int_t version, json_int_t since_ns)
 {
     struct follow f;
     int r = follow_init(&f, cli, job_id);
 
+    f.told_ns = since_ns;
     if (!r)
         r = wait_for_start(&f, version);
     if (!r)

@@ -10,8 +10,9 @@
 
 /* Until every allocation of that version runs, and goes on to for a second, or is complete.
  * CLI_FAILED when one failed, or a constraint keeps some from being placed; the reason is told on
- * stderr. Progress goes to stdout unless cli->json. */
-int follow_start(const struct cli *cli, const char *job_id, json_int_t version);
+ * stderr, and so are failures after `since_ns`. Progress goes to stdout unless cli->json. */
+int follow_start(const struct cli *cli, const char *job_id, json_int_t version,
+                 json_int_t since_ns);
 
 /* Until every allocation of the job is at its end. */
 int follow_stop(const struct cli *cli, const char *job_id);

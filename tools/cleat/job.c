@@ -2,6 +2,9 @@
  *
  * cleat job run, status, stop, validate.
  */
+#include "tools/cleat/job.h"
+
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +12,6 @@
 #include "shared/cleanup.h"
 #include "shared/clock.h"
 #include "shared/job/job.h"
-#include "tools/cleat/cli.h"
 #include "tools/cleat/dispatch.h"
 #include "tools/cleat/follow.h"
 #include "tools/cleat/http.h"
@@ -73,8 +75,8 @@ static void print_registered_json(const char *job_id, json_int_t version, bool u
     json_decref(shown);
 }
 
-static int run_registered(const struct cli *cli, const char *job_id, const json_t *reply,
-                          json_int_t called_ns)
+int job_registered(const struct cli *cli, const char *job_id, const json_t *reply,
+                   json_int_t called_ns)
 {
     json_int_t version = get_int(reply, "JobVersion");
     const char *warnings = get_text(reply, "Warnings");
@@ -90,7 +92,7 @@ static int run_registered(const struct cli *cli, const char *job_id, const json_
     if (!r && !cli->json)
         print_registered(job_id, version, unchanged, allocs, called_ns);
     if (!r && !cli->detach) {
-        followed = follow_start(cli, job_id, version);
+        followed = follow_start(cli, job_id, version, called_ns);
         json_decref(allocs);
         allocs = NULL;
         if (cli->json) /* what they have become */
@@ -102,6 +104,21 @@ static int run_registered(const struct cli *cli, const char *job_id, const json_
     return followed ? followed : r;
 }
 
+static int make_body(const struct cli *cli, const struct job *job, json_t **ret_body)
+{
+    char *end = NULL;
+    json_int_t index;
+
+    *ret_body = NULL;
+    errno = 0;
+    index = cli->check_index ? strtoll(cli->check_index, &end, 10) : 0;
+    if (end && (errno || *end || end == cli->check_index || index < 0))
+        return cli_usage(cli, "\"%s\" is no index: a number is", cli->check_index);
+    *ret_body = json_pack("{s:o, s:b, s:I}", "Job", job_to_json(job), "EnforceIndex",
+                          cli->check_index != NULL, "JobModifyIndex", index);
+    return CLI_OK;
+}
+
 static int job_run(struct cli *cli)
 {
     struct job *job = NULL;
@@ -111,12 +128,16 @@ static int job_run(struct cli *cli)
 
     if (r)
         return r;
-    body = json_pack("{s:o}", "Job", job_to_json(job));
+    r = make_body(cli, job, &body);
+    if (r) {
+        job_free(job);
+        return r;
+    }
     called_ns = (json_int_t)clock_now_ns(CLOCK_REALTIME);
     r = http_send(cli, "PUT", body, &reply, "/v1/jobs");
     json_decref(body);
     if (!r)
-        r = run_registered(cli, job->id, reply, called_ns);
+        r = job_registered(cli, job->id, reply, called_ns);
     if (!r && !cli->json)
         print_waiting(job);
     json_decref(reply);
@@ -223,6 +244,14 @@ static int job_status(struct cli *cli)
     return r ? r : status_one(cli, id);
 }
 
+/* Forgotten only when all of it has ended, so that its end can be waited for. */
+static int purge(const struct cli *cli, const char *escaped, json_t **ret_reply)
+{
+    json_decref(*ret_reply);
+    *ret_reply = NULL;
+    return http_send(cli, "DELETE", NULL, ret_reply, "/v1/job/%s?purge=true", escaped);
+}
+
 static int job_stop(struct cli *cli)
 {
     autofree char *id = NULL, *escaped = NULL;
@@ -242,27 +271,32 @@ static int job_stop(struct cli *cli)
         r = http_send(cli, "DELETE", NULL, &reply, "/v1/job/%s", escaped ? escaped : "");
     if (!r && !cli->detach)
         r = follow_stop(cli, id);
+    if (!r && cli->purge)
+        r = purge(cli, escaped, &reply);
     if (!r && cli->json)
         print_json(reply);
     else if (!r)
-        (void)printf("Job \"%s\" %s\n", id, done);
+        (void)printf("Job \"%s\" %s%s\n", id, done, cli->purge ? " and purged" : "");
     json_decref(reply);
     return r;
 }
 
 const struct command job_commands[] = {
-    {"job run", "run", "FILE|-", 1, 1, " detach var var-file ", "Run the job of a job file",
-     "\nReads the HCL job file (\"-\": standard input), registers the job and prints the ids of "
-     "its\n"
-     "allocations. Then waits until every allocation runs, and has done so for a second, or is\n"
-     "complete. If one fails, says why and exits with 1. Ctrl-C ends the wait, not the job.\n",
-     "web.hcl\n-detach web.hcl\n-var port=8080 web.hcl\n-json web.hcl\n- <web.hcl", job_run},
+    {"job run", "run", "FILE|-", 1, 1, " detach check-index var var-file ",
+     "Run the job of a job file",
+     "\nReads the job file (HCL, or the API's JSON; \"-\": standard input), registers the job and\n"
+     "prints the ids of its allocations. Then waits until every allocation runs, and has done so\n"
+     "for a second, or is complete. If one fails, says why and exits with 1. Ctrl-C ends the\n"
+     "wait, not the job.\n",
+     "web.hcl\n-detach web.hcl\n-var port=8080 web.hcl\n-json web.hcl\n-check-index 7 web.hcl\n- "
+     "<web.hcl",
+     job_run},
     {"job status", "status", "[ID]", 0, 1, "", "Show all jobs, or one with its allocations", "",
      "\nweb\n-json web", job_status},
-    {"job stop", "stop", "ID", 1, 1, " detach ", "Stop a job",
+    {"job stop", "stop", "ID", 1, 1, " detach purge ", "Stop a job",
      "\nEvery task gets its kill_signal, and SIGKILL after its kill_timeout. Waits until all are\n"
      "dead.\n",
-     "web\n-detach web", job_stop},
+     "web\n-detach web\n-purge web", job_stop},
     {"job validate", NULL, "FILE|-", 1, 1, " local var var-file ", "Check a job file",
      "\nNeeds no manager. With -json, prints the job as the API takes it, all defaults filled "
      "in.\n",

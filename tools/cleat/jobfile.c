@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
  * The environment's values first, so that those of the command line win, the later over the
- * earlier.
+ * earlier. No HCL begins with a brace: what does is JSON, with the job itself or {"Job": …} as the
+ * API has it.
  */
 #include "tools/cleat/jobfile.h"
 
+#include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "shared/cleanup.h"
 #include "shared/hcl/eval.h"
 #include "shared/hcl/inputs.h"
 #include "shared/job/schema.h"
+#include "shared/job/value.h"
 
 static int collect(const struct cli *cli, struct hcl_inputs *inputs, struct err *e)
 {
@@ -39,28 +43,64 @@ static void say(const struct schema_problems *problems)
                        SCHEMA_PROBLEMS_MAX);
 }
 
-int job_file_read(const struct cli *cli, const char *path, struct job **ret_job)
+static bool is_json(const char *text, size_t size)
 {
-    struct schema_problems problems = {0};
+    size_t at = 0;
+
+    while (at < size && text[at] && strchr(" \t\r\n", text[at]))
+        at++;
+    return at < size && text[at] == '{';
+}
+
+static int from_json(const char *name, const char *text, size_t size, struct job **ret_job,
+                     struct schema_problems *problems, struct err *e)
+{
+    json_error_t error;
+    autojson json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    const json_t *inner = json_object_get(json, "Job");
+
+    if (!json)
+        return err_set(e, -EINVAL, "%s:%d:%d: no JSON: %s", name, error.line, error.column,
+                       error.text);
+    return job_from_json_all(json_is_object(inner) ? inner : json, ret_job, problems, e);
+}
+
+static int from_hcl(const struct cli *cli, const char *name, const char *text, size_t size,
+                    struct job **ret_job, struct schema_problems *problems, struct err *e)
+{
     struct hcl_inputs inputs = {0};
     struct hcl_eval_options options = {.files = true};
     struct hcl_file *file = NULL;
-    struct err e = ERR_INIT;
-    int r = collect(cli, &inputs, &e);
+    int r = collect(cli, &inputs, e);
 
     if (!r)
-        r = hcl_parse_file(path, true, &file, &e);
+        r = hcl_parse_expr(name, text, size, &file, e);
     options.inputs = inputs.list;
     options.n_inputs = inputs.n;
     if (!r)
-        r = hcl_eval(file, &options, &e);
+        r = hcl_eval(file, &options, e);
     if (!r)
-        r = job_from_hcl_all(file, ret_job, &problems, &e);
+        r = job_from_hcl_all(file, ret_job, problems, e);
+    hcl_file_free(file);
+    hcl_inputs_deinit(&inputs);
+    return r;
+}
+
+int job_file_read(const struct cli *cli, const char *path, struct job **ret_job)
+{
+    const char *name = hcl_file_name(path);
+    struct schema_problems problems = {0};
+    autofree char *text = NULL;
+    struct err e = ERR_INIT;
+    size_t size;
+    int r = hcl_read_file(path, &text, &size, &e);
+
+    if (!r)
+        r = is_json(text, size) ? from_json(name, text, size, ret_job, &problems, &e)
+                                : from_hcl(cli, name, text, size, ret_job, &problems, &e);
     if (r)
         (void)cli_fail(CLI_FAILED, "%s", e.text);
     say(&problems);
-    hcl_file_free(file);
-    hcl_inputs_deinit(&inputs);
     schema_problems_deinit(&problems);
     return r ? CLI_FAILED : CLI_OK;
 }

@@ -14,8 +14,9 @@
 #include "shared/place.h"
 #include "tools/cleat/cli.h"
 
-static const struct command *const groups[] = {job_commands, dispatch_commands, alloc_commands,
-                                               log_commands, node_commands,     system_commands};
+static const struct command *const groups[] = {job_commands,   version_commands, dispatch_commands,
+                                               alloc_commands, log_commands,     node_commands,
+                                               system_commands};
 
 /* Every option there is; a command has those it names, and the common ones. */
 static const struct option_help {
@@ -52,6 +53,12 @@ static const struct option_help {
     {"priority", 'Y', "N", false, "of the launched job, 1 to 100 (default: that of its parent)"},
     {"var", 'V', "K=V", false, "a value for a variable of the job file; may be repeated"},
     {"var-file", 'W', "FILE", false, "a file of such values, a line K = V each; may be repeated"},
+    {"check-index", 'X', "N", false,
+     "only if that is the job's modify index, as \"job plan\" shows it; 0: only if\n"
+     "                 there is no such job"},
+    {"purge", 'U', NULL, false, "forget it as well, and remove its allocations"},
+    {"p", 'D', NULL, false, "with what each version changed"},
+    {"version", 'E', "N", false, "that version"},
     {"json", 'j', NULL, true, "print JSON"},
     {"address", 'a', "ADDR", true,
      "where the manager is: unix:///PATH or http://127.0.0.1:PORT\n"
@@ -220,6 +227,18 @@ static void set_option(struct cli *cli, int letter, const char *value)
     case 'W':
         cli->inputs[cli->n_inputs].text = value;
         cli->inputs[cli->n_inputs++].is_file = letter == 'W';
+        break;
+    case 'X':
+        cli->check_index = value;
+        break;
+    case 'U':
+        cli->purge = true;
+        break;
+    case 'D':
+        cli->diffs = true;
+        break;
+    case 'E':
+        cli->version = value;
         break;
     case 'j':
         cli->json = true;
