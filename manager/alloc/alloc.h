@@ -33,7 +33,7 @@ void alloc_changed(struct alloc *alloc, bool save);
  * tidying, saving, telling. */
 void alloc_flush(struct alloc *alloc);
 
-/* Writes the record: alloc_flush() does where it is due. */
+/* Writes the record: alloc_flush() and alloc_advance() do where it is due. */
 void alloc_save(struct alloc *alloc);
 
 /* Puts the allocation in line for alloc_advance(), which starts and stops those of its tasks whose

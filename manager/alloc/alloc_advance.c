@@ -95,20 +95,22 @@ void alloc_queue_due(struct alloc *alloc)
             alloc_queue(alloc);
 }
 
+/* What follows from what is done here has to wait for its turn: it must be on record first. */
 void alloc_advance(struct alloc *alloc)
 {
     struct stages stages = look_at_time(alloc);
 
+    if (alloc->unsaved)
+        alloc_save(alloc);
     for (size_t i = 0; i < alloc->group->n_tasks; i++) {
         struct task *task = &alloc->tasks[i];
         enum stage_wish wish = stages_wish(&stages, task);
 
         if (!is_due(task, wish))
             continue;
-        if (wish == STAGE_START)
-            task_start(task);
-        else
+        if (wish == STAGE_STOP)
             task_stop(task, stages.cause, stages.culprit);
-        stages = look_at_time(alloc); /* it may have failed at once */
+        else if (!alloc_ends(alloc, task)) /* another one may have failed at once */
+            task_start(task);
     }
 }

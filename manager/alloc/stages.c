@@ -12,11 +12,13 @@ static bool is_dead(const struct task *task)
     return task->status.state == TASK_STATE_DEAD;
 }
 
+/* An executor says "running" of what it takes back before it was started, too. */
 static bool is_running(const struct task *task)
 {
-    return task->status.state == TASK_STATE_RUNNING ||
-           (task->status.state == TASK_STATE_PENDING && task->status.started_ns &&
-            task->machine.phase == TASK_PHASE_SUPERVISED && !task->machine.unheard);
+    return task->status.started_ns &&
+           (task->status.state == TASK_STATE_RUNNING ||
+            (task->status.state == TASK_STATE_PENDING && !task->machine.unheard &&
+             task->machine.phase == TASK_PHASE_SUPERVISED));
 }
 
 static bool has_begun(const struct task *task)
@@ -27,6 +29,24 @@ static bool has_begun(const struct task *task)
 static bool is_sidecar(const struct task *task)
 {
     return task->def->lifecycle.sidecar;
+}
+
+/* Told to stop is not done; and that it was told so may be forgotten, with the disk full and the
+ * manager dead. */
+static bool has_succeeded(const struct task *task)
+{
+    const struct task_summary *status = &task->status;
+
+    return is_dead(task) && !status->failed && status->started_ns && !status->exit_code &&
+           !status->exit_signal;
+}
+
+/* For good. */
+static bool has_failed(const struct task *task)
+{
+    return is_dead(task) &&
+           (task->status.failed || (task->def->lifecycle.hook == JOB_HOOK_PRESTART &&
+                                    !is_sidecar(task) && !has_succeeded(task)));
 }
 
 static void count_alive(struct stages *s, const struct task *task)
@@ -41,7 +61,7 @@ static void look_at_starts(struct stages *s, const struct task *task)
 {
     switch (task->def->lifecycle.hook) {
     case JOB_HOOK_PRESTART:
-        s->prestarted &= is_sidecar(task) ? has_begun(task) : is_dead(task);
+        s->prestarted &= is_sidecar(task) ? has_begun(task) : has_succeeded(task);
         break;
     case JOB_HOOK_NONE:
         s->main_started &= has_begun(task);
@@ -55,7 +75,7 @@ static void look_at_starts(struct stages *s, const struct task *task)
  * that ended well is to blame before them. */
 static void look_at_ends(struct stages *s, const struct task *task)
 {
-    bool failed = task->status.failed;
+    bool failed = has_failed(task);
 
     if (!is_dead(task) || s->cause == STOP_LEADER || (!failed && !task->def->leader))
         return;

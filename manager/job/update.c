@@ -146,6 +146,18 @@ static bool same_tasks(const json_t *a, const struct job_group *b)
     return true;
 }
 
+/* What runs to its end before or beside the main tasks cannot be started anew under them: the group
+ * is, in its order. */
+static bool has_its_time(const json_t *group, const struct job_task *task)
+{
+    const json_t *was = find_named(json_object_get(group, "Tasks"), task->name);
+    enum job_hook hook = task->lifecycle.hook;
+    bool before = json_is_object(json_object_get(was, "Lifecycle"));
+
+    return before != task->lifecycle.set ||
+           (!task->lifecycle.sidecar && (hook == JOB_HOOK_PRESTART || hook == JOB_HOOK_POSTSTART));
+}
+
 static enum update_action judge(const struct side *from, const struct side *to,
                                 const struct job_group *group, bool *changed)
 {
@@ -157,6 +169,8 @@ static enum update_action judge(const struct side *from, const struct side *to,
         return UPDATE_REPLACE;
     for (size_t i = 0; i < group->n_tasks; i++) {
         changed[i] = task_changed(from, to, group, group->tasks[i].name);
+        if (changed[i] && has_its_time(a, &group->tasks[i]))
+            return UPDATE_REPLACE;
         n += changed[i];
     }
     if (n == group->n_tasks)

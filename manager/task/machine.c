@@ -63,6 +63,17 @@ static void finish(struct machine *m, bool failed, struct machine_output *out)
     out->failed = failed;
 }
 
+/* An executor that nothing was heard of may have died and left what it started. */
+static void end(struct machine *m, bool failed, struct machine_output *out)
+{
+    if (!m->unheard) {
+        finish(m, failed, out);
+        return;
+    }
+    wait_for_end(m, out);
+    m->failed = failed;
+}
+
 static void restart(struct machine *m, uint64_t delay_ns, const char *why,
                     struct machine_output *out)
 {
@@ -101,7 +112,7 @@ static void on_failed(struct machine *m, const struct machine_input *in, struct 
         return;
     }
     note(out, TASK_EVENT_NOT_RESTARTING, "the task could not be started");
-    finish(m, true, out);
+    end(m, true, out);
 }
 
 static void on_attached(struct machine *m, const struct machine_input *in,
@@ -128,20 +139,24 @@ static void on_ended(struct machine *m, const struct machine_input *in, struct m
 
 static void on_absent(struct machine *m, const struct machine_input *in, struct machine_output *out)
 {
-    (void)in;
     m->phase = TASK_PHASE_QUEUED;
     out->actions |= MACHINE_DO_CANCEL | MACHINE_DO_QUEUE;
+    if (!in->known)
+        out->actions |= MACHINE_DO_FORGET;
 }
 
-/* An earlier manager took note of the loss, and was waiting. */
+/* An earlier manager took note of what had happened, and was waiting. */
 static void on_absent_waiting(struct machine *m, const struct machine_input *in,
                               struct machine_output *out)
 {
-    (void)in;
-    if (m->lost)
-        wait_for_end(m, out);
-    else
+    if (!in->known)
+        out->actions |= MACHINE_DO_FORGET;
+    if (!m->lost && !in->ended_well && !in->gave_up) {
         wait_for_start(m, 0, out);
+        return;
+    }
+    wait_for_end(m, out);
+    m->failed |= in->gave_up;
 }
 
 /* The executor, or with it the machine, died under the task. */
@@ -233,7 +248,7 @@ static void on_stop_queued(struct machine *m, const struct machine_input *in,
 
     note(out, TASK_EVENT_KILLED, "Stopped before it was started");
     out->actions |= MACHINE_DO_CANCEL;
-    finish(m, failed, out);
+    end(m, failed, out);
 }
 
 static void on_stop_waiting(struct machine *m, const struct machine_input *in,

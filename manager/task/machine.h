@@ -89,10 +89,11 @@ struct machine_input {
     uint32_t random;                   /* for the jitter of the delay */
     bool is_new;                       /* START: nothing was ever told of it */
     bool may_pass;                     /* FAILED */
-    bool known;                        /* LOST: there is a record to go on from … */
+    bool known;                        /* LOST, ABSENT: there is a record to go on from … */
     bool started;                      /* … in which the task was started */
     bool ran;                          /* LOST: it had a process */
-    bool ended_well;                   /* LOST: it had done its work, and is not to start again */
+    bool ended_well;                   /* LOST, ABSENT: it had done its work, not to start again */
+    bool gave_up;                      /* ABSENT: so was said of its start */
     bool stopping;                     /* LOST, REBOOTED: it was to stop */
     enum stop_cause cause;             /* STOP */
 };

@@ -360,10 +360,28 @@ void task_on_record(struct task *task)
     (void)read_record(task, &record);
 }
 
+/* The last one that tells of the life of the task, and not of what happened beside it. */
+static const struct task_event *last_event(const struct task *task)
+{
+    for (size_t i = task->n_events; i-- > 0;)
+        switch (task->events[i].type) {
+        case TASK_EVENT_LOG_LOST:
+        case TASK_EVENT_LOG_BLOCKED:
+        case TASK_EVENT_OOM_KILL:
+        case TASK_EVENT_PAUSE_FAILED:
+        case TASK_EVENT_UPGRADED:
+        case TASK_EVENT_UPGRADE_FAILED:
+            break;
+        default:
+            return &task->events[i];
+        }
+    return NULL;
+}
+
 /* The executor died between the exit of its task and the end of its own work. */
 static bool had_ended_well(const struct task *task)
 {
-    const struct task_event *last = task->n_events ? &task->events[task->n_events - 1] : NULL;
+    const struct task_event *last = last_event(task);
     struct spec_restart policy;
 
     spec_build_restart(task, &policy);
@@ -431,11 +449,11 @@ void task_on_gone(struct task *task, bool held)
         task_adopt(task);
 }
 
-static void be_absent(struct task *task, bool known)
+static bool has_given_up(const struct task *task)
 {
-    if (!known) /* lost with the machine, and the next one's numbers may be those we know */
-        forget_record(task);
-    feed(task, (struct machine_input){.event = MACHINE_ABSENT}, NULL);
+    const struct task_event *last = last_event(task);
+
+    return last && last->type == TASK_EVENT_NOT_RESTARTING;
 }
 
 static void adopt_dead(struct task *task)
@@ -449,12 +467,17 @@ static void adopt_dead(struct task *task)
     else if (known && record.state == TASK_STATE_DEAD)
         feed(task, (struct machine_input){.event = MACHINE_ENDED}, NULL);
     else if (task->machine.phase == TASK_PHASE_WAITING) /* noted by an earlier manager */
-        be_absent(task, known);
+        feed(task,
+             (struct machine_input){.event = MACHINE_ABSENT,
+                                    .known = known,
+                                    .ended_well = had_ended_well(task),
+                                    .gave_up = has_given_up(task)},
+             NULL);
     else if (known && !of_this_boot)
         lose_boot(task);
     else if (task->machine.unheard || (!known && !task->status.seq))
         /* one on its way to its lock finds ours there, or is found */
-        be_absent(task, known);
+        feed(task, (struct machine_input){.event = MACHINE_ABSENT, .known = known}, NULL);
     else
         lose_executor(task, known, known ? " while no manager ran" : " and left no record");
 }

@@ -143,6 +143,12 @@ class World:
 
     def restart(self, job_id):
         (alloc_id,) = {a for a, _ in self.tasks(job_id)}
+
+        def knows():  # that they run: the executors' records say so first
+            states = self.ask("GET", f"/v1/allocation/{alloc_id}")["TaskStates"].values()
+            return all(state["State"] == "running" for state in states)
+
+        self.wait(knows, "the manager to know that the tasks run")
         self.restarts[0] += 1
         self.ask("PUT", f"/v1/client/allocation/{alloc_id}/restart", {})
         self.restarts[1] += 1

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "manager/alloc/alloc.h"
+#include "manager/alloc/stages.h"
 #include "manager/core.h"
 #include "manager/task/task.h"
 #include "manager/task/task_handle.h"
@@ -25,6 +26,67 @@ static struct proc *someone_of(const struct dir *dir, const struct proc *but)
             return p;
     }
     return NULL;
+}
+
+char role_of(const struct dir *dir)
+{
+    return strrchr(dir->path, '/')[1];
+}
+
+/* The next task, other than `dir`'s, of the same allocation with one of these roles; NULL: no more.
+ */
+static struct dir *sibling(const struct dir *dir, const char *roles, int *at)
+{
+    size_t n = (size_t)(strrchr(dir->path, '/') - dir->path) + 1;
+
+    while (*at < world.n_dirs) {
+        struct dir *d = &world.dirs[(*at)++];
+
+        if (d != dir && strncmp(d->path, dir->path, n) == 0 && strchr(roles, role_of(d)))
+            return d;
+    }
+    return NULL;
+}
+
+#define FOR_SIBLINGS(d, dir, roles) for (int at_ = 0; (d = sibling(dir, roles, &at_));)
+
+/* The order of a group (manager/alloc/stages.h), told once more by what processes there are. */
+static void check_start_order(const struct dir *dir)
+{
+    const struct dir *d;
+
+    if (role_of(dir) == 'z') {
+        FOR_SIBLINGS(d, dir, "psmlab")
+        if (someone_of(d, NULL))
+            violated("%s starts, and %s runs", dir->path, d->path);
+        return;
+    }
+    FOR_SIBLINGS(d, dir, "z")
+    if (d->ran && !d->forgets)
+        violated("%s starts, and %s has been started", dir->path, d->path);
+    if (strchr("ps", role_of(dir)))
+        return;
+    FOR_SIBLINGS(d, dir, "p")
+    if (!d->ended_well || someone_of(d, NULL))
+        violated("%s starts, and %s has not succeeded", dir->path, d->path);
+    FOR_SIBLINGS(d, dir, "s")
+    if (!d->ran && !d->forgets)
+        violated("%s starts, and %s was not started", dir->path, d->path);
+    FOR_SIBLINGS(d, dir, strchr("ab", role_of(dir)) ? "ml" : "")
+    if (!d->ran && !d->forgets)
+        violated("%s starts, and %s was not started", dir->path, d->path);
+}
+
+static void check_stop_order(const struct dir *dir)
+{
+    const char *before = role_of(dir) == 'l' ? "" : strchr("sb", role_of(dir)) ? "lpma" : "l";
+    const struct dir *d;
+
+    if (role_of(dir) == 'z')
+        violated("%s is told to stop", dir->path);
+    FOR_SIBLINGS(d, dir, before)
+    if (someone_of(d, NULL))
+        violated("%s is told to stop, and %s runs", dir->path, d->path);
 }
 
 /* The restart policy, told once more: what an executor decides must follow from it. */
@@ -79,6 +141,7 @@ static void check_event(struct dir *dir, const struct task_event *event)
             violated("%s: exit code %d is recorded instead of status %#x", dir->path,
                      event->exit_code, (unsigned int)status);
         dir->exit_unrecorded = false;
+        dir->ended_well = event->exit_code == 0;
         break;
     case TASK_EVENT_RESTARTING:
     case TASK_EVENT_NOT_RESTARTING:
@@ -86,8 +149,13 @@ static void check_event(struct dir *dir, const struct task_event *event)
         break;
     case TASK_EVENT_RESTART_SIGNALED:
         current->told_to_restart = true;
+        dir->recall = true;
         break;
     case TASK_EVENT_KILLING:
+        if (!strstr(event->message, "new version")) /* then each task on its own */
+            check_stop_order(dir);
+        current->stopping = true;
+        break;
     case TASK_EVENT_KILLED:
         current->stopping = true;
         break;
@@ -161,6 +229,12 @@ void check_launch(struct dir *dir, struct proc *p)
         violated("%s is launched, and its last exit was not recorded", dir->path);
     if (current->stopping)
         violated("%s is launched after it was told to stop", dir->path);
+    if (dir->told_dead)
+        violated("%s is launched, and was said to be dead", dir->path);
+    if (dir->ended_well && !dir->recall && !dir->policy.on_success)
+        violated("%s is launched, and has succeeded", dir->path);
+    check_start_order(dir);
+    dir->ended_well = dir->recall = false;
 }
 
 static struct proc *main_of(const struct proc *executor)
@@ -277,8 +351,9 @@ static void check_supervised(const struct task *task, const struct dir *dir)
         !task_handle_is_stopping(task->handle))
         violated("%s is that of version %llu, and not of %llu", dir->path,
                  (unsigned long long)dir->definition, (unsigned long long)task->definition);
-    if (s->seq != record.seq || s->state != told_state(task, &record) || s->exit_code != record.exit_code ||
-        s->exit_signal != record.exit_signal || s->pid != record.pid)
+    if (s->seq != record.seq || s->state != told_state(task, &record) ||
+        s->exit_code != record.exit_code || s->exit_signal != record.exit_signal ||
+        s->pid != record.pid)
         violated("%s: the manager is at change %llu, the record at %llu", dir->path,
                  (unsigned long long)s->seq, (unsigned long long)record.seq);
     check_events(task, &record, dir);
@@ -294,7 +369,9 @@ static void check_supervised(const struct task *task, const struct dir *dir)
 /* Nothing happens any more for now: manager, executors and processes agree. */
 void check_quiet(void)
 {
-    for (struct alloc *a = manager_allocs(world.manager); a; a = a->next)
+    for (struct alloc *a = manager_allocs(world.manager); a; a = a->next) {
+        struct stages stages = stages_look(a->tasks, a->group->n_tasks, a->desired == DESIRED_STOP);
+
         for (size_t i = 0; i < a->group->n_tasks; i++) {
             const struct task *task = &a->tasks[i];
             const struct dir *dir = dir_of(task);
@@ -303,9 +380,11 @@ void check_quiet(void)
                 check_supervised(task, dir);
             else if (dir && someone_of(dir, NULL) && task->machine.phase != TASK_PHASE_WAITING)
                 violated("%s has a process and no supervisor", dir->path);
-            if (task->machine.phase == TASK_PHASE_QUEUED)
-                violated("%s is never started", dir->path);
+            if (task->machine.phase == TASK_PHASE_QUEUED &&
+                stages_wish(&stages, task) == STAGE_START)
+                violated("%s of %s is never started", task->def->name, a->id);
         }
+    }
 }
 
 void check_stopped(void)
@@ -314,7 +393,15 @@ void check_stopped(void)
         if (world.procs[i].alive && world.procs[i].kind != PROC_MANAGER)
             violated("pid %d of %s does not end", world.procs[i].pid,
                      world.procs[i].dir ? world.procs[i].dir->path : "no task");
-    for (struct alloc *a = manager_allocs(world.manager); a; a = a->next)
+    for (struct alloc *a = manager_allocs(world.manager); a; a = a->next) {
         if (!alloc_is_terminal(a) || !a->tidy)
             violated("alloc %s does not end", a->id);
+        for (size_t i = 0; i < a->group->n_tasks; i++) {
+            const struct task *task = &a->tasks[i];
+            const struct dir *dir = dir_of(task);
+
+            if (*task->def->name == 'z' && !task->status.failed && !(dir && dir->ran))
+                violated("%s of %s is dead, and did not run", task->def->name, a->id);
+        }
+    }
 }

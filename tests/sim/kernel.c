@@ -816,6 +816,7 @@ static void cut(struct dir *dir)
     dir->next_leaf = 0;
     dir->exit_unrecorded = false;
     dir->told_dead = false;
+    dir->recall = true; /* its end may be forgotten */
     dir->window_open = false;
     dir->losses++;
     dir->forgets++;

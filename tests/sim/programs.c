@@ -111,6 +111,7 @@ static void supervise(struct proc *p)
         proc_exit(WIRE_EXIT_STATE);
     p->dir->policy = spec->restart;
     p->dir->kill_timeout_ns = spec->kill_timeout_ns;
+    p->dir->recall |= p->dir->definition != spec->definition;
     p->dir->definition = spec->definition;
     if (status_read(fd, &status, &e) == 0)
         p->base_restarts = status.restarts + (status.started_ns > 0);
@@ -304,7 +305,7 @@ int launch(const struct exec_spec *spec, const struct cgroup *cgroup, bool tmpfs
     return 0;
 }
 
-/* The end of the socket says that the program was executed. */
+/* The end of the socket says that the program was executed, or that it was killed before. */
 int report_receive(int fd, struct report *ret_report, int *ret_pidfd, pid_t *ret_pid)
 {
     struct proc *p = fd_target(fd);
@@ -318,6 +319,7 @@ int report_receive(int fd, struct report *ret_report, int *ret_pidfd, pid_t *ret
     p->told = true;
     if (failed)
         *ret_report = (struct report){.kind = REPORT_FAILED, .value = -p->setup_error};
+    p->dir->ran |= !failed;
     return failed;
 }
 
@@ -468,6 +470,8 @@ void task_act(struct proc *p)
             p->executed = true;
     } else if (p->signalled && !p->stubborn) {
         end_task(p, one_in(2) ? 0 : SIGINT);
+    } else if (world.calm && p->main) {
+        end_task(p, 0);
     } else if (one_in(8)) {
         end_task(p, one_in(2) ? 0 : one_in(4) ? SIGSEGV : (int)(1 + dice(200)) << 8);
     }

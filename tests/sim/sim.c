@@ -123,8 +123,8 @@ static bool any(const struct proc *p)
 static bool is_moving(const struct proc *p)
 {
     return p->killed || p->kind == PROC_HELPER ||
-           (!p->frozen &&
-            (p->setup_error || (p->main && !p->executed) || (p->signalled && !p->stubborn)));
+           (!p->frozen && (p->setup_error || (p->main && strchr("paz", role_of(p->dir))) ||
+                           (p->main && !p->executed) || (p->signalled && !p->stubborn)));
 }
 
 static bool turn_of_executor(void)
@@ -226,6 +226,50 @@ struct change {
     bool done;
 };
 
+static json_t *task_json(char role, int number, uint64_t *r)
+{
+    static const char *const hooks[] = {['p'] = "prestart",
+                                        ['s'] = "prestart",
+                                        ['a'] = "poststart",
+                                        ['b'] = "poststart",
+                                        ['z'] = "poststop"};
+    bool hooked = !strchr("ml", role);
+    char name[16];
+    json_t *task;
+
+    (void)snprintf(name, sizeof(name), "%c%d", role, number);
+    task = json_pack("{s:s, s:s, s:{s:s}, s:{s:i}, s:s, s:I, s:I, s:b}", "Name", name, "Driver",
+                     "raw_exec", "Config", "command", "/bin/true", "Env", "V", (int)(mix(r) % 2),
+                     "KillSignal", "SIGINT", "KillTimeout", (json_int_t)(mix(r) % 4 * 2 * SECOND),
+                     "ShutdownDelay", (json_int_t)(mix(r) % 3 * SECOND), "Leader", role == 'l');
+    if (hooked)
+        (void)json_object_set_new(task, "Lifecycle",
+                                  json_pack("{s:s, s:b}", "Hook", hooks[(unsigned char)role],
+                                            "Sidecar", role == 's' || role == 'b'));
+    if (hooked) /* so that its end is not far when calm comes */
+        (void)json_object_set_new(task, "RestartPolicy",
+                                  json_pack("{s:i, s:I, s:I, s:s}", "Attempts", 2, "Interval",
+                                            (json_int_t)(20 * SECOND), "Delay", (json_int_t)SECOND,
+                                            "Mode", "fail"));
+    return task;
+}
+
+/* One or two main tasks, and what comes before, beside and after them; `kinds` says which. */
+static json_t *tasks_json(uint64_t *r, uint64_t *kinds)
+{
+    static const char others[] = "ppsabz";
+    int n = 1 + (int)(mix(kinds) % 2);
+    bool leader = mix(kinds) % 4 == 0, plain = mix(kinds) % 2;
+    json_t *tasks = json_array();
+
+    for (int i = 0; i < n; i++)
+        (void)json_array_append_new(tasks, task_json(leader && !i ? 'l' : 'm', i, r));
+    for (int i = 0; !plain && others[i]; i++)
+        if (mix(kinds) % 3 == 0)
+            (void)json_array_append_new(tasks, task_json(others[i], i, r));
+    return tasks;
+}
+
 /* A definition follows from the episode, the job and the variant, but for what cannot change. Two
  * of them may differ in what needs no restart, in one task of two, or in all. */
 static json_t *define(unsigned int job, unsigned int variant, size_t *ret_allocs)
@@ -234,29 +278,18 @@ static json_t *define(unsigned int job, unsigned int variant, size_t *ret_allocs
              fixed = world.seed * 1000 + job * 100 + 99;
     json_int_t interval = (json_int_t)((10 + mix(&r) % 60) * SECOND);
     bool service = mix(&fixed) % 2;
-    int n_tasks = 1 + (int)(mix(mix(&r) % 4 ? &fixed : &r) % 2), count = 1 + (int)(mix(&r) % 2);
-    int attempts = (int)(mix(&r) % 4);
-    json_t *tasks = json_array();
+    int count = 1 + (int)(mix(&r) % 2), attempts = (int)(mix(&r) % 4);
+    json_t *tasks = tasks_json(&r, mix(&r) % 4 ? &fixed : &r);
     char id[16];
 
-    for (int i = 0; i < n_tasks; i++) {
-        char name[16];
-
-        (void)snprintf(name, sizeof(name), "t%d", i);
-        (void)json_array_append_new(
-            tasks,
-            json_pack("{s:s, s:s, s:{s:s}, s:{s:i}, s:s, s:I, s:I}", "Name", name, "Driver",
-                      "raw_exec", "Config", "command", "/bin/true", "Env", "V", (int)(mix(&r) % 2),
-                      "KillSignal", "SIGINT", "KillTimeout", (json_int_t)(mix(&r) % 4 * 2 * SECOND),
-                      "ShutdownDelay", (json_int_t)(mix(&r) % 3 * SECOND)));
-    }
     (void)snprintf(id, sizeof(id), "job%u", job);
     *ret_allocs = (size_t)count;
-    return json_pack("{s:s, s:s, s:s, s:[s], s:[{s:s, s:i, s:{s:i, s:I, s:I, s:s}, s:o}]}", "ID",
-                     id, "Name", id, "Type", service ? "service" : "batch", "Datacenters", "dc1",
-                     "TaskGroups", "Name", "g", "Count", count, "RestartPolicy", "Attempts",
-                     attempts, "Interval", interval, "Delay", (json_int_t)(mix(&r) % 3 * SECOND),
-                     "Mode", attempts && mix(&r) % 2 ? "delay" : "fail", "Tasks", tasks);
+    return json_pack("{s:s, s:s, s:s, s:[s], s:[{s:s, s:i, s:I, s:{s:i, s:I, s:I, s:s}, s:o}]}",
+                     "ID", id, "Name", id, "Type", service ? "service" : "batch", "Datacenters",
+                     "dc1", "TaskGroups", "Name", "g", "Count", count, "ShutdownDelay",
+                     (json_int_t)(mix(&r) % 4 / 2 * SECOND), "RestartPolicy", "Attempts", attempts,
+                     "Interval", interval, "Delay", (json_int_t)(mix(&r) % 3 * SECOND), "Mode",
+                     attempts && mix(&r) % 2 ? "delay" : "fail", "Tasks", tasks);
 }
 
 static const char *job_id(unsigned int job)
@@ -380,8 +413,8 @@ static struct task *some_task(void)
 
     for (struct alloc *a = manager_allocs(world.manager); a; a = a->next)
         for (size_t i = 0; i < a->group->n_tasks; i++)
-            if (a->tasks[i].handle && one_in(++n))
-                found = &a->tasks[i];
+            if (a->tasks[i].handle && *a->tasks[i].def->name != 'z' && one_in(++n))
+                found = &a->tasks[i]; /* no stop would let a poststop task go on */
     return found;
 }
 
@@ -548,7 +581,7 @@ static void come_right(void)
     trace("everything is told to stop");
     for (unsigned int i = 0; i < JOBS; i++)
         change(i, true);
-    calm_down(15 * SECOND);
+    calm_down(40 * SECOND);
     check_stopped();
 }
 

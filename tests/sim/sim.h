@@ -101,8 +101,11 @@ struct dir {
     struct spec_restart policy;
     uint64_t kill_timeout_ns;
     uint64_t definition; /* that the executor has read */
-    uint32_t next_leaf; /* no leaf cgroup of this boot has this number or a higher one */
+    uint32_t next_leaf;  /* no leaf cgroup of this boot has this number or a higher one */
     bool exit_unrecorded;
+    bool ran;             /* its program was executed, now or earlier */
+    bool ended_well;      /* the newest end on record is of exit code 0 */
+    bool recall;          /* … and it was told to start again */
     int exit_status;      /* of the last main process */
     unsigned int starts;  /* Started events on record */
     bool told_dead;       /* by the manager */
@@ -196,6 +199,9 @@ void task_act(struct proc *p); /* the next thing a task's process does */
 /* check.c */
 void check_record(struct dir *dir, const char *slot, size_t size);
 void check_launch(struct dir *dir, struct proc *p);
+/* What a task is in its group, by the first letter of its name: 'p' prestart, 's' its sidecar,
+ * 'm' main, 'l' the leader, 'a' poststart, 'b' its sidecar, 'z' poststop. */
+char role_of(const struct dir *dir);
 void check_kill(struct proc *executor, uint32_t attempt);
 void check_executor_end(struct proc *p);
 void check_clock(void);

@@ -40,7 +40,7 @@ static void test_every_pair(void **state)
         for (int event = 0; event < MACHINE_EVENT_N; event++) {
             struct machine_input in = {
                 .event = (enum machine_event)event, .policy = &policy, .now_ns = 1000 * SECOND};
-            struct machine m = {.phase = (enum task_phase)phase, .unheard = true}, before = m;
+            struct machine m = {.phase = (enum task_phase)phase}, before = m;
             struct machine_output out;
             char follows = expected[phase][event];
 
@@ -109,6 +109,7 @@ static void test_failed_starts_follow_the_policy(void **state)
         assert_true(m.unheard);
     }
     m.phase = TASK_PHASE_PREPARING;
+    m.unheard = false;
     out = feed(&m, (struct machine_input){.event = MACHINE_FAILED, .may_pass = true});
     assert_int_equal(m.phase, TASK_PHASE_DONE);
     assert_true(out.failed && notes(&out, TASK_EVENT_NOT_RESTARTING));
@@ -169,6 +170,13 @@ static void test_a_noted_loss_is_not_counted_again(void **state)
     (void)state;
     assert_true(out.actions & MACHINE_DO_WAIT && !out.n_notes && !m.ends);
     assert_false(out.actions & MACHINE_DO_COUNT);
+    assert_true(out.actions & MACHINE_DO_FORGET);
+    out = feed(&m,
+               (struct machine_input){.event = MACHINE_ABSENT, .known = true, .ended_well = true});
+    assert_false(out.actions & MACHINE_DO_FORGET);
+    assert_true(m.ends && !m.failed);
+    out = feed(&m, (struct machine_input){.event = MACHINE_ABSENT, .gave_up = true});
+    assert_true(m.ends && m.failed);
     m.lost = true;
     out = feed(&m, (struct machine_input){.event = MACHINE_ABSENT});
     assert_true(m.ends && m.failed && !out.n_notes);
@@ -206,6 +214,21 @@ static void test_stops(void **state)
     m.phase = TASK_PHASE_QUEUED;
     out = feed(&m, (struct machine_input){.event = MACHINE_STOP, .cause = STOP_LEADER});
     assert_true(!out.failed && out.n_notes == 2 && out.actions & MACHINE_DO_FINISH);
+}
+
+static void test_what_an_unheard_executor_left_is_killed_first(void **state)
+{
+    static const struct machine_input stop = {.event = MACHINE_STOP, .cause = STOP_ASKED};
+    struct machine m = {.phase = TASK_PHASE_PREPARING, .unheard = true};
+    struct machine_output out = feed(&m, (struct machine_input){.event = MACHINE_FAILED});
+
+    (void)state;
+    assert_true(m.ends && out.actions & MACHINE_DO_WAIT && !(out.actions & MACHINE_DO_FINISH));
+    out = feed(&m, (struct machine_input){.event = MACHINE_GONE});
+    assert_true(out.failed && out.actions & MACHINE_DO_FINISH);
+    m = (struct machine){.phase = TASK_PHASE_QUEUED, .unheard = true};
+    out = feed(&m, stop);
+    assert_true(m.ends && !m.failed && out.actions & MACHINE_DO_WAIT);
 }
 
 static void test_restart_policy(void **state)
@@ -296,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_losses),
         cmocka_unit_test(test_a_noted_loss_is_not_counted_again),
         cmocka_unit_test(test_stops),
+        cmocka_unit_test(test_what_an_unheard_executor_left_is_killed_first),
         cmocka_unit_test(test_restart_policy),
         cmocka_unit_test(test_random_orders),
     };

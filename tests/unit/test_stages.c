@@ -3,8 +3,9 @@
  * manager/alloc/stages: what is to become of each task, by what all of them are. A group is written
  * as words of two letters: what the task is (p prestart, s its sidecar, m main, l the leader, a
  * poststart, b its sidecar, z poststop) and how it is (q not started, r running, w being restarted
- * by its executor, x lost and to be started again, d dead, f failed, F failed before all others).
- * What follows is a letter for each: '+' is started, '-' stopped, '.' stays.
+ * by its executor, x lost and to be started again, d done, k dead because it was told to stop, f
+ * failed, F failed before all others). What follows is a letter for each: '+' is started, '-'
+ * stopped, '.' stays.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,12 +48,13 @@ static void add(struct group *g, char kind, char how)
     def->lifecycle = lifecycles[strchr(kinds, kind) - kinds];
     def->leader = kind == 'l';
     task->def = def;
-    task->status.state = strchr("dfF", how) ? TASK_STATE_DEAD
-                         : how == 'r'       ? TASK_STATE_RUNNING
-                                            : TASK_STATE_PENDING;
+    task->status.state = strchr("dkfF", how) ? TASK_STATE_DEAD
+                         : how == 'r'        ? TASK_STATE_RUNNING
+                                             : TASK_STATE_PENDING;
     task->status.failed = how == 'f' || how == 'F';
     task->status.finished_ns = how == 'F' ? 1 : 2;
     task->status.started_ns = how != 'q';
+    task->status.exit_signal = how == 'k' ? 2 : 0;
     task->machine.phase = strchr("rw", how)   ? TASK_PHASE_SUPERVISED
                           : strchr("qx", how) ? TASK_PHASE_QUEUED
                                               : TASK_PHASE_DONE;
