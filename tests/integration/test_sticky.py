@@ -74,7 +74,8 @@ def test_each_place_of_a_group_has_its_own(manager):
 
 
 def test_two_tasks_and_one_more(manager):
-    run(manager, sticky(keeper(1), keeper(1, name="u")))
+    old, _ = run(manager, sticky(keeper(1), keeper(1, name="u")))
+    wait_for(lambda: "ready" in manager.output(old, "u"), "u to be ready")
     alloc_id, saw = run(manager, sticky(keeper(2), keeper(2, name="u"), keeper(2, name="new")))
     assert saw.split()[-1] == "o1"
     wait_for(lambda: "ready" in manager.output(alloc_id, "u"), "u to be ready")
