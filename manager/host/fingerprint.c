@@ -4,6 +4,7 @@
  */
 #include "manager/host/fingerprint.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -215,6 +216,16 @@ static const char *text_or_empty(const char *text)
     return text ? text : "";
 }
 
+static json_t *reserved_cores(const char *cores)
+{
+    json_t *all = json_array();
+
+    for (int cpu = 0; cores && *cores && cpu < CPU_SETSIZE; cpu++)
+        if (config_has_number(cores, (unsigned long)cpu))
+            (void)json_array_append_new(all, json_integer(cpu));
+    return all;
+}
+
 json_t *fingerprint_node(const struct config *config, const struct cgroup_layout *cgroup,
                          const char *node_id, json_t *attributes)
 {
@@ -227,7 +238,7 @@ json_t *fingerprint_node(const struct config *config, const struct cgroup_layout
 
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:O, s:O, s:o, s:o, s:{s:{s:I, s:I}, "
-        "s:{s:I}, s:{s:I}}, s:{s:{s:I, s:s}, s:{s:I}, s:{s:I}, s:{s:s}},"
+        "s:{s:I}, s:{s:I}}, s:{s:{s:I, s:o}, s:{s:I}, s:{s:I}, s:{s:s}},"
         " s:{s:I, s:I, s:I}, s:{s:I, s:I, s:I}}",
         "ID", node_id, "Name", config->name, "Datacenter", config->datacenter, "NodeClass",
         text_or_empty(config->node_class), "NodePool",
@@ -236,7 +247,7 @@ json_t *fingerprint_node(const struct config *config, const struct cgroup_layout
         config->meta, "Drivers", drivers_json(config, cgroup), "HostVolumes", volumes_json(config),
         "NodeResources", "Cpu", "CpuShares", cpu, "TotalCpuCores", cores, "Memory", "MemoryMB",
         memory_mb, "Disk", "DiskMB", disk_mb, "ReservedResources", "Cpu", "CpuShares",
-        (long long)kept->cpu_mhz, "ReservedCpuCores", text_or_empty(kept->cores), "Memory",
+        (long long)kept->cpu_mhz, "ReservedCpuCores", reserved_cores(kept->cores), "Memory",
         "MemoryMB", (long long)kept->memory_mb, "Disk", "DiskMB", (long long)kept->disk_mb,
         "Networks", "ReservedHostPorts", text_or_empty(kept->ports), "Resources", "CPU", cpu,
         "MemoryMB", memory_mb, "DiskMB", disk_mb, "Reserved", "CPU", (long long)kept->cpu_mhz,

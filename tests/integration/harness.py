@@ -93,7 +93,8 @@ class Manager:
         self.socket = self.dir / "sock"
         self.log_path = self.dir / "manager.log"
         self.config_path = self.dir / "agent.hcl"
-        # What root in a task can do is tested with the driver exec, which Nomad keeps root from.
+        # What root in a task can do is tested with the driver exec, which Nomad keeps root from;
+        # earlier releases do not, and do not know the option.
         self.users_path = self.dir / "users.hcl"
         self.users_path.write_text('client {\n  options {\n    "user.denylist" = ""\n  }\n}\n')
         self.args = list(args)

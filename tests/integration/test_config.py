@@ -107,11 +107,12 @@ def test_what_a_reload_did_is_told(box):
 
 def test_the_node(box):
     manager = box.manager(config='node_class = "big"\nreserved {\n  cpu = 100\n  memory = 64\n  disk = 10\n'
-                          '  reserved_ports = "22"\n}\nmemory_total_mb = 1000\nmeta {\n  rack = "r7"\n}\n').start()  # fmt: skip
+                          '  reserved_ports = "22"\n  cores = "0,2-3"\n}\nmemory_total_mb = 1000\nmeta {\n  rack = "r7"\n}\n').start()  # fmt: skip
     node = manager.get("/v1/node/" + manager.get("/v1/nodes")[0]["ID"])
     assert node["NodeClass"] == "big" and node["Meta"] == {"rack": "r7"}
     assert node["Resources"]["MemoryMB"] == 1000
     assert node["Reserved"] == {"CPU": 100, "MemoryMB": 64, "DiskMB": 10}
+    assert node["ReservedResources"]["Cpu"] == {"CpuShares": 100, "ReservedCpuCores": [0, 2, 3]}
     assert node["ReservedResources"]["Networks"]["ReservedHostPorts"] == "22"
     text = " ".join(manager.cli("node", "status").stdout.split())
     assert "Class = big" in text and "Memory 1000 MiB 64 MiB" in text and "rack r7" in text

@@ -22,6 +22,7 @@ def old():
 
 def use(manager, programs=None, executor=None):
     """What is started from now on."""
+    manager.users_path.write_text("")
     if programs:
         manager.programs = programs
     if executor:
