@@ -18,6 +18,7 @@
 
 enum {
     BLOCK = 1 << 20,
+    DONE_WITH = 32 << 20, /* of the archive: given back at once */
 };
 
 struct job {
@@ -26,6 +27,8 @@ struct job {
     struct archive *to;
     struct report report;
     uint64_t bytes, files;
+    int fd; /* of the archive, nobody else's */
+    off_t given_back;
     struct err *e;
 };
 
@@ -110,6 +113,20 @@ static int check_type(const struct job *job, const char *path, struct archive_en
 
 /* ---- contents ---- */
 
+/* What was read is not needed again, but of a zip, which is read here and there: so the disk need
+ * not hold all of it beside what it unpacks to, nor be written with what is still in memory. */
+static void tell(struct job *job)
+{
+    off_t read = (off_t)archive_filter_bytes(job->from, -1);
+
+    report_progress(&job->report, (uint64_t)read);
+    if (job->how->archive == ARCHIVE_ZIP || read - job->given_back < DONE_WITH + BLOCK)
+        return;
+    (void)fallocate(job->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, job->given_back,
+                    read - BLOCK - job->given_back);
+    job->given_back = read - BLOCK;
+}
+
 static int read_error(const struct job *job, int r, const char *what)
 {
     const char *text = archive_error_string(job->from);
@@ -175,7 +192,7 @@ static int copy(struct job *job, const char *path, int fd)
             return write_error(job, path);
         if (r)
             return err_sys(job->e, r, "unpack \"%.200s\"", path);
-        report_progress(&job->report, (uint64_t)archive_filter_bytes(job->from, -1));
+        tell(job);
     }
     job->bytes += end;
     return 0;
@@ -235,7 +252,7 @@ static int unpack_all(struct job *job)
         r = unpack_entry(job, entry);
         if (r)
             return r;
-        report_progress(&job->report, (uint64_t)archive_filter_bytes(job->from, -1));
+        tell(job);
     }
     if (archive_write_close(job->to) < ARCHIVE_WARN)
         return write_error(job, "the archive");
@@ -300,7 +317,7 @@ static int check_filter(struct job *job)
 int unpack(int fd, const struct unpack *how, struct err *e)
 {
     struct job job = {
-        .how = how, .from = archive_read_new(), .to = archive_write_disk_new(), .e = e};
+        .how = how, .from = archive_read_new(), .to = archive_write_disk_new(), .fd = fd, .e = e};
     struct stat st;
     int r = 0;
 

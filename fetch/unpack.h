@@ -21,8 +21,9 @@ struct unpack {
     bool inspected; /* no link may lead out */
 };
 
-/* Reads `fd` from its start. What is hostile or over a limit ends it: -EINVAL, -EFBIG, with the
- * entry's name in `e`. setuid, setgid and sticky bits, owners and extended attributes are dropped.
+/* Reads `fd` from its start, and uses it up. What is hostile or over a limit ends it: -EINVAL,
+ * -EFBIG, with the entry's name in `e`. setuid, setgid and sticky bits, owners and extended
+ * attributes are dropped.
  */
 int unpack(int fd, const struct unpack *how, struct err *e);
 

@@ -325,6 +325,20 @@ def test_archives(fetch, server):
         assert (fetch.local / f"{suffix}-forced" / ("lib" if "lib" in os.listdir(place) else f"plain-{suffix}")).exists()
 
 
+def test_an_archive_is_given_back_while_it_is_unpacked(fetch, server, box):
+    """On a disk that has no room for it and for all that is in it."""
+    data = os.urandom(1 << 20)
+    small = box.dir / "small"
+    (small / "t/local").mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100m", "none", small / "t/local"], check=True)
+    try:
+        url = server.put("/x.tar", tar(*((str(i), data) for i in range(60))))
+        fetch.good(url, directory=small, max_unpacked=1 << 30)
+        assert all((small / f"t/local/{i}").read_bytes() == data for i in range(60))
+    finally:
+        subprocess.run(["umount", small / "t/local"], check=True)
+
+
 def test_one_file_of_an_archive(fetch, server):
     fetch.good(server.put("/x.gz", gzip.compress(BLOB)), "t/local/blob", mode="file")
     fetch.good(server.put("/y.zip", zipped(("only", BLOB))), "t/local/blob2", mode="file")
