@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Prestart, poststart and poststop tasks, sidecars, leaders: what starts and stops when, told by recorded
 events; the manager killed in each stage."""
+from pathlib import Path
+
 import pytest
 
 import records
 from harness import SLOW, kill_hard, process_gone, wait_for
 from jobs import MS, SECOND, group, job, restart, task
 
+TOP = Path(__file__).parents[2]
 UNTIL_SIGINT = ("quit:INT:0", "print:ready", "pause")
 
 
@@ -256,3 +259,12 @@ def test_a_poststop_task_whose_executor_dies_is_restarted(manager):
     states = wait_all_dead(manager, alloc_id)
     assert states["cleanup"]["Restarts"] == 1 and not states["cleanup"]["Failed"]
     manager.wait_client(alloc_id, "complete")
+
+
+def test_the_example(manager):
+    manager.cli("run", "-detach", TOP / "tools/examples/lifecycle.hcl")
+    (alloc,) = manager.get("/v1/job/lifecycle/allocations")
+    states = wait_all_dead(manager, alloc["ID"])
+    assert not any(state["Failed"] for state in states.values())
+    assert manager.output(alloc["ID"], "report") == "42\n"
+    assert not (manager.alloc_dir(alloc["ID"]) / "alloc/data/input").exists()
