@@ -83,29 +83,25 @@ static void kill_executor(const char *dir)
     (void)sys_pidfd_send_signal(pidfd, SIGKILL);
 }
 
-/* The final records must be on disk before the executors' own ones go: one sync for all. */
+/* The directories of finished allocations stay until gc.c forgets these: removing hundreds would
+ * take the start of a manager seconds. */
 static void reap_state(struct manager *m)
 {
     autofd int fd = openat(m->store.state_fd, "tasks", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *entry;
-    bool synced = false;
 
     if (!dir)
         return;
     (void)take_fd(&fd);
     while ((entry = readdir(dir))) {
-        if (entry->d_name[0] == '.')
+        if (entry->d_name[0] == '.' || manager_find_alloc(m, entry->d_name))
             continue;
-        if (is_wanted(m, entry->d_name)) {
-            if (!manager_find_alloc(m, entry->d_name))
-                log_warn("alloc %s: its job's record is missing; its tasks are left alone",
-                         entry->d_name);
+        if (store_has_alloc(&m->store, entry->d_name)) {
+            log_warn("alloc %s: its job's record is missing; its tasks are left alone",
+                     entry->d_name);
             continue;
         }
-        if (!synced)
-            (void)syncfs(m->store.state_fd);
-        synced = true;
         store_remove_task_dirs(&m->store, entry->d_name, kill_executor);
         if (m->cgroup.reason || geteuid() != 0)
             (void)strays_kill(entry->d_name, NULL);

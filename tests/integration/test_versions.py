@@ -25,6 +25,7 @@ def use(manager, programs=None, executor=None):
     manager.users_path.write_text("")
     if programs:
         manager.programs = programs
+        manager.users_path.write_text("")  # with an option the earlier release does not know
     if executor:
         text = manager.config_path.read_text()
         (line,) = [line for line in text.splitlines() if line.startswith("executor = ")]
