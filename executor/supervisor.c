@@ -28,6 +28,7 @@
 #include "executor/plan.h"
 #include "executor/pump.h"
 #include "executor/record.h"
+#include "executor/reload.h"
 #include "executor/upgrade.h"
 #include "shared/cgroupfs.h"
 #include "shared/cleanup.h"
@@ -39,6 +40,7 @@
 struct supervisor {
     struct ev_loop *loop;
     struct exec_spec *spec;
+    struct reload reload;
     bool standalone;
     struct log_dir log_dir;
     struct life life;
@@ -302,6 +304,7 @@ static void relaunch(struct supervisor *s, bool first)
         st->last_restart_ns = clock_now_ns(CLOCK_REALTIME);
         /* On record before the cgroup of that number exists: a successor must not pick it again. */
         record_commit(&s->record, NULL, false);
+        reload_env(&s->reload, s->record.state_dir, s->spec);
     }
     attempt_start(&s->attempt, st->attempt);
 }
@@ -628,6 +631,7 @@ struct supervisor *supervisor_free(struct supervisor *s)
         free(s->streams[i]);
     record_close(&s->record);
     log_dir_close(&s->log_dir);
+    reload_deinit(&s->reload);
     (void)spec_free(s->spec);
     free(s);
     return NULL;

@@ -16,6 +16,7 @@
 #include "shared/proto/status.h"
 
 struct manager;
+struct templates;   /* what is rendered for a task: manager/task/templates.h */
 struct task_handle; /* the live link to an executor: manager/task/task_handle.h */
 struct task_wait;   /* until nothing of the task runs: manager/task/task_wait.c */
 
@@ -102,6 +103,7 @@ struct task {
     bool kept_own; /* … outside the group that tasks without CPUs of their own share */
     struct task_sample sample;
     struct prepare prepare;
+    struct templates *templates; /* NULL: it has none, or does not run */
     struct task_handle *handle;
     struct task_wait *wait;
 };

@@ -515,8 +515,10 @@ int eval_run(const struct tmpl *tmpl, const struct eval_input *input,
     r = run(&ev);
     if (r == -ENOMEM)
         err_set(ev.e, r, "%s: no memory to render the template", tmpl->name);
-    if (r == -EINVAL && json_array_size(ev.missing))
-        r = 0;
+    if (r == -EINVAL && json_array_size(ev.missing)) { /* what there is of the text is no result */
+        ev.out.size = 0;
+        r = text_add(&ev.out, "", 1);
+    }
     *ret_output = (struct eval_output){0};
     if (!r)
         *ret_output = (struct eval_output){

@@ -13,6 +13,7 @@
 
 #include "shared/cleanup.h"
 #include "shared/tmpl/lexer.h"
+#include "template/base64.h"
 #include "template/engine.h"
 
 /* ---- base64 ---- */
@@ -36,50 +37,6 @@ static int fn_base64_encode(struct call *c, json_t **ret)
     return eval_string(c->ev, (char *)out, (size_t)n, ret);
 }
 
-static int sextet(char c, bool url)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == (url ? '-' : '+'))
-        return 62;
-    return c == (url ? '_' : '/') ? 63 : -1;
-}
-
-/* Line ends within are skipped, as Go does; padding must be there. */
-static int decode64(const char *in, size_t size, bool url, char *out, size_t *ret_size)
-{
-    uint32_t group = 0;
-    size_t n = 0, padding = 0, used = 0;
-
-    for (size_t i = 0; i < size; i++) {
-        int six = sextet(in[i], url);
-
-        if (in[i] == '\n' || in[i] == '\r')
-            continue;
-        if (in[i] == '=' && n % 4 >= 2)
-            padding++;
-        else if (six < 0 || padding)
-            return -EINVAL;
-        group = group << 6 | (uint32_t)(six < 0 ? 0 : six);
-        if (++n % 4)
-            continue;
-        for (size_t j = 0; j + padding < 3; j++)
-            out[used++] = (char)(group >> (16 - 8 * j));
-        group = 0;
-        if (padding) {
-            for (i++; i < size; i++)
-                if (in[i] != '\n' && in[i] != '\r')
-                    return -EINVAL;
-        }
-    }
-    *ret_size = used;
-    return n % 4 ? -EINVAL : 0;
-}
-
 static int fn_base64_decode(struct call *c, json_t **ret)
 {
     autofree char *out = NULL;
@@ -92,7 +49,7 @@ static int fn_base64_decode(struct call *c, json_t **ret)
     out = malloc(size + 4);
     if (!out)
         return -ENOMEM;
-    if (decode64(bytes, size, c->fn->id == TMPL_FN_BASE64_URL_DECODE, out, &size))
+    if (base64_decode(bytes, size, c->fn->id == TMPL_FN_BASE64_URL_DECODE, out, &size))
         return call_fail(c, "this is no base64");
     return eval_string(c->ev, out, size, ret);
 }

@@ -256,6 +256,11 @@ static size_t cut(const struct verb *v, const char *bytes, size_t size)
 
 static int put(struct text *out, const struct verb *v, const json_t *value, unsigned int depth);
 
+static bool is_one_of(const char *verbs, char c)
+{
+    return c && strchr(verbs, c);
+}
+
 static int put_bad(struct text *out, const struct verb *v, const json_t *value)
 {
     struct verb plain = *v; /* width and flags stay in force */
@@ -374,20 +379,20 @@ static int put(struct text *out, const struct verb *v, const json_t *value, unsi
     case JSON_STRING:
         return put_string(out, v, value);
     case JSON_INTEGER:
-        if (strchr("cqU", v->c))
+        if (is_one_of("cqU", v->c))
             return put_rune(out, v, value);
-        return strchr("vdboOxX", v->c) ? put_integer(out, v, json_integer_value(value))
-                                       : put_bad(out, v, value);
+        return is_one_of("vdboOxX", v->c) ? put_integer(out, v, json_integer_value(value))
+                                          : put_bad(out, v, value);
     case JSON_REAL:
-        return strchr("veEfFgG", v->c) ? put_real(out, v, json_real_value(value))
-                                       : put_bad(out, v, value);
+        return is_one_of("veEfFgG", v->c) ? put_real(out, v, json_real_value(value))
+                                          : put_bad(out, v, value);
     case JSON_ARRAY:
         return put_list(out, v, value, depth);
     case JSON_OBJECT:
         return put_map(out, v, value, depth);
     default:
         text = json_is_true(value) ? "true" : "false";
-        return strchr("vt", v->c) ? pad(out, v, text, strlen(text)) : put_bad(out, v, value);
+        return is_one_of("vt", v->c) ? pad(out, v, text, strlen(text)) : put_bad(out, v, value);
     }
 }
 

@@ -80,6 +80,7 @@ struct config_retry {
 struct config_template { /* client { template { } } */
     char **function_denylist;
     bool disable_file_sandbox;
+    char *variables_dir; /* ours: what nomadVar reads; "": nothing */
     int64_t max_stale_ns;
     int64_t block_query_wait_ns;
     struct config_wait wait, wait_bounds;

@@ -121,9 +121,18 @@ static const struct schema retry_schema = {
     .n_fields = ARRAY_LEN(retry_fields),
 };
 
+static int check_variables_dir(struct schema_context *ctx, const struct schema_field *field,
+                               const void *obj, struct schema_source source)
+{
+    const struct config_template *template = obj;
+
+    return *template->variables_dir ? config_check_absolute(ctx, field, obj, source) : 0;
+}
+
 static const struct schema_field template_fields[] = {
     OPTION(STRINGS, config_template, function_denylist, "function_denylist"),
     OPTION(BOOL, config_template, disable_file_sandbox, "disable_file_sandbox"),
+    OPTION(STRING, config_template, variables_dir, "variables_dir", .check = check_variables_dir),
     OPTION(DURATION, config_template, max_stale_ns, "max_stale", .def = "87600h"),
     OPTION(DURATION, config_template, block_query_wait_ns, "block_query_wait", .def = "5m"),
     OPTION(BLOCK, config_template, wait, "wait", .block = &wait_schema),

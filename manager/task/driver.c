@@ -14,6 +14,7 @@
 #include "manager/alloc/volumes.h"
 #include "manager/host/rootless.h"
 #include "manager/task/denied.h"
+#include "manager/task/templates.h"
 #include "shared/cleanup.h"
 
 static const char *const command_line[] = {"command", "args"};
@@ -110,6 +111,8 @@ int driver_check(const struct job_task *task, const struct config *config,
         r = check_user(driver, task, config, &options, e);
     if (!r && driver->check)
         r = driver->check(config, &options, e);
+    if (!r)
+        r = templates_check(task, config, e);
     driver_config_deinit(&options);
     return r;
 }

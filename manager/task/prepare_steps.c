@@ -9,10 +9,12 @@
 #include "manager/alloc/disk.h"
 #include "manager/task/artifacts.h"
 #include "manager/task/payload.h"
+#include "manager/task/templates.h"
 
 const struct prepare_step *const prepare_steps[] = {
     &disk_step,
     &payload_step,
     &artifacts_step,
+    &templates_step,
     NULL,
 };

@@ -22,6 +22,7 @@
 #include "manager/task/task_handle.h"
 #include "manager/task/task_redefine.h"
 #include "manager/task/task_wait.h"
+#include "manager/task/templates.h"
 #include "shared/cleanup.h"
 #include "shared/clock.h"
 #include "shared/log.h"
@@ -36,6 +37,7 @@ void task_state_dir(const struct task *task, char *buf, size_t size)
 void task_deinit(struct task *task)
 {
     prepare_cancel(task);
+    templates_stop(task);
     task->handle = task_handle_free(task->handle);
     task->wait = task_wait_free(task->wait);
     json_decref(task->template_env);
@@ -64,6 +66,7 @@ static void feed(struct task *task, struct machine_input in, const char *detail)
 static void release(struct task *task)
 {
     cores_release(task);
+    templates_stop(task);
     alloc_changed(task->alloc, false);
 }
 
@@ -83,6 +86,7 @@ static void finish(struct task *task, bool failed)
 static void wait(struct task *task, uint64_t delay_ns)
 {
     task->wait = task_wait_free(task->wait); /* it may have waited for something else */
+    templates_stop(task);
     task_wait(task, delay_ns);
     task->status.state = TASK_STATE_PENDING;
     task->status.pid = 0;
@@ -220,12 +224,16 @@ static int write_spec(struct task *task, const char *dir, enum task_event_type *
     if (fd < 0)
         return err_sys(e, -errno, "open directory %s", dir);
     /* Not synced: it is of no use to another boot. */
-    r = statefile_write_unsynced(fd, WIRE_SPEC, SPEC_VERSION, data, size, e);
-    if (r)
-        return r;
-    task->planned = task->definition;
-    task->order_seq = task->status.seq + 1;
-    return 0;
+    return statefile_write_unsynced(fd, WIRE_SPEC, SPEC_VERSION, data, size, e);
+}
+
+int task_renew_spec(struct task *task, struct err *e)
+{
+    enum task_event_type blame;
+    char dir[PATH_MAX];
+
+    task_state_dir(task, dir, sizeof(dir));
+    return write_spec(task, dir, &blame, e);
 }
 
 static void spawn(struct task *task)
@@ -237,8 +245,11 @@ static void spawn(struct task *task)
 
     task_state_dir(task, dir, sizeof(dir));
     r = write_spec(task, dir, &blame, &e);
-    if (!r)
+    if (!r) {
+        task->planned = task->definition;
+        task->order_seq = task->status.seq + 1;
         r = task_handle_spawn(task, dir, &e);
+    }
     if (!r)
         feed(task, (struct machine_input){.event = MACHINE_ATTACHED}, NULL);
     else /* what is wrong in the job itself does not pass */
@@ -498,6 +509,7 @@ void task_adopt(struct task *task)
     }
     feed(task, (struct machine_input){.event = MACHINE_ATTACHED}, NULL);
     cores_adopt(task, dir);
+    templates_adopt(task);
     (void)read_record(task, &record);
     task_redefine(task);
 }

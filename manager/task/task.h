@@ -43,5 +43,9 @@ void task_on_executor_gone(struct task *task, int code);
 /* For task_wait.c: nothing of the task runs, or (`held`) an executor has it after all. */
 void task_on_gone(struct task *task, bool held);
 
+/* Writes the launch plan of a running task anew: the next attempt of its executor has the
+ * environment of this one. */
+int task_renew_spec(struct task *task, struct err *e);
+
 /* The directory shared with the executor. */
 void task_state_dir(const struct task *task, char *buf, size_t size);

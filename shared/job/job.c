@@ -13,6 +13,7 @@
 #include "shared/job/artifact.h"
 #include "shared/job/job_schema.h"
 #include "shared/job/schema.h"
+#include "shared/job/template.h"
 #include "shared/job/volume.h"
 
 #define SECOND 1000000000LL
@@ -142,7 +143,9 @@ static int finish_task(struct schema_context *ctx, const struct job_group *group
         r = constraints_finish(ctx, task->constraints, task->n_constraints, true);
     if (r == 0)
         r = volume_check_mounts(ctx, group, task);
-    return r ? r : artifact_check_all(ctx, task);
+    if (r == 0)
+        r = artifact_check_all(ctx, task);
+    return r ? r : template_check_task(ctx, task);
 }
 
 static int check_leader(struct schema_context *ctx, const struct job_group *group)

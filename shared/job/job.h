@@ -133,6 +133,46 @@ struct job_artifact {
 
 const char *job_artifact_mode_name(enum job_artifact_mode mode);
 
+enum job_change {
+    JOB_CHANGE_RESTART,
+    JOB_CHANGE_NOOP,
+    JOB_CHANGE_SIGNAL,
+    JOB_CHANGE_SCRIPT,
+    JOB_CHANGE_N
+};
+
+struct job_change_script {
+    bool set;
+    char *command;
+    char **args;
+    int64_t timeout_ns;
+    bool fail_on_error;
+};
+
+struct job_template_wait {
+    bool set; /* false: the node's configuration says */
+    int64_t min_ns, max_ns;
+};
+
+struct job_template {
+    struct hcl_pos pos;
+    char *source;      /* a file, "" if the text is in `data` */
+    char *destination; /* from the task's directory */
+    char *data;
+    enum job_change change_mode;
+    char *change_signal; /* "": none */
+    struct job_change_script change_script;
+    int64_t splay_ns;
+    char *perms;      /* octal */
+    int64_t uid, gid; /* -1: whoever renders it */
+    char *left, *right;
+    bool env; /* what it renders are environment variables */
+    bool error_on_missing_key;
+    bool once;
+    struct job_template_wait wait;
+    int64_t vault_grace_ns; /* Nomad's, without effect there too */
+};
+
 struct job_task {
     struct hcl_pos pos;
     char *name;
@@ -149,6 +189,8 @@ struct job_task {
     struct job_restart restart; /* Nomad has it on the group and, newer, on the task */
     struct job_lifecycle lifecycle;
     bool leader; /* its end ends the group */
+    struct job_template *templates;
+    size_t n_templates;
     struct job_volume_mount *volume_mounts;
     size_t n_volume_mounts;
     struct job_dispatch_payload dispatch_payload;

@@ -14,6 +14,7 @@
 #include "shared/job/driver_config.h"
 #include "shared/job/inert.h"
 #include "shared/job/job.h"
+#include "shared/job/template.h"
 #include "shared/job/volume.h"
 #include "shared/units.h"
 
@@ -348,7 +349,9 @@ static const struct schema_field task_fields[] = {
     SCHEMA_LATER("schedule", "Schedule", .why = "use \"periodic\" of the job"),
     SCHEMA_LATER("secret", "Secrets", .why = "write it with a template into secrets/"),
     SCHEMA_LATER("service", "Services", .why = NO_SERVICES),
-    SCHEMA_LATER("template", "Templates"),
+    SCHEMA_FIELD(BLOCKS, job_task, templates, "template", "Templates",
+                 .count = offsetof(struct job_task, n_templates), .block = &template_schema,
+                 .sparse = true),
     SCHEMA_LATER("vault", "Vault", .why = NO_VAULT),
     SCHEMA_FIELD(BLOCKS, job_task, volume_mounts, "volume_mount", "VolumeMounts",
                  .count = offsetof(struct job_task, n_volume_mounts), .block = &volume_mount_schema,

@@ -106,6 +106,7 @@ const char *task_event_type_name(enum task_event_type type)
         "Main Tasks Dead",
         "Downloading Artifacts",
         "Failed Artifact Download",
+        "Template",
     };
     _Static_assert(sizeof(names) / sizeof(names[0]) == TASK_EVENT_TYPE_N, "a name per event type");
 

@@ -64,6 +64,7 @@ enum task_event_type {
     TASK_EVENT_MAIN_DEAD,       /* manager */
     TASK_EVENT_DOWNLOADING,     /* manager: artifacts */
     TASK_EVENT_DOWNLOAD_FAILED, /* manager */
+    TASK_EVENT_TEMPLATE,        /* manager: what its templates wait for, or what went wrong */
     TASK_EVENT_TYPE_N,          /* a newer executor may send larger numbers: "Unknown" */
 };
 

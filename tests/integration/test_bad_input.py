@@ -96,7 +96,7 @@ def test_bad_restart_policy(manager):
 
 def test_what_this_release_does_not_run_is_named(manager):
     for field, value in {
-        "Templates": [{"EmbeddedTmpl": "x", "DestPath": "local/x"}],
+        "CSIPluginConfig": {"ID": "x", "Type": "node"},
     }.items():
         text = refused(manager, simple("pause", **{field: value}))
         assert field.lower().rstrip("s") in text.lower()

@@ -92,6 +92,7 @@ static const struct {
      TEMPLATE("function_denylist = []"), "[]"},
     {"client.template.disable_file_sandbox", "false", TEMPLATE("disable_file_sandbox = true"),
      "true"},
+    {"client.template.variables_dir", "\"\"", TEMPLATE("variables_dir = \"/v\""), "\"/v\""},
     {"client.template.max_stale", "315360000000000000", TEMPLATE("max_stale = \"1m\""), MINUTE},
     {"client.template.block_query_wait", "300000000000", TEMPLATE("block_query_wait = \"1m\""),
      MINUTE},
