@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "executor/handover.h"
+#include "executor/isolation/plan.h"
 #include "executor/launch.h"
-#include "executor/plan.h"
 #include "executor/report.h"
 #include "shared/cleanup.h"
 #include "shared/sys.h"

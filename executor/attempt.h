@@ -16,10 +16,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "executor/cgroup.h"
+#include "executor/isolation/cgroup.h"
+#include "executor/logs/pump.h"
 #include "executor/oom.h"
 #include "executor/orphans.h"
-#include "executor/pump.h"
 #include "shared/err.h"
 #include "shared/proto/spec.h"
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "executor/lifecycle.h"
-#include "executor/pump.h"
+#include "executor/logs/pump.h"
 #include "shared/err.h"
 #include "shared/proto/spec.h"
 #include "shared/proto/status.h"

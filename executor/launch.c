@@ -15,9 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "executor/isolation/rootless.h"
 #include "executor/memory.h"
 #include "executor/report.h"
-#include "executor/rootless.h"
 #include "shared/cleanup.h"
 #include "shared/sys.h"
 

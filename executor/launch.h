@@ -9,8 +9,8 @@
 
 #include <sys/types.h>
 
-#include "executor/cgroup.h"
-#include "executor/plan.h"
+#include "executor/isolation/cgroup.h"
+#include "executor/isolation/plan.h"
 #include "shared/err.h"
 
 struct launched {

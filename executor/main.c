@@ -23,12 +23,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "executor/exec.h"
 #include "executor/handover.h"
 #include "executor/hold.h"
 #include "executor/record.h"
 #include "executor/remove.h"
-#include "executor/run.h"
+#include "executor/run/exec.h"
+#include "executor/run/run.h"
 #include "executor/supervisor.h"
 #include "shared/cleanup.h"
 #include "shared/evloop.h"

@@ -9,7 +9,7 @@
 #include <ev.h>
 #include <stdint.h>
 
-#include "executor/cgroup.h"
+#include "executor/isolation/cgroup.h"
 
 /* `kills`: how many since the last time. Called a moment after the kill, so that whoever was struck
  * is seen dying. Returns false while it cannot say that the task lives on: it is asked again then,

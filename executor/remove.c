@@ -24,8 +24,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "executor/isolation/rootless.h"
 #include "executor/report.h"
-#include "executor/rootless.h"
 #include "shared/cleanup.h"
 #include "shared/proto/exec.h"
 #include "shared/sys.h"

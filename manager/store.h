@@ -60,9 +60,10 @@ int store_read_alloc(struct store *store, const char *id, json_t **ret_json, str
 bool store_has_alloc(const struct store *store, const char *id);
 void store_remove_alloc(struct store *store, const char *id);
 
-/* After loading: removes what a crash left here, which is half-written and empty files and, from between a
- * job's record and those of the allocations it no longer names, the records of finished allocations
- * that `is_known` denies. Those of a job that was set aside stay: a person may put it back. */
+/* After loading: removes what a crash left here, which is half-written and empty files and, from
+ * between a job's record and those of the allocations it no longer names, the records of finished
+ * allocations that `is_known` denies. Those of a job that was set aside stay: a person may put it
+ * back. */
 void store_prune(struct store *store, bool (*is_known)(void *arg, const char *id), void *arg);
 
 /* Calls `each` for every readable job record; those it refuses (negative) are set aside too.

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The leaves are those the executor made (executor/cgroup.h): on v2 one with everything, on hybrid
- * hosts a v2 one with CPU times and pressure beside v1 ones. A file that is not there is a number
- * that is not measured: it is 0, and not in "Measured". A v1 leaf exists only where a limit needs
- * it, so the number of processes comes from the pids controller only where `pids` is set.
+ * The leaves are those the executor made (executor/isolation/cgroup.h): on v2 one with everything,
+ * on hybrid hosts a v2 one with CPU times and pressure beside v1 ones. A file that is not there is
+ * a number that is not measured: it is 0, and not in "Measured". A v1 leaf exists only where a
+ * limit needs it, so the number of processes comes from the pids controller only where `pids` is
+ * set.
  */
 #include "manager/host/stats.h"
 

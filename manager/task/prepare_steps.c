@@ -12,9 +12,5 @@
 #include "manager/task/templates.h"
 
 const struct prepare_step *const prepare_steps[] = {
-    &disk_step,
-    &payload_step,
-    &artifacts_step,
-    &templates_step,
-    NULL,
+    &disk_step, &payload_step, &artifacts_step, &templates_step, NULL,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Only starts it: the executor program joins the task (executor/exec.c), the API relays
+ * Only starts it: the executor program joins the task (executor/run/exec.c), the API relays
  * (manager/api/exec.c).
  */
 #include <errno.h>

@@ -175,7 +175,7 @@ struct exec_spec {
     char *hostname;     /* with private_uts; NULL: the host's */
     bool no_pivot_root; /* the root is moved over the old one and entered by chroot(2) */
     bool no_new_privs;
-    bool seccomp; /* the default filter (executor/sysfilter.h); needs no_new_privs */
+    bool seccomp; /* the default filter (executor/isolation/sysfilter.h); needs no_new_privs */
     char **caps;  /* names of the capabilities kept, NULL: leave capabilities alone */
 
     char *stdin_path;  /* as the task sees it; NULL: /dev/null */

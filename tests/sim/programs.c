@@ -9,16 +9,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "executor/cgroup.h"
 #include "executor/handover.h"
-#include "executor/housekeeper.h"
+#include "executor/isolation/cgroup.h"
+#include "executor/isolation/plan.h"
 #include "executor/launch.h"
-#include "executor/log_dir.h"
+#include "executor/logs/housekeeper.h"
+#include "executor/logs/log_dir.h"
+#include "executor/logs/pump.h"
 #include "executor/memory.h"
 #include "executor/oom.h"
 #include "executor/orphans.h"
-#include "executor/plan.h"
-#include "executor/pump.h"
 #include "executor/record.h"
 #include "executor/report.h"
 #include "executor/supervisor.h"

@@ -257,9 +257,9 @@ static void test_restart_policy(void **state)
     assert_false(machine_may_restart(&m, &p, now, 0, &delay));
 }
 
-/* What must hold whatever comes: a task that is done stays done, unless it is made another, and gets
- * there once; one that is to start again waits until nothing runs; nothing is spawned twice; stops
- * are always followed. */
+/* What must hold whatever comes: a task that is done stays done, unless it is made another, and
+ * gets there once; one that is to start again waits until nothing runs; nothing is spawned twice;
+ * stops are always followed. */
 static void walk(unsigned int seed)
 {
     struct machine m = {0};

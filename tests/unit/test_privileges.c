@@ -9,7 +9,7 @@
 #include <cap-ng.h>
 #include <cmocka.h>
 
-#include "executor/privileges.h"
+#include "executor/isolation/privileges.h"
 
 static int resolve(char *name, uint64_t *ret_caps)
 {

@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "executor/pump.h"
+#include "executor/logs/pump.h"
 #include "shared/cleanup.h"
 #include "tests/unit/logdir.h"
 #include "tests/unit/syscalls.h"

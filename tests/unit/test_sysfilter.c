@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "executor/sysfilter.h"
+#include "executor/isolation/sysfilter.h"
 #include "shared/cleanup.h"
 
 #define CAP(name) (1ULL << CAP_##name)

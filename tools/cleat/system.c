@@ -98,7 +98,8 @@ const struct command system_commands[] = {
     {"system gc", NULL, "", 0, 0, "", "Remove finished allocations and jobs",
      "\nWith their directories: logs and data are gone then. Waits for that, and says how many it\n"
      "were, and how many are left: those that were only just ending, and directories in which\n"
-     "something is mounted. By itself the manager keeps the newest: gc_max_allocs in cleat.hcl(5).\n",
+     "something is mounted. By itself the manager keeps the newest: gc_max_allocs in "
+     "cleat.hcl(5).\n",
      "", system_gc},
     {"system stop-all", NULL, "", 0, 0, "", "Stop every job, and wait until all tasks are dead",
      "\nThe manager goes on. (Stopping the manager alone leaves tasks running.)\n", "",
