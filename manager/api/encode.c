@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "manager/job/feasible.h"
 #include "manager/task/artifacts.h"
 #include "shared/cleanup.h"
 #include "shared/job/value.h"
@@ -360,12 +361,13 @@ static json_t *encode_blocked(const json_t *blocked)
 }
 
 /* The fields of the record that a job and its stub both show. */
-static void set_record(json_t *json, const struct job_record *record, const char *status)
+static void set_record(json_t *json, const struct job_record *record, const char *status,
+                       const json_t *blocked)
 {
     set_text(json, "ParentID", record->job->parent_id);
     set(json, "Stop", json_boolean(record->stop));
     set_text(json, "Status", status);
-    set(json, "StatusDescription", encode_blocked(record->blocked));
+    set(json, "StatusDescription", encode_blocked(blocked));
     set_int(json, "Version", record->version);
     set_int(json, "SubmitTime", record->submit_ns);
     set_int(json, "CreateIndex", record->create_index);
@@ -376,8 +378,9 @@ static void set_record(json_t *json, const struct job_record *record, const char
 json_t *encode_job(const struct manager *m, const struct job_record *record)
 {
     json_t *json = job_to_json(record->job);
+    autojson json_t *told = feasible_told(m, record->job, record->blocked);
 
-    set_record(json, record, job_record_status(m, record));
+    set_record(json, record, job_record_status(m, record), told);
     return json;
 }
 
@@ -500,7 +503,7 @@ json_t *encode_job_stub(const struct manager *m, const struct job_record *record
     set(json, "Priority", json_integer(job->priority));
     set(json, "Periodic", json_boolean(job_is_periodic(job)));
     set(json, "ParameterizedJob", json_boolean(job_is_parameterized(job)));
-    set_record(json, record, status_of(record, summaries));
+    set_record(json, record, status_of(record, summaries), record->blocked);
     set(json, "JobSummary", encode_counts(m, job, summaries));
     return json;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "manager/alloc/alloc.h"
+#include "manager/core.h"
 #include "manager/host/fit.h"
 #include "manager/job/jobs.h"
 #include "manager/task/interpolate.h"
@@ -164,12 +165,54 @@ json_t *feasible_judge(const struct manager *m, const struct job *job, int64_t *
     return blocked;
 }
 
-/* ---- when the node has changed ---- */
+/* ---- what stays meanwhile ---- */
 
 static int64_t placed_of(const json_t *blocked, const char *group)
 {
     return json_integer_value(json_object_get(json_object_get(blocked, group), "Placed"));
 }
+
+bool feasible_keeps(const struct job *job, const json_t *blocked, const struct alloc *alloc)
+{
+    const char *name = alloc->group->name;
+
+    return alloc->desired == DESIRED_RUN && json_object_get(blocked, name) &&
+           alloc->index >= placed_of(blocked, name) &&
+           alloc->index < job_find_group(job, name)->count;
+}
+
+static size_t count_kept(const struct manager *m, const struct job *job, const json_t *blocked,
+                         const char *group)
+{
+    size_t n = 0;
+
+    for (const struct alloc *a = m->allocs; a; a = a->next)
+        n += a->job->job != job && strcmp(a->job->job->id, job->id) == 0 &&
+             strcmp(a->group->name, group) == 0 && !alloc_is_terminal(a) &&
+             feasible_keeps(job, blocked, a);
+    return n;
+}
+
+json_t *feasible_told(const struct manager *m, const struct job *job, const json_t *blocked)
+{
+    json_t *told = json_deep_copy(blocked), *entry;
+    const char *name;
+
+    json_object_foreach(told, name, entry)
+    {
+        const char *why = json_string_value(json_object_get(entry, "Why"));
+        size_t n = count_kept(m, job, blocked, name);
+
+        if (n)
+            (void)json_object_set_new(
+                entry, "Why",
+                json_sprintf("%s (%zu allocation%s of an older version run%s on instead)", why, n,
+                             n > 1 ? "s" : "", n > 1 ? "" : "s"));
+    }
+    return told;
+}
+
+/* ---- when the node has changed ---- */
 
 /* Of what waited, what still does; groups that run are not taken into it. */
 static json_t *still_blocked(const json_t *before, json_t *now)
@@ -210,6 +253,15 @@ static bool place_waiting(struct manager *m, struct job_record *record, const in
     return any;
 }
 
+/* Others have taken their places. */
+static void stop_kept(struct manager *m, const struct job_record *record)
+{
+    for (struct alloc *a = m->allocs; a; a = a->next)
+        if (a->job != record && strcmp(a->job->job->id, record->job->id) == 0 &&
+            a->desired == DESIRED_RUN && !feasible_keeps(record->job, record->blocked, a))
+            alloc_stop(a);
+}
+
 static void unplace(struct alloc *first)
 {
     for (struct alloc *a = first, *next; a; a = next) {
@@ -246,6 +298,7 @@ static void reconsider(struct manager *m, struct job_record *record)
     }
     json_decref(before);
     log_info("job \"%s\": its constraints are met now", record->job->id);
+    stop_kept(m, record);
     for (struct alloc *a = *end; a; a = a->next) {
         alloc_queue(a);
         alloc_changed(a, false);

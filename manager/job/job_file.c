@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "manager/alloc/alloc.h"
+#include "manager/job/feasible.h"
 #include "manager/job/jobs.h"
 #include "shared/job/value.h"
 #include "shared/log.h"
@@ -49,14 +50,17 @@ static json_t *version_entry(json_t *versions, const struct job_record *record)
     return entry;
 }
 
-/* "Tasks" are those that were started anew in it, and by which version. */
-static json_t *alloc_entry(const struct alloc *alloc)
+/* "Tasks" are those that were started anew in it, and by which version; "Kept" that it is to run
+ * although there is a newer version. */
+static json_t *alloc_entry(const struct alloc *alloc, const struct job_record *newest)
 {
     json_t *entry =
         json_pack("{s:s, s:s, s:i, s:I, s:I}", "ID", alloc->id, "Group", alloc->group->name,
                   "Index", alloc->index, "CreateIndex", (json_int_t)alloc->create_index,
                   "CreateTime", (json_int_t)alloc->create_ns);
 
+    if (alloc->job != newest && feasible_keeps(newest->job, newest->blocked, alloc))
+        (void)json_object_set_new(entry, "Kept", json_true());
     for (size_t i = 0; i < alloc->group->n_tasks; i++) {
         const struct task *task = &alloc->tasks[i];
 
@@ -99,7 +103,7 @@ json_t *job_file(const struct manager *m, const struct job_record *newest)
     for (const struct alloc *a = m->allocs; a; a = a->next)
         if (strcmp(a->job->job->id, newest->job->id) == 0)
             (void)json_array_append_new(json_object_get(version_entry(versions, a->job), "Allocs"),
-                                        alloc_entry(a));
+                                        alloc_entry(a, newest));
     json = json_pack("{s:s, s:s, s:o}", "ID", newest->job->id, "Release", CLEAT_VERSION, "Versions",
                      versions);
     if (newest->purge)
@@ -138,8 +142,8 @@ static void raise_index(struct manager *m, uint64_t index)
         m->index = index;
 }
 
-static int load_alloc(struct manager *m, struct job_record *record, const json_t *json, bool newest,
-                      struct err *e)
+static int load_alloc(struct manager *m, struct job_record *record, const json_t *json,
+                      const struct job_record *newest, struct err *e)
 {
     const char *id = json_string_value(json_object_get(json, "ID"));
     const char *group_name = json_string_value(json_object_get(json, "Group"));
@@ -168,7 +172,7 @@ static int load_alloc(struct manager *m, struct job_record *record, const json_t
     for (size_t i = 0; i < group->n_tasks; i++)
         alloc->tasks[i].definition = (uint64_t)json_integer_value(
             json_object_get(json_object_get(json, "Tasks"), group->tasks[i].name));
-    if (!newest || record->stop)
+    if (newest->stop || (record != newest && !json_is_true(json_object_get(json, "Kept"))))
         alloc->desired = DESIRED_STOP;
     r = store_read_alloc(&m->store, id, &known, e);
     if (!r)
@@ -220,19 +224,18 @@ static int load_version(struct manager *m, const json_t *json, struct job_record
 {
     const json_t *allocs = json_object_get(json, "Allocs");
     struct job_record *record;
-    bool is_newest = !*newest;
     int r = read_version(m, json, &record, e);
 
     if (r)
         return r;
-    if (is_newest) {
+    if (!*newest) {
         (void)job_link_newest(m, record);
         *newest = record;
     } else {
         remember(*newest, record);
     }
     for (size_t i = 0; !r && i < json_array_size(allocs); i++)
-        r = load_alloc(m, record, json_array_get(allocs, i), is_newest, e);
+        r = load_alloc(m, record, json_array_get(allocs, i), *newest, e);
     return r;
 }
 

@@ -302,8 +302,9 @@ char *manager_job_warnings(const struct manager *m, const struct job *job)
 {
     autofree int64_t *counts = calloc(job->n_groups + 1, sizeof(*counts));
     autojson json_t *blocked = counts ? feasible_judge(m, job, counts) : NULL;
+    autojson json_t *told = feasible_told(m, job, blocked);
 
-    return features_warnings(job, m->config, m->attributes, blocked);
+    return features_warnings(job, m->config, m->attributes, told);
 }
 
 static void stop_allocs(struct manager *m, const char *id, bool purge)

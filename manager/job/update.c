@@ -56,12 +56,26 @@ static void *need(void *p)
     return p;
 }
 
+static bool is_nothing(const json_t *value)
+{
+    return json_is_null(value) || json_is_false(value) ||
+           (json_is_integer(value) && !json_integer_value(value)) ||
+           (json_is_string(value) && !json_string_length(value)) ||
+           (json_is_array(value) && !json_array_size(value)) ||
+           (json_is_object(value) && !json_object_size(value));
+}
+
+/* … and without what is nothing: a sparse field is there or not by what others say. */
 static json_t *without(const json_t *object, const char *const *keys, size_t n)
 {
-    json_t *copy = need(json_copy((json_t *)object));
+    json_t *copy = need(json_copy((json_t *)object)), *value;
+    const char *key;
+    void *next;
 
     for (size_t i = 0; i < n; i++)
         (void)json_object_del(copy, keys[i]);
+    json_object_foreach_safe(copy, next, key, value) if (is_nothing(value))(void)
+        json_object_del(copy, key);
     return copy;
 }
 
@@ -259,6 +273,8 @@ static void judge_alloc(struct planning *p, struct alloc *alloc)
         slot = &p->slots[p->first[group - p->job->groups] + alloc->index];
     if (alloc_is_terminal(alloc) || is_ending(alloc)) {
         item.action = UPDATE_FORGET;
+    } else if (group && feasible_keeps(p->job, p->update.blocked, alloc)) {
+        item.action = UPDATE_IGNORE; /* until what is to take its place can be placed */
     } else if (!slot || slot->alloc) {
         item.action = UPDATE_STOP;
     } else {

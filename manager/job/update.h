@@ -15,7 +15,7 @@ enum update_action {
     UPDATE_STOP,     /* too many, or of a group that is gone */
     UPDATE_FORGET,   /* finished: it is no longer counted */
     UPDATE_IN_PLACE, /* it runs on, of the new version */
-    UPDATE_IGNORE,   /* nothing of it has changed */
+    UPDATE_IGNORE,   /* it runs on as it is */
     UPDATE_RESTART,  /* … but the tasks in `change` are started anew in it */
     UPDATE_REPLACE,  /* stopped, and another one takes its index */
     UPDATE_ACTION_N

@@ -82,3 +82,36 @@ def test_children_wait_too(manager):
     assert child["Status"] == "pending"
     manager.cli("job", "stop", child["ID"])
     assert manager.get(f"/v1/job/{child['ID']}")["Status"] == "dead"
+
+
+def test_what_runs_stays_until_it_can_be_replaced(box, tmp_path):
+    """A rack that is not there does not cost the service; with it, the service moves on."""
+    manager = box.manager(config='  meta {\n    rack = "r2"\n  }\n')
+    manager.start()
+    path = tmp_path / "picky.hcl"
+    text = JOB.replace("batch", "service").replace("echo on $RACK", "echo on $RACK; exec sleep 1000")
+    path.write_text(text)
+    manager.cli("job", "run", path)
+    (old,) = manager.get("/v1/job/picky/allocations")
+    path.write_text(text.replace("^r[0-9]+$", "^r3$"))
+    done = manager.cli("job", "run", path, check=False)
+    assert done.returncode == 1
+    kept = 'of the group is not met: this host has "r2" (1 allocation of an older version runs on instead)'
+    assert kept in done.stderr
+    for restart in False, True:
+        if restart:
+            manager.kill9()
+            manager.start()
+        job = manager.get("/v1/job/picky")
+        assert (job["Status"], job["Version"]) == ("running", 1) and kept in job["StatusDescription"]
+        assert kept in manager.cli("job", "status", "picky").stdout
+        (alloc,) = manager.get("/v1/job/picky/allocations")
+        assert (alloc["ID"], alloc["ClientStatus"], alloc["DesiredStatus"]) == (old["ID"], "running", "run")
+    config = manager.config_path.read_text()
+    manager.config_path.write_text(config.replace('"r2"', '"r3"'))
+    manager.process.send_signal(signal.SIGHUP)
+    manager.wait_client(old["ID"], "complete")
+    (new,) = [a for a in manager.get("/v1/job/picky/allocations") if a["ID"] != old["ID"]]
+    manager.wait_client(new["ID"], "running")
+    assert manager.get("/v1/job/picky")["StatusDescription"] == ""
+    manager.cli("job", "stop", "picky")

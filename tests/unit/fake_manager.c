@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "manager/host/stats.h"
+#include "manager/job/feasible.h"
 #include "manager/job/update.h"
 #include "manager/task/artifacts.h"
 
@@ -66,6 +67,13 @@ char *manager_job_warnings(const struct manager *m, const struct job *job)
     (void)m;
     (void)job;
     return strdup("");
+}
+
+json_t *feasible_told(const struct manager *m, const struct job *job, const json_t *blocked)
+{
+    (void)m;
+    (void)job;
+    return json_deep_copy(blocked);
 }
 
 int manager_job_plan(struct manager *m, const struct job *job, struct update *ret_update,

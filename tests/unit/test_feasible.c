@@ -253,6 +253,73 @@ static void test_status(void **state)
     assert_null(f->m.allocs);
 }
 
+static size_t count_running(const struct fixture *f, uint64_t version)
+{
+    size_t n = 0;
+
+    for (const struct alloc *a = f->m.allocs; a; a = a->next)
+        n += a->job->version == version && a->desired == DESIRED_RUN;
+    return n;
+}
+
+static void must_register(struct fixture *f, const char *of_group)
+{
+    struct job_record *record;
+    struct err e = ERR_INIT;
+
+    if (manager_job_register(&f->m, make_job("", of_group, ""), &record, &e))
+        fail_msg("%s", e.text);
+}
+
+/* What runs is not given up for what cannot be placed, whichever manager sees it. */
+static void test_kept_for_what_waits(void **state)
+{
+    struct fixture *f = *state;
+    autofree char *warnings = NULL;
+
+    must_register(f, "");
+    must_register(f, C("${meta.ssd}", "=", "yes"));
+    assert_int_equal(count_running(f, 0), 3); /* of g; h went over to version 1 */
+    assert_int_equal(count_running(f, 1), 2);
+    warnings = manager_job_warnings(&f->m, f->m.jobs->job);
+    assert_non_null(strstr(warnings, "(3 allocations of an older version run on instead)"));
+    restart(f);
+    feasible_reconsider(&f->m);
+    assert_int_equal(count_running(f, 0), 3);
+
+    must_register(f, C("${meta.ssd}", "=", "maybe")); /* neither this one */
+    assert_int_equal(count_running(f, 0), 3);
+    assert_int_equal(count_running(f, 2), 2);
+    restart(f);
+    set_meta(f, "ssd", "maybe");
+    assert_int_equal(count_running(f, 0), 0);
+    assert_int_equal(count_running(f, 2), 5);
+    assert_null(f->m.jobs->blocked);
+    restart(f);
+    assert_int_equal(count_running(f, 0), 0);
+    assert_int_equal(count_running(f, 2), 5);
+}
+
+static void test_kept_until_it_may_go_on(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+
+    must_register(f, "");
+    must_register(f, C("", "distinct_hosts", "true")); /* two of three are kept */
+    assert_int_equal(count_running(f, 0), 2);
+    assert_int_equal(count_running(f, 1), 3);
+    must_register(f, ""); /* and are of the newest as they are */
+    assert_int_equal(count_running(f, 2), 5);
+    assert_int_equal(count_allocs(f, "g"), 3);
+    must_register(f, C("${meta.ssd}", "=", "yes"));
+    assert_int_equal(count_running(f, 2), 3);
+    assert_int_equal(manager_job_deregister(&f->m, "j", false, &e), 0);
+    assert_int_equal(count_running(f, 2) + count_running(f, 3), 0);
+    restart(f);
+    assert_int_equal(count_running(f, 2) + count_running(f, 3), 0);
+}
+
 /* The rest of what distinct_hosts keeps back stays where it is. */
 static void test_placed_in_part(void **state)
 {
@@ -281,6 +348,8 @@ int main(void)
         TEST(test_waits_for_the_node),
         TEST(test_status),
         TEST(test_placed_in_part),
+        TEST(test_kept_for_what_waits),
+        TEST(test_kept_until_it_may_go_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
