@@ -47,6 +47,7 @@ struct job_record {
     bool unsaved;        /* the file does not say so yet: it could not be written */
     uint64_t submit_ns;  /* CLOCK_REALTIME of the registration */
     json_t *blocked;     /* what its constraints keep from being placed (manager/job/feasible.h) */
+    json_t *replaced;    /* by its registration, {group: allocations}; not on record. NULL: none */
     int64_t last_launch; /* of a periodic job, seconds since 1970; 0: none yet */
     int64_t due_since;   /* so that its times are computed once: … */
     int64_t due;         /* … the first one after that */

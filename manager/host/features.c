@@ -299,6 +299,19 @@ static void warn_of_blocked(struct warnings *w, const json_t *blocked)
     }
 }
 
+/* Of one that is alone nobody expects another way. */
+static void warn_of_replaced(struct warnings *w, const json_t *replaced)
+{
+    const char *name;
+    json_t *n;
+
+    json_object_foreach((json_t *)replaced, name, n) if (json_integer_value(n) > 1) warn(
+        w,
+        "Group \"%s\": all %lld allocations that change are stopped and started at once, none is "
+        "waited for",
+        name, (long long)json_integer_value(n));
+}
+
 static const json_t *shown_task(const json_t *job, size_t g, size_t t)
 {
     const json_t *group = json_array_get(json_object_get(job, "TaskGroups"), g);
@@ -307,7 +320,7 @@ static const json_t *shown_task(const json_t *job, size_t g, size_t t)
 }
 
 char *features_warnings(const struct job *job, const struct config *config,
-                        const json_t *attributes, const json_t *blocked)
+                        const json_t *attributes, const json_t *blocked, const json_t *replaced)
 {
     autojson json_t *shown = job_to_json(job);
     struct warnings w = {0};
@@ -325,6 +338,7 @@ char *features_warnings(const struct job *job, const struct config *config,
         }
     warn_of_blocked(&w, blocked);
     job_each_inert(job, warn_of_inert, &w);
+    warn_of_replaced(&w, replaced);
     warn_of_size(&w, job, config, attributes);
     if (!w.n)
         all = strdup("");

@@ -16,7 +16,7 @@
 void features_probe(json_t *attributes, const struct cgroup_layout *cgroup);
 
 /* What `job` asks for and the node of these attributes has not, in Nomad's form: "2 warnings:" and
- * the list. "" when there is nothing to say. `blocked` is what feasible_judge() said, or NULL. The
- * caller frees. */
+ * the list. "" when there is nothing to say. `blocked` is what feasible_judge() said,
+ * `replaced` what update_replaced() did, or NULL. The caller frees. */
 char *features_warnings(const struct job *job, const struct config *config,
-                        const json_t *attributes, const json_t *blocked);
+                        const json_t *attributes, const json_t *blocked, const json_t *replaced);

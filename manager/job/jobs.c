@@ -55,6 +55,7 @@ struct job_record *job_record_unref(struct job_record *record)
 
         job_free(record->job);
         json_decref(record->blocked);
+        json_decref(record->replaced);
         free(record);
         record = older;
     }
@@ -207,6 +208,7 @@ static int change_to(struct manager *m, struct job *job, const struct update *up
     int r;
 
     record->blocked = json_incref(update->blocked);
+    record->replaced = update_replaced(update);
     update_apply(update, m, record);
     r = save(m, record, e);
     if (r) {
@@ -238,6 +240,8 @@ int manager_job_register(struct manager *m, struct job *job, struct job_record *
         return r;
     if (old && is_placed(m, old, job)) {
         job_free(job);
+        json_decref(old->replaced);
+        old->replaced = NULL;
         *ret_record = old;
         return 0;
     }
@@ -303,8 +307,10 @@ char *manager_job_warnings(const struct manager *m, const struct job *job)
     autofree int64_t *counts = calloc(job->n_groups + 1, sizeof(*counts));
     autojson json_t *blocked = counts ? feasible_judge(m, job, counts) : NULL;
     autojson json_t *told = feasible_told(m, job, blocked);
+    const struct job_record *record = manager_find_job(m, job->id);
 
-    return features_warnings(job, m->config, m->attributes, told);
+    return features_warnings(job, m->config, m->attributes, told,
+                             record && record->job == job ? record->replaced : NULL);
 }
 
 static void stop_allocs(struct manager *m, const char *id, bool purge)

@@ -365,6 +365,25 @@ size_t update_new_tasks(const struct update *update)
     return n;
 }
 
+json_t *update_replaced(const struct update *update)
+{
+    json_t *replaced = NULL;
+
+    for (size_t i = 0; i < update->n_items; i++) {
+        const struct update_item *item = &update->items[i];
+        const char *name;
+
+        if (item->action != UPDATE_REPLACE && item->action != UPDATE_RESTART)
+            continue;
+        if (!replaced)
+            replaced = need(json_object());
+        name = item->group->name;
+        (void)json_object_set_new(
+            replaced, name, json_integer(json_integer_value(json_object_get(replaced, name)) + 1));
+    }
+    return replaced;
+}
+
 /* The tasks that are to be started anew; a crash from here on finds that in the job's file. */
 static void redefine(struct update_item *item, uint64_t version)
 {

@@ -61,6 +61,10 @@ void update_deinit(struct update *update);
 /* Everything stays as it is: the definition is the one there is. */
 void update_ignore(struct update *update);
 
+/* How many running allocations of each group are stopped for others, or have tasks started anew,
+ * {group: n} (new reference); NULL: none are. */
+json_t *update_replaced(const struct update *update);
+
 /* What is to be, in memory; and back, where it cannot be recorded. */
 void update_apply(const struct update *update, struct manager *m, struct job_record *record);
 void update_undo(const struct update *update);

@@ -12,7 +12,9 @@
 #define NO_RESCHEDULING NO_SECOND_HOST ", the restart policy is all there is"
 #define NO_SERVER "there is no server to lose the connection to"
 #define NO_AUTOSCALER "there is no autoscaler"
-#define ALL_AT_ONCE "what a changed job replaces is replaced at once"
+#define ALL_AT_ONCE                                                                                \
+    "a changed job stops all it replaces at once, however many run, and none is waited for or "    \
+    "gone back to"
 #define NO_CONSUL "there is no Consul here; remove it"
 #define NO_VAULT "read Vault with a template's \"secret\" instead"
 #define NO_SERVICES "no services are registered; remove it"

@@ -73,6 +73,35 @@ def test_a_group_whose_only_task_changed_is_placed_anew(manager):
     manager.wait_client(before["c", 0][0], "complete")
 
 
+def test_what_is_not_done_by_and_by_is_said(manager, tmp_path):
+    path = tmp_path / "all.hcl"
+    text = """job "all" {
+      update {
+        max_parallel = 1
+        canary       = 1
+        auto_revert  = true
+      }
+      group "g" {
+        count = 3
+        task "t" {
+          driver = "raw_exec"
+          config {
+            command = "/bin/sleep"
+            args    = ["1000"]
+          }
+        }
+      }
+    }"""
+    path.write_text(text)
+    told = 'Group "g": all 3 allocations that change are stopped and started at once, none is waited for'
+    first = manager.cli("job", "run", path).stderr
+    assert '"update" has no effect: a changed job stops all it replaces at once' in first and told not in first
+    path.write_text(text.replace("1000", "1001"))
+    assert told in manager.cli("job", "run", path).stderr
+    assert told not in manager.cli("job", "run", path).stderr
+    manager.cli("job", "stop", "all")
+
+
 def test_a_count_adds_or_stops_the_difference(manager):
     manager.run(two(count=2))
     before = running(manager)

@@ -45,7 +45,7 @@ static char *warnings_of(const char *resources, const char *options, const char 
     json = json_loads(text, 0, NULL);
     assert_non_null(json);
     assert_int_equal(job_from_json(json, &job, &e), 0);
-    warnings = features_warnings(job, &config, attributes, NULL);
+    warnings = features_warnings(job, &config, attributes, NULL, NULL);
     job_free(job);
     json_decref(json);
     json_decref(attributes);
