@@ -154,10 +154,15 @@ def test_run_of_a_service_that_ends_well_tells_of_batch(manager):
 def test_run_of_an_unchanged_job_says_so(manager):
     text = hcl(script="exit 0", type="batch")
     assert "unchanged" not in manager.cli("run", "-", stdin=text).stdout
-    assert "unchanged, nothing to do; stop it first" in manager.cli("run", "-", stdin=text).stdout
+    assert 'unchanged and has ended, nothing is run; to run it again, enter "cleat stop web"' in manager.cli(
+        "run", "-", stdin=text
+    ).stdout
     assert json.loads(manager.cli("run", "-json", "-", stdin=text).stdout)["Unchanged"] is True
     manager.cli("stop", "web")
     assert "unchanged" not in manager.cli("run", "-", stdin=text).stdout
+    text = hcl(script="sleep 1000").replace('"web"', '"alive"', 1)
+    manager.cli("run", "-", stdin=text)
+    assert 'Job "alive" is unchanged, nothing to do\n' in manager.cli("run", "-", stdin=text).stdout
 
 
 def test_job_status(manager, web):

@@ -48,15 +48,34 @@ static int is_older(const struct cli *cli, const char *job_id, json_int_t than_n
     return r;
 }
 
+static bool has_ended(const json_t *allocs)
+{
+    const json_t *alloc;
+    size_t i;
+
+    json_array_foreach(allocs, i, alloc)
+    {
+        const char *status = get_text(alloc, "ClientStatus");
+
+        if (strcmp(status, "pending") == 0 || strcmp(status, "running") == 0)
+            return false;
+    }
+    return json_array_size(allocs) > 0;
+}
+
 static void print_registered(const char *job_id, json_int_t version, bool unchanged,
                              const json_t *allocs, json_int_t called_ns)
 {
     const json_t *alloc;
     size_t i;
 
-    if (unchanged)
-        (void)printf("Job \"%s\" is unchanged, nothing to do; stop it first to run it again\n",
-                     job_id);
+    if (unchanged && has_ended(allocs))
+        (void)printf(
+            "Job \"%s\" is unchanged and has ended, nothing is run; to run it again, enter "
+            "\"cleat stop %s\", then this once more\n",
+            job_id, job_id);
+    else if (unchanged)
+        (void)printf("Job \"%s\" is unchanged, nothing to do\n", job_id);
     else
         (void)printf("Job \"%s\" registered, version %lld\n", job_id, (long long)version);
     json_array_foreach(allocs, i, alloc)(void)
