@@ -22,6 +22,7 @@
 #include "fetch/report.h"
 #include "shared/cleanup.h"
 #include "shared/clock.h"
+#include "shared/helper.h"
 
 enum {
     TRIES = 5, /* one after the other that get nowhere */
@@ -362,10 +363,24 @@ static bool may_pass(const struct transfer *t, CURLcode r, long status)
     return false;
 }
 
+/* curl says how long its last try took, which is no matter. */
+static void drop_duration(char *text)
+{
+    char *at = strstr(text, " after "), *end;
+
+    if (!at)
+        return;
+    end = at + strlen(" after ");
+    end += strspn(end, "0123456789");
+    if (strncmp(end, " ms", 3) == 0)
+        (void)memmove(at, end + 3, strlen(end + 3) + 1);
+}
+
 static int explain(struct transfer *t, CURLcode r, long status, struct err *e)
 {
     const char *text = *t->curl_text ? t->curl_text : curl_easy_strerror(r);
 
+    drop_duration(t->curl_text);
     if (t->why.code)
         return err_set(e, t->why.code, "%s: %s", t->shown, t->why.text);
     switch (r) {
@@ -393,6 +408,25 @@ static int explain(struct transfer *t, CURLcode r, long status, struct err *e)
     default:
         return err_set(e, -EREMOTEIO, "%s: %s", t->shown, text);
     }
+}
+
+/* How often and how long it was tried, in the text of the last failure. */
+static void tell_tries(struct err *e, int tries, double seconds)
+{
+    size_t n = strlen(e->text);
+
+    if (tries > 1)
+        (void)snprintf(e->text + n, sizeof(e->text) - n, " (tried %d times in %.0f s)", tries,
+                       seconds);
+}
+
+static void tell_again(const struct err *e, int tries)
+{
+    char text[64];
+
+    (void)snprintf(text, sizeof(text), "try %d of %d", tries + 2, TRIES);
+    helper_say(json_pack("{s:s}", "again", text));
+    (void)fprintf(stderr, "%s; %s\n", e->text, text);
 }
 
 static void wait_before(const struct transfer *t, int tries)
@@ -428,6 +462,8 @@ static int check(struct transfer *t, struct err *e)
 
 static int transfer(struct transfer *t, struct err *e)
 {
+    double begun_s = now_s();
+
     for (int all = 0, tries = 0;; all++, tries++) {
         uint64_t before = t->size;
         CURLcode code = try_once(t);
@@ -447,13 +483,16 @@ static int transfer(struct transfer *t, struct err *e)
         if (t->size > before + PROGRESS)
             tries = 0;
         if (!may_pass(t, code, status) || tries + 1 >= TRIES || all >= TRIES_ALL ||
-            now_s() >= t->deadline_s)
+            now_s() >= t->deadline_s) {
+            tell_tries(e, all + 1, now_s() - begun_s);
             return r;
-        (void)fprintf(stderr, "%s; trying again, from byte %llu\n", e->text,
-                      (unsigned long long)(t->ranges ? t->size : 0));
+        }
+        tell_again(e, tries);
         wait_before(t, tries);
-        if (now_s() >= t->deadline_s)
+        if (now_s() >= t->deadline_s) {
+            tell_tries(e, all + 1, now_s() - begun_s);
             return r;
+        }
     }
 }
 

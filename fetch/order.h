@@ -3,6 +3,7 @@
  * What the manager orders: one artifact, as JSON on standard input (shared/helper.h). Descriptor 3
  * is the allocation's directory. The answers are messages:
  *   {"stage": "download" | "unpack", "bytes": n, "total": n, "rate": n}   total 0: not known
+ *   {"again": "try 2 of 5"}
  *   {"failed": "text for people", "recoverable": true | false}
  * and an exit code, which alone says whether the artifact is in its place.
  */

@@ -240,6 +240,25 @@ static bool read_start(struct request *r, struct log_query *q)
     return read_place(r, MERGE_STDOUT, q) && read_place(r, MERGE_STDERR, q);
 }
 
+/* The last of its events that says more than that it is not started again. */
+static void reply_not_started(struct request *r, const struct task *task)
+{
+    size_t n = task->n_events;
+    const struct task_event *why;
+
+    if (task->status.state != TASK_STATE_DEAD || !n) {
+        request_reply_text(r, 404, "task \"%s\" not started yet. No logs available",
+                           task->def->name);
+        return;
+    }
+    while (n > 1 && (task->events[n - 1].type == TASK_EVENT_NOT_RESTARTING ||
+                     task->events[n - 1].type == TASK_EVENT_KILLED))
+        n--;
+    why = &task->events[n - 1];
+    request_reply_text(r, 404, "task \"%s\" never started: %s: %s. No logs available",
+                       task->def->name, task_event_type_name(why->type), why->message);
+}
+
 /* False after an error reply, or when the request is blocked. */
 static bool read_query(struct request *r, const struct alloc *alloc, struct log_query *q)
 {
@@ -259,8 +278,7 @@ static bool read_query(struct request *r, const struct alloc *alloc, struct log_
         r->blocked = q->follow && q->task->status.state != TASK_STATE_DEAD;
         if (r->blocked)
             return false;
-        request_reply_text(r, 404, "task \"%s\" not started yet. No logs available",
-                           q->task->def->name);
+        reply_not_started(r, q->task);
         return false;
     }
     return true;

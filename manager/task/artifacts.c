@@ -185,6 +185,17 @@ static void tell(struct downloads *d)
     alloc_changed(d->task->alloc, false);
 }
 
+static void tell_again(const struct downloads *d, const char *text)
+{
+    struct task_event *event = find_event(d->task);
+
+    if (!event)
+        return;
+    (void)snprintf(event->message, sizeof(event->message),
+                   "Client is downloading artifacts: %.100s", text);
+    alloc_changed(d->task->alloc, false);
+}
+
 /* ---- their end ---- */
 
 static struct downloads *downloads_free(struct downloads *d)
@@ -230,7 +241,12 @@ static void on_message(void *arg, const json_t *message)
     json_int_t bytes = json_integer_value(json_object_get(message, "bytes"));
     json_int_t total = json_integer_value(json_object_get(message, "total"));
     json_int_t rate = json_integer_value(json_object_get(message, "rate"));
+    const char *again = json_string_value(json_object_get(message, "again"));
 
+    if (again) {
+        tell_again(item->downloads, again);
+        return;
+    }
     if (failed) {
         (void)snprintf(item->failed, sizeof(item->failed), "%s", failed);
         item->recoverable = json_is_true(json_object_get(message, "recoverable"));

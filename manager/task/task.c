@@ -173,8 +173,7 @@ static void fail_start(struct task *task, enum task_event_type type, bool may_pa
 {
     if (adopt_late(task))
         return;
-    log_error("alloc %s task %s: %s", task->alloc->id, task->def->name, text);
-    task_note(task, type, 0, "%s", text);
+    task_note_failure(task, type, text);
     feed(task, (struct machine_input){.event = MACHINE_FAILED, .may_pass = may_pass}, NULL);
 }
 

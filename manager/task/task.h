@@ -31,6 +31,9 @@ void task_append_event(struct task *task, const struct task_event *event);
 struct task_event *task_note(struct task *task, enum task_event_type type, uint64_t delay_ns,
                              const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/* Why it did not start: whole in the log, shortened as needed in the event. */
+void task_note_failure(struct task *task, enum task_event_type type, const char *text);
+
 /* Those that the machine wants told. `detail`: of a loss, what is known of it (begins with a blank,
  * or is empty); of a stop, the sibling that is its cause. */
 void task_take_notes(struct task *task, const struct machine_output *out, const char *detail);

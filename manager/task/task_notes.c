@@ -14,6 +14,11 @@
 #include "manager/core.h"
 #include "shared/log.h"
 
+enum {
+    SUM_LEAST = 32, /* digits of the shortest checksum */
+    SUM_SHOWN = 12,
+};
+
 /* A text that was cut, or that quotes bytes of a file name, need not be UTF-8; JSON wants it. */
 static void make_utf8(char *text)
 {
@@ -23,6 +28,19 @@ static void make_utf8(char *text)
         if ((unsigned char)*text >= 0x80)
             *text = '?';
     json_decref(probe);
+}
+
+/* A text that fills its place was cut. */
+static void mark_cut(char text[STATUS_TEXT_BYTES])
+{
+    static const char mark[] = "…";
+    size_t end = STATUS_TEXT_BYTES - sizeof(mark);
+
+    if (strlen(text) < STATUS_TEXT_BYTES - 1 || !strcmp(text + end, mark))
+        return;
+    while (end && ((unsigned char)text[end] & 0xc0) == 0x80)
+        end--;
+    (void)memcpy(text + end, mark, sizeof(mark));
 }
 
 void task_append_event(struct task *task, const struct task_event *event)
@@ -39,6 +57,7 @@ void task_append_event(struct task *task, const struct task_event *event)
         task->events = grown;
     }
     task->events[task->n_events] = *event;
+    mark_cut(task->events[task->n_events].message);
     make_utf8(task->events[task->n_events].message);
     task->n_events++;
 }
@@ -64,6 +83,32 @@ struct task_event *task_note(struct task *task, enum task_event_type type, uint6
     task_append_event(task, &event);
     alloc_changed(task->alloc, true);
     return &task->events[task->n_events - 1];
+}
+
+/* Of each long hexadecimal number its beginning: two checksums are longer than an event. */
+static void shorten_sums(const char *text, char *buf, size_t size)
+{
+    size_t used = 0;
+
+    while (*text && used < size) {
+        size_t n = strspn(text, "0123456789abcdef");
+        bool is_sum = n >= SUM_LEAST;
+        int shown = is_sum ? SUM_SHOWN : n ? (int)n : 1;
+
+        used += (size_t)snprintf(buf + used, size - used, is_sum ? "%.*s…" : "%.*s", shown, text);
+        text += n ? n : 1;
+    }
+}
+
+void task_note_failure(struct task *task, enum task_event_type type, const char *text)
+{
+    char shortened[STATUS_TEXT_BYTES] = "";
+    bool fits = strlen(text) < sizeof(shortened);
+
+    log_error("alloc %s task %s: %s", task->alloc->id, task->def->name, text);
+    if (!fits)
+        shorten_sums(text, shortened, sizeof(shortened));
+    task_note(task, type, 0, "%s", fits ? text : shortened);
 }
 
 /* What people should read in executor.out as well. */

@@ -185,5 +185,8 @@ enum {
     SCHEMA_HINT_SIZE = 96
 };
 
+/* "a" or "an", as it stands before `noun`. */
+const char *schema_article(const char *noun);
+
 /* For after the unknown name: "; did you mean "NEAREST"?", or "." where that is NULL. */
 const char *schema_hint(const char *nearest, char buf[SCHEMA_HINT_SIZE]);

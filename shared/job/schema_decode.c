@@ -209,8 +209,8 @@ static int check_unique(struct schema_context *ctx, const struct schema *schema,
     for (size_t i = 0; i < n; i++)
         if (strcmp(*(char **)schema_member(first + i * schema->size, offset), name) == 0)
             return schema_fail(ctx, pos, -EINVAL,
-                               "there is a %s \"%.64s\" already; give each its own name",
-                               schema->what, name);
+                               "there is %s %s \"%.64s\" already; give each its own name",
+                               schema_article(schema->what), schema->what, name);
     return 0;
 }
 
@@ -320,8 +320,9 @@ static int decode_named(struct schema_context *ctx, const struct schema_field *f
     if (again && !json_is_null(again) &&
         strcmp(json_is_string(again) ? json_string_value(again) : "", name) != 0)
         return schema_fail(ctx, (struct hcl_pos){0}, -EINVAL,
-                           "\"%s\" of a %s must be its key, \"%.64s\"",
-                           field->block->fields[0].json, field->block->what, name);
+                           "\"%s\" of %s %s must be its key, \"%.64s\"",
+                           field->block->fields[0].json, schema_article(field->block->what),
+                           field->block->what, name);
     return decode_element(ctx, field, (struct schema_source){.json = item}, name, old, obj);
 }
 
@@ -643,11 +644,14 @@ static int check_required(struct schema_context *ctx, const struct schema *schem
     if (!field->required || !is_missing(field, obj))
         return 0;
     if (!ctx->file)
-        return schema_fail(ctx, pos, -EINVAL, "a %s needs \"%s\"", schema->what, field->json);
+        return schema_fail(ctx, pos, -EINVAL, "%s %s needs \"%s\"", schema_article(schema->what),
+                           schema->what, field->json);
     if (!field->hcl)
-        return schema_fail(ctx, pos, -EINVAL, "a %s needs a name that is not empty", schema->what);
-    return schema_fail(ctx, pos, -EINVAL, "a %s needs \"%s\"; add %s%s", schema->what, field->hcl,
-                       field->hcl, schema_is_map(field->kind) ? " { … }" : " = \"…\"");
+        return schema_fail(ctx, pos, -EINVAL, "%s %s needs a name that is not empty",
+                           schema_article(schema->what), schema->what);
+    return schema_fail(ctx, pos, -EINVAL, "%s %s needs \"%s\"; add %s%s",
+                       schema_article(schema->what), schema->what, field->hcl, field->hcl,
+                       schema_is_map(field->kind) ? " { … }" : " = \"…\"");
 }
 
 static int decode_field(struct schema_context *ctx, const struct schema *schema,

@@ -71,6 +71,11 @@ const char *schema_nearest(const char *name, const char *const *names)
     return guess.name;
 }
 
+const char *schema_article(const char *noun)
+{
+    return strchr("aeiouAEIOU", *noun) ? "an" : "a";
+}
+
 const char *schema_hint(const char *nearest, char buf[SCHEMA_HINT_SIZE])
 {
     (void)snprintf(buf, SCHEMA_HINT_SIZE, nearest ? "; did you mean \"%s\"?" : ".", nearest);
@@ -94,8 +99,9 @@ static int fail_unknown(struct schema_context *ctx, const struct schema *schema,
         if (candidate)
             guess_try(&guess, name, candidate);
     }
-    return schema_fail(ctx, pos, -EINVAL, "unknown %s \"%.64s\" in a %s%s Correct or remove it",
-                       form, name, schema->what, schema_hint(guess.name, hint));
+    return schema_fail(ctx, pos, -EINVAL, "unknown %s \"%.64s\" in %s %s%s Correct or remove it",
+                       form, name, schema_article(schema->what), schema->what,
+                       schema_hint(guess.name, hint));
 }
 
 static int fail_later(struct schema_context *ctx, const struct schema_field *field,

@@ -99,6 +99,46 @@ def test_failures_are_told_and_follow_the_policy(manager, server):
     assert [e["Type"] for e in state["Events"]].count(FAILED) == 2
 
 
+def test_sums_fit_into_an_event(manager, server):
+    url, wrong = server.put("/" + 60 * "x", BLOB), 64 * "e"
+    alloc_id = manager.run_one(simple("exit:0", policy=restart(0), Artifacts=[
+        artifact(url, options={"checksum": "sha256:" + wrong})]))  # fmt: skip
+    state = manager.wait_dead(alloc_id)
+    (failed,) = [e["DisplayMessage"] for e in state["Events"] if e["Type"] == FAILED]
+    found = hashlib.sha256(BLOB).hexdigest()
+    assert f"its checksum is sha256:{found[:12]}…, not {wrong[:12]}…" in failed
+    assert f"its checksum is sha256:{found}, not {wrong}" in manager.log()
+
+
+def test_run_says_why_and_how_often_it_was_tried(manager, box):
+    path = box.dir / "refused.hcl"
+    path.write_text("""job "refused" {
+  type = "batch"
+  group "g" {
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+    task "t" {
+      driver = "raw_exec"
+      artifact {
+        source = "http://127.0.0.1:9/x"
+      }
+      config {
+        command = "/bin/true"
+      }
+    }
+  }
+}
+""")
+    done = manager.cli("run", str(path), check=False)
+    assert done.returncode == 1 and done.stderr.count(FAILED) == 1
+    assert "(tried 5 times in " in done.stderr and " ms" not in done.stderr
+    (alloc,) = manager.get("/v1/job/refused/allocations")
+    told = [e["DisplayMessage"] for e in alloc["TaskStates"]["t"]["Events"] if e["Type"] == GOT]
+    assert told == ["Client is downloading artifacts: try 5 of 5"]
+
+
 def test_what_does_not_pass_fails_at_once(manager, server):
     url = server.put("/x", BLOB)
     _, state = manager.run_to_end(simple("exit:0", policy=restart(3), Meta={"up": "../.."}, Artifacts=[

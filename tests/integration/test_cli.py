@@ -88,6 +88,23 @@ def test_wrong_use(box, words, hint):
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    "words,hint",
+    [(["fs"], "alloc fs"), (["validate", "x"], "job validate"), (["inspect", "x"], "job inspect"),
+     (["dispatch", "x"], "job dispatch"), (["job", "restart", "x"], "alloc restart")],
+)  # fmt: skip
+def test_names_that_nomad_has_are_answered_in_a_line(box, words, hint):
+    done = box.manager().cli(*words, check=False, address=False)
+    assert done.returncode == 2 and hint in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_options_that_nomad_has(manager, web):
+    assert manager.cli("status", "-short", "web").stdout == manager.cli("status", "-verbose", "web").stdout
+    assert manager.cli("node", "status", "-self").stdout
+    done = manager.cli("alloc", "logs", "-job", "web", check=False)
+    assert done.returncode == 2 and "job status JOB" in done.stderr
+
+
 def test_version(box):
     assert box.manager().cli("version", address=False).stdout.split()[-1][0].lstrip("v").isdigit()
 
@@ -138,6 +155,39 @@ def test_run_of_a_failing_job_fails(manager):
     done = manager.cli("run", "-", stdin=hcl(script="exit 3", type="batch"), check=False)
     assert done.returncode != 0
     assert "3" in done.stdout + done.stderr
+
+
+def test_run_tells_attempts_apart(manager):
+    text = hcl(script="exit 3", type="batch").replace("attempts = 0", "attempts = 1\n delay = \"100ms\"")
+    done = manager.cli("run", "-", stdin=text, check=False)
+    assert done.returncode == 1 and "Terminated: Exit Code: 3\n" in done.stderr
+    assert "Terminated: Exit Code: 3, attempt 2\n" in done.stderr
+
+
+def with_prestart(command, script="sleep 1"):
+    return hcl().replace("task \"t\"", """task "init" {
+      driver = "raw_exec"
+      lifecycle {
+        hook = "prestart"
+      }
+      config {
+        command = "/bin/sh"
+        args    = ["-c", "%s"]
+      }
+    }
+    task "t\"""" % script).replace('command = "/bin/sh"\n        args    = ["-c", "echo', f'command = "{command}"\n        args    = ["-c", "echo')
+
+
+def test_run_waits_for_the_main_tasks(manager):
+    done = manager.cli("run", "-", stdin=with_prestart("/no/such"), check=False)
+    assert done.returncode == 1 and "running" not in done.stdout and "/no/such" in done.stderr
+    (alloc,) = manager.get("/v1/job/web/allocations")
+    logs = manager.cli("alloc", "logs", "-task", "t", alloc["ID"], check=False)
+    assert "never started: " in logs.stderr and "/no/such" in logs.stderr
+    manager.cli("stop", "web", "-purge")
+    done = manager.cli("run", "-", stdin=with_prestart("/bin/sh"))
+    (alloc,) = manager.get("/v1/job/web/allocations")
+    assert alloc["TaskStates"]["t"]["State"] == "running" and "is running\n" in done.stdout
 
 
 def test_run_of_a_job_that_ends_well(manager):

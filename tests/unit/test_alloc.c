@@ -17,14 +17,16 @@ static struct task task_of(char kind)
 {
     struct task task = {0};
 
-    task.status.state =
-        kind == 'p' ? TASK_STATE_PENDING : (kind == 'r' ? TASK_STATE_RUNNING : TASK_STATE_DEAD);
+    task.status.state = kind == 'p' || kind == 'w'
+                            ? TASK_STATE_PENDING
+                            : (kind == 'r' ? TASK_STATE_RUNNING : TASK_STATE_DEAD);
+    task.status.started_ns = kind == 'w';
     task.status.failed = kind == 'f' || kind == 'l';
     task.machine.lost = kind == 'l';
     return task;
 }
 
-/* p pending, r running, d dead, f failed, l lost */
+/* p pending, w the same after a start, r running, d dead, f failed, l lost */
 static void test_client_status(void **state)
 {
     static const struct {
@@ -33,9 +35,10 @@ static void test_client_status(void **state)
     } cases[] = {
         {"p", CLIENT_PENDING},   {"r", CLIENT_RUNNING},  {"d", CLIENT_COMPLETE},
         {"f", CLIENT_FAILED},    {"l", CLIENT_LOST},     {"pp", CLIENT_PENDING},
-        {"pr", CLIENT_RUNNING},  {"pd", CLIENT_PENDING}, {"rd", CLIENT_RUNNING},
+        {"pr", CLIENT_RUNNING},  {"pd", CLIENT_RUNNING}, {"rd", CLIENT_RUNNING},
         {"dd", CLIENT_COMPLETE}, {"fr", CLIENT_FAILED},  {"df", CLIENT_FAILED},
         {"lr", CLIENT_LOST},     {"lf", CLIENT_FAILED},  {"pf", CLIENT_FAILED},
+        {"w", CLIENT_RUNNING},   {"wp", CLIENT_RUNNING}, {"wf", CLIENT_FAILED},
     };
 
     (void)state;

@@ -379,12 +379,12 @@ const struct command alloc_commands[] = {
      "Restart the running tasks of an allocation, or one",
      "\nA task gets its kill_signal, SIGKILL after its kill_timeout, and is started again at once. "
      "That does\nnot count against its restart policy.\n",
-     "\n3f2a\n3f2a web\n-all-tasks 3f2a", alloc_restart},
+     "3f2a\n3f2a web\n-all-tasks 3f2a", alloc_restart},
     {"alloc signal", NULL, "ID [TASK]", 1, 2, " s task ",
      "Send a signal to the running tasks of an allocation, or to one",
      "\nThe task's main process gets it. What ends by it is restarted by the task's restart "
      "policy.\n",
-     "\n-s HUP 3f2a\n-s SIGUSR1 3f2a web", alloc_signal},
+     "-s HUP 3f2a\n-s SIGUSR1 3f2a web", alloc_signal},
     {"alloc fs", NULL, "ID [PATH]", 1, 2, " stat ",
      "List an allocation's directory, or show a file",
      "\nPATH begins at the allocation's directory: alloc/ is shared by the tasks, each task has "

@@ -2,7 +2,8 @@
  *
  * Each round asks for the allocations' state after the index of the round before, and compares. A
  * task that ends at once is "running" for a moment first, so all running is believed only after it
- * has lasted for SETTLE_MS.
+ * has lasted for SETTLE_MS. An allocation is running as soon as any of its tasks is: here it counts
+ * as such only when its main tasks are, after all that has to come before them.
  */
 #include "tools/cleat/follow.h"
 
@@ -26,6 +27,7 @@ struct follow {
     char *job; /* escaped */
     unsigned long long index;
     json_t *seen;       /* allocation id to the status last told */
+    json_t *job_def;    /* tells which tasks are main ones; NULL: no matter */
     json_int_t told_ns; /* events up to here were told */
 };
 
@@ -52,12 +54,19 @@ static bool is_end(const json_t *event)
     return !strcmp(get_text(event, "Type"), "Terminated");
 }
 
-/* A service is not to end at all. */
-static bool is_failure(const json_t *event, bool service)
+/* What kept a task from starting. */
+static bool is_start_failure(const json_t *event)
 {
     const char *type = get_text(event, "Type");
 
     return !strcmp(type, "Driver Failure") || !strcmp(type, "Setup Failure") ||
+           !strcmp(type, "Failed Artifact Download");
+}
+
+/* A service is not to end at all. */
+static bool is_failure(const json_t *event, bool service)
+{
+    return is_start_failure(event) ||
            (is_end(event) && (service || get_int(event, "ExitCode") || get_int(event, "Signal")));
 }
 
@@ -67,6 +76,66 @@ static bool is_order(const json_t *event)
     const char *type = get_text(event, "Type");
 
     return !strcmp(type, "Killing") || !strcmp(type, "Restart Signaled");
+}
+
+/* Which try of the task the event at `at` is of, from 1. */
+static json_int_t attempt_of(const json_t *task, size_t at)
+{
+    const json_t *events = json_object_get(task, "Events");
+    json_int_t attempt = get_int(task, "Restarts") + 1;
+
+    for (size_t i = at + 1; i < json_array_size(events); i++)
+        attempt -= !strcmp(get_text(json_array_get(events, i), "Type"), "Restarting");
+    return attempt;
+}
+
+static void print_attempt(FILE *out, json_int_t attempt)
+{
+    if (attempt > 1)
+        (void)fprintf(out, ", attempt %lld", (long long)attempt);
+    (void)fputc('\n', out);
+}
+
+/* Why the task failed, other than that it is not started again: in what followed its last start. */
+static const json_t *find_cause(const json_t *task)
+{
+    const json_t *events = json_object_get(task, "Events");
+    const json_t *last = json_array_get(events, json_array_size(events) - 1);
+
+    if (strcmp(get_text(last, "Type"), "Not Restarting") != 0)
+        return last;
+    for (size_t i = json_array_size(events); i-- > 0;) {
+        const json_t *event = json_array_get(events, i);
+
+        if (is_start_failure(event) || !strcmp(get_text(event, "Type"), "Template"))
+            return event;
+        if (is_end(event) || !strcmp(get_text(event, "Type"), "Started"))
+            break;
+    }
+    return last;
+}
+
+static bool is_told_as_reason(const json_t *task, const json_t *event)
+{
+    return json_is_true(json_object_get(task, "Failed")) && find_cause(task) == event;
+}
+
+static const json_t *find_named(const json_t *array, const char *name)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(array, i, item) if (!strcmp(get_text(item, "Name"), name)) return item;
+    return NULL;
+}
+
+static bool is_main(const struct follow *f, const json_t *alloc, const char *task)
+{
+    const json_t *group =
+        find_named(json_object_get(f->job_def, "TaskGroups"), get_text(alloc, "TaskGroup"));
+    const json_t *def = find_named(json_object_get(group, "Tasks"), task);
+
+    return def && !json_is_object(json_object_get(def, "Lifecycle"));
 }
 
 /* Tells of failures that a restart may yet mend, each once. */
@@ -83,9 +152,12 @@ static void tell_failures(struct follow *f, const json_t *alloc)
         json_array_foreach(json_object_get(task, "Events"), i, event)
         {
             if (get_int(event, "Time") > f->told_ns && !ordered &&
-                is_failure(event, is_service(alloc)))
-                (void)fprintf(stderr, "task \"%s\" of %.8s: %s: %s\n", name, get_text(alloc, "ID"),
+                is_failure(event, is_service(alloc) && is_main(f, alloc, name)) &&
+                !is_told_as_reason(task, event)) {
+                (void)fprintf(stderr, "task \"%s\" of %.8s: %s: %s", name, get_text(alloc, "ID"),
                               get_text(event, "Type"), get_text(event, "DisplayMessage"));
+                print_attempt(stderr, attempt_of(task, i));
+            }
             ordered = is_order(event) || (ordered && !is_end(event));
         }
     }
@@ -104,15 +176,40 @@ static json_int_t newest_event(const json_t *alloc, json_int_t newest)
     return newest;
 }
 
-static void tell_status(struct follow *f, const json_t *alloc)
+/* Running by name, but a main task of it does not run yet, or not again, or has just failed. */
+static bool is_starting(const struct follow *f, const json_t *alloc, json_int_t *ret_attempt)
+{
+    bool starting = false;
+    const json_t *task;
+    const char *name;
+
+    *ret_attempt = 1;
+    json_object_foreach((json_t *)json_object_get(alloc, "TaskStates"), name, task)
+    {
+        if (!is_main(f, alloc, name))
+            continue;
+        starting |= !strcmp(get_text(task, "State"), "pending") ||
+                    json_is_true(json_object_get(task, "Failed")); /* the allocation's is to come */
+        if (get_int(task, "Restarts") + 1 > *ret_attempt)
+            *ret_attempt = get_int(task, "Restarts") + 1;
+    }
+    return starting;
+}
+
+static void tell_status(struct follow *f, const json_t *alloc, json_int_t attempt)
 {
     const char *id = get_text(alloc, "ID"), *status = get_text(alloc, "ClientStatus");
+    char told[64];
 
-    if (!strcmp(get_text(f->seen, id), status))
+    if (!status_is(alloc, "running"))
+        attempt = 1;
+    (void)snprintf(told, sizeof(told), "%s %lld", status, (long long)attempt);
+    if (!strcmp(get_text(f->seen, id), told))
         return;
-    (void)json_object_set(f->seen, id, json_object_get(alloc, "ClientStatus"));
+    (void)json_object_set_new(f->seen, id, json_string(told));
     if (!f->cli->json && strcmp(status, "pending") != 0) {
-        (void)printf("Allocation %.8s is %s\n", id, status);
+        (void)printf("Allocation %.8s is %s", id, status);
+        print_attempt(stdout, attempt);
         (void)fflush(stdout);
     }
 }
@@ -126,7 +223,7 @@ static bool ended_well(const json_t *events)
     return end && !get_int(end, "ExitCode") && !get_int(end, "Signal");
 }
 
-/* Why an allocation failed: the last event of each task that did. */
+/* Why an allocation failed: what ended each task that did. */
 static void tell_reason(const json_t *alloc)
 {
     bool hint = false;
@@ -137,11 +234,14 @@ static void tell_reason(const json_t *alloc)
     {
         const json_t *events = json_object_get(task, "Events");
         const json_t *last = json_array_get(events, json_array_size(events) - 1);
+        const json_t *cause = find_cause(task);
 
         if (!json_is_true(json_object_get(task, "Failed")))
             continue;
-        (void)cli_fail(0, "allocation %s failed: task \"%s\": %s: %s", get_text(alloc, "ID"), name,
-                       get_text(last, "Type"), get_text(last, "DisplayMessage"));
+        (void)cli_fail(0, "allocation %s failed: task \"%s\": %s: %s%s%s", get_text(alloc, "ID"),
+                       name, get_text(cause, "Type"), get_text(cause, "DisplayMessage"),
+                       cause != last ? "; not restarting: " : "",
+                       cause != last ? get_text(last, "DisplayMessage") : "");
         hint |= is_service(alloc) && ended_well(events);
     }
     if (hint)
@@ -171,13 +271,18 @@ static struct counts look_at(struct follow *f, const json_t *allocs, json_int_t 
     progress_clear();
     json_array_foreach(allocs, i, alloc)
     {
+        json_int_t attempt = 1;
+        bool starting;
+
         if (get_int(alloc, "JobVersion") != version)
             continue;
+        starting = status_is(alloc, "running") && is_starting(f, alloc, &attempt);
         tell_failures(f, alloc);
-        tell_status(f, alloc);
+        if (!starting)
+            tell_status(f, alloc, attempt);
         newest = newest_event(alloc, newest);
-        counts.pending += status_is(alloc, "pending");
-        counts.running += status_is(alloc, "running");
+        counts.pending += starting || status_is(alloc, "pending");
+        counts.running += !starting && status_is(alloc, "running");
         if (status_is(alloc, "failed") || status_is(alloc, "lost")) {
             counts.failed++;
             tell_reason(alloc);
@@ -199,6 +304,7 @@ static void follow_deinit(struct follow *f)
 {
     progress_clear();
     free(f->job);
+    json_decref(f->job_def);
     json_decref(f->seen);
 }
 
@@ -247,6 +353,8 @@ int follow_start(const struct cli *cli, const char *job_id, json_int_t version, 
     int r = follow_init(&f, cli, job_id);
 
     f.told_ns = since_ns;
+    if (!r)
+        r = http_get(cli, &f.job_def, "/v1/job/%s", f.job);
     if (!r)
         r = wait_for_start(&f, version);
     if (!r)

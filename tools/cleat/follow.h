@@ -8,7 +8,7 @@
 
 #include "tools/cleat/cli.h"
 
-/* Until every allocation of that version runs, and goes on to for a second, or is complete.
+/* Until every allocation of that version is complete, or all its main tasks run, for a second.
  * CLI_FAILED when one failed, or a constraint keeps some from being placed; the reason is told on
  * stderr, and so are failures after `since_ns`. Progress goes to stdout unless cli->json. */
 int follow_start(const struct cli *cli, const char *job_id, json_int_t version,

@@ -304,9 +304,10 @@ const struct command job_commands[] = {
     {"job run", "run", "FILE|-", 1, 1, " detach check-index var var-file ",
      "Run the job of a job file",
      "\nReads the job file (HCL, or the API's JSON; \"-\": standard input), registers the job and\n"
-     "prints the ids of its allocations. Then waits until every allocation runs, and has done so\n"
-     "for a second, or is complete. If one fails, says why and exits with 1. Ctrl-C ends the\n"
-     "wait, not the job.\n",
+     "prints the ids of its allocations. Then waits until every allocation is complete, or runs:\n"
+     "what comes before its main tasks (downloads, templates, prestart tasks) is done, and all of\n"
+     "them have run for a second. If one fails, says why and exits with 1. Ctrl-C ends the wait,\n"
+     "not the job.\n",
      "web.hcl\n-detach web.hcl\n-var port=8080 web.hcl\n-json web.hcl\n-check-index 7 web.hcl\n- "
      "<web.hcl",
      job_run},

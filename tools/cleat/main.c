@@ -64,6 +64,10 @@ static const struct option_help {
      "where the manager is: unix:///PATH or http://127.0.0.1:PORT\n"
      "                 (default: $CLEAT_ADDR, or where your own or else the system's manager\n"
      "                 listens if nobody says where)"},
+    /* Nomad's, which say nothing that is not so anyway. */
+    {"short", '-', NULL, true, NULL},
+    {"verbose", '-', NULL, true, NULL},
+    {"self", '-', NULL, false, NULL},
     {"h", 'h', NULL, true, "this help (also -help)"},
     {"help", 'h', NULL, true, NULL},
 };
@@ -256,6 +260,39 @@ static int argument_of(const struct option_help *option)
     return option->arg[0] == '=' ? optional_argument : required_argument;
 }
 
+/* What Nomad calls otherwise, or has and we have not. */
+static const struct other_name {
+    const char *name, *ours;
+} other_names[] = {
+    {"alloc-status", "cleat alloc status"},
+    {"dispatch", "cleat job dispatch"},
+    {"exec", "cleat alloc exec"},
+    {"fs", "cleat alloc fs"},
+    {"gc", "cleat system gc"},
+    {"history", "cleat job history"},
+    {"inspect", "cleat job inspect"},
+    {"node-status", "cleat node status"},
+    {"revert", "cleat job revert"},
+    {"scale", "cleat job scale"},
+    {"signal", "cleat alloc signal"},
+    {"validate", "cleat job validate"},
+    {"agent", "cleat-manager"},
+    {"agent-info", "cleat node status"},
+    {"job allocs", "cleat job status JOB"},
+    {"job restart",
+     "cleat alloc restart ID, for each of the allocations that cleat job status shows"},
+    {"alloc stop", "cleat alloc restart ID to start it anew, cleat job stop JOB to end it"},
+    {"system reconcile", "cleat system gc"},
+};
+
+/* Of the command's options those of Nomad's that we have not. */
+static void tell_other_option(const char *option)
+{
+    option += strspn(option, "-");
+    if (!strncmp(option, "job", 3) && strchr("=", option[3]))
+        (void)fputs("give an allocation's ID; cleat job status JOB shows those of a job\n", stderr);
+}
+
 /* Parses what follows the command's name. Returns -1, or an exit code when that was all. */
 static int parse_options(struct cli *cli, int argc, char **argv)
 {
@@ -271,6 +308,7 @@ static int parse_options(struct cli *cli, int argc, char **argv)
     optind = 0; /* glibc: start anew */
     while ((letter = getopt_long_only(argc, argv, order, known, NULL)) != -1) {
         if (letter == '?') {
+            tell_other_option(argv[optind - 1]);
             (void)fprintf(stderr, "help:  cleat %s -h\n", cli->name);
             return CLI_USAGE;
         }
@@ -353,10 +391,26 @@ static bool is_version(const char *word)
     return !strcmp(word, "-version") || !strcmp(word, "--version");
 }
 
+static const char *find_other_name(int n_words, char **words)
+{
+    char two[64];
+
+    if (!n_words)
+        return NULL;
+    (void)snprintf(two, sizeof(two), "%s %s", words[0], n_words > 1 ? words[1] : "");
+    for (size_t i = 0; i < ARRAY_LEN(other_names); i++)
+        if (!strcmp(words[0], other_names[i].name) || !strcmp(two, other_names[i].name))
+            return other_names[i].ours;
+    return NULL;
+}
+
 static int unknown_command(int n_words, char **words)
 {
     bool wants_help = n_words > 1 && is_help(words[1]);
+    const char *ours = find_other_name(n_words, words);
 
+    if (ours)
+        return cli_fail(CLI_USAGE, "the command is called otherwise here: %s", ours);
     if (n_words && (n_words == 1 || wants_help) &&
         print_group(words[0], wants_help ? stdout : stderr))
         return wants_help ? CLI_OK : CLI_USAGE;

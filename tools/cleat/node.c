@@ -135,7 +135,7 @@ static int node_status(struct cli *cli)
 }
 
 const struct command node_commands[] = {
-    {"node status", NULL, "", 0, 0, "",
+    {"node status", NULL, "", 0, 0, " self ",
      "Show this host: drivers, host volumes, and what is wrong with it", "", "\n-json",
      node_status},
     {0},
