@@ -59,6 +59,7 @@ def test_installed_and_started(installed):
     assert (show(UNIT, "UnitFileState"), show(UNIT, "Type")) == ("enabled", "notify")
     assert sh("systemd-analyze", "--man=no", "verify", UNIT, TASKS) == ""
     assert "/etc/cleat/cleat.hcl" in sh("dpkg-query", "-W", "-f", "${Conffiles}", "cleat")
+    assert "/usr/sbin/nologin" in sh("getent", "passwd", "cleat-fetch")
     assert installed.version() == "0.1.0"
 
 
