@@ -13,7 +13,8 @@
 #include "shared/cleanup.h"
 
 enum {
-    LENGTH_BYTES = 4
+    LENGTH_BYTES = 4,
+    PIPE_MAX = 1 << 16 /* what a pipe holds by default */
 };
 
 /* Reads one frame into `data`: the length first, then exactly the rest, so that no frame is ever
@@ -37,25 +38,19 @@ static int read_frame(int fd, char data[WIRE_FRAME_MAX], size_t *ret_had)
     return n == (ssize_t)length ? 0 : -EBADMSG;
 }
 
-static void dispatch(struct control *c, const char *payload, size_t size)
+/* After garbage nobody knows where the next frame starts: all that is in the pipe is read, which
+ * ends with a frame, and wherever a whole command is in it, it is taken for one. So a stray write
+ * costs no command that came before or after it. */
+static void recover(struct control *c, const char *begin, size_t had)
 {
+    static char data[PIPE_MAX]; /* untouched, and so no memory, as long as all is well */
     struct err e = ERR_INIT;
-    struct ctl_msg msg;
+    size_t size = had, at = 0;
+    ssize_t n;
 
-    if (ctl_decode(payload, size, &msg, &e) == 0)
-        c->on_command(c->arg, &msg);
-    else
-        c->on_garbage(c->arg, &e);
-}
-
-/* After garbage nobody knows where the next frame starts: the first place that holds a whole
- * command is taken for one, so that a stray write costs no command that came after it. */
-static void recover(struct control *c, char data[WIRE_FRAME_MAX], size_t had)
-{
-    ssize_t n = read(c->fd, data + had, WIRE_FRAME_MAX - had);
-    size_t size = had + (n > 0 ? (size_t)n : 0), at = 0;
-    struct err e = ERR_INIT;
-
+    memcpy(data, begin, had);
+    while (size < sizeof(data) && (n = read(c->fd, data + size, sizeof(data) - size)) > 0)
+        size += (size_t)n;
     (void)err_set(&e, -EBADMSG, "what came over the control pipe is no command");
     c->on_garbage(c->arg, &e);
     while (at < size) {
@@ -73,6 +68,21 @@ static void recover(struct control *c, char data[WIRE_FRAME_MAX], size_t had)
     }
 }
 
+/* `had`: bytes of a frame. */
+static void dispatch(struct control *c, const char *data, size_t had)
+{
+    struct err e = ERR_INIT;
+    struct ctl_msg msg;
+    int r = ctl_decode(data + LENGTH_BYTES, had - LENGTH_BYTES, &msg, &e);
+
+    if (r == 0)
+        c->on_command(c->arg, &msg);
+    else if (r == -EPROTONOSUPPORT)
+        c->on_garbage(c->arg, &e);
+    else
+        recover(c, data, had);
+}
+
 static void on_readable(struct ev_loop *loop, struct ev_io *w, int revents)
 {
     struct control *c = container_of(w, struct control, readable);
@@ -86,7 +96,7 @@ static void on_readable(struct ev_loop *loop, struct ev_io *w, int revents)
     else if (r < 0)
         ev_io_stop(loop, w);
     else if (had)
-        dispatch(c, data + LENGTH_BYTES, had - LENGTH_BYTES);
+        dispatch(c, data, had);
 }
 
 static int make_fifo(int dir, const char *name, struct err *e)

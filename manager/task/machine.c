@@ -177,8 +177,9 @@ static void lose(struct machine *m, const struct machine_input *in, bool reboote
         wait_for_end(m, out);
         return;
     }
-    /* An executor that goes on from the record of a started task counts this restart there. */
-    if (rebooted || !in->known || !in->started)
+    /* An executor that goes on from the record of a started task counts this restart there; once,
+     * if the one before it did not come to write any. */
+    if (rebooted || !in->known || !in->started || m->unheard)
         out->actions |= MACHINE_DO_COUNT_OWN;
     /* After a reboot there is nothing to wait for to pass. */
     restart(m, rebooted ? 0 : delay, "Task restarting after the loss of its executor", out);
@@ -223,6 +224,7 @@ static void on_held(struct machine *m, const struct machine_input *in, struct ma
     (void)out;
     m->phase = TASK_PHASE_QUEUED;
     m->lost = false;
+    m->unheard = true;
 }
 
 /* True when this task fails because another one did. */

@@ -70,6 +70,16 @@ static void release(struct task *task)
     alloc_changed(task->alloc, false);
 }
 
+/* Executors that an earlier manager forked, and that have not come to their lock yet, will not start
+ * it any more. -EBUSY: one holds the lock. */
+static int retire(const struct task *task)
+{
+    char dir[PATH_MAX];
+
+    task_state_dir(task, dir, sizeof(dir));
+    return task_handle_retire(dir);
+}
+
 /* Ends a task that no executor holds. */
 static void finish(struct task *task, bool failed)
 {
@@ -155,14 +165,11 @@ static void feed(struct task *task, struct machine_input in, const char *detail)
 
 /* Starting */
 
-/* Before a task that no executor holds ends: one that an earlier manager forked may have taken its
- * lock since. Then it is attached to. Else none will any more. */
+/* Before a task that no executor holds ends: one may have taken its lock since. Then it is attached
+ * to. */
 static bool adopt_late(struct task *task)
 {
-    char dir[PATH_MAX];
-
-    task_state_dir(task, dir, sizeof(dir));
-    if (task_handle_retire(dir) != -EBUSY)
+    if (retire(task) != -EBUSY)
         return false;
     task_adopt(task);
     return true;
@@ -237,12 +244,15 @@ int task_renew_spec(struct task *task, struct err *e)
 
 static void spawn(struct task *task)
 {
+    struct task_status record;
     enum task_event_type blame;
     struct err e = ERR_INIT;
     char dir[PATH_MAX];
     int r;
 
     task_state_dir(task, dir, sizeof(dir));
+    if (task->status.seq && task_handle_read_record(dir, &record))
+        forget_record(task); /* it was lost since, and the next will number from the start */
     r = write_spec(task, dir, &blame, &e);
     if (!r) {
         task->planned = task->definition;
@@ -402,11 +412,18 @@ static bool had_ended_well(const struct task *task)
 /* `known`: there is a record. `detail` starts with a blank or is empty. */
 static void lose_executor(struct task *task, bool known, const char *detail)
 {
+    char dir[PATH_MAX];
+
+    task_state_dir(task, dir, sizeof(dir));
+    if (task_handle_find(dir)) { /* another one has come to its lock, and the record is its */
+        task_adopt(task);
+        return;
+    }
     feed(task,
          (struct machine_input){.event = MACHINE_LOST,
                                 .known = known,
                                 .started = known && task->status.started_ns,
-                                .ran = task->status.pid != 0,
+                                .ran = task->status.pid && !task->machine.unheard,
                                 .ended_well = had_ended_well(task),
                                 .stopping = alloc_ends(task->alloc, task)},
          detail);
@@ -454,6 +471,7 @@ void task_on_executor_gone(struct task *task, int code)
 
 void task_on_gone(struct task *task, bool held)
 {
+    held = held || (task->machine.ends && retire(task) == -EBUSY);
     feed(task, (struct machine_input){.event = held ? MACHINE_HELD : MACHINE_GONE}, NULL);
     if (held)
         task_adopt(task);

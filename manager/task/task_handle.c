@@ -45,6 +45,8 @@ struct task_handle {
  * one read returns never ends within a frame. */
 static char evt_buffer[65536];
 
+static const struct ctl_msg hello_msg = {.type = CTL_HELLO, .version = WIRE_VERSION};
+
 static struct ev_loop *handle_loop(const struct task_handle *handle)
 {
     return handle->task->alloc->manager->loop;
@@ -230,8 +232,10 @@ static bool take_frames(struct task_handle *handle, const char *data, size_t siz
         struct evt_msg msg;
         int r = wire_frame(data, size, &payload, &payload_size, &consumed);
 
-        if (r)
-            return true; /* no frame: foreign bytes; the record is whole */
+        if (r) { /* foreign bytes: the record is whole, but a HELLO may be behind them */
+            (void)send_command(handle, &hello_msg);
+            return true;
+        }
         r = evt_decode(payload, payload_size, &msg, NULL);
         if (!r && msg.type == EVT_HELLO)
             on_hello(handle, &msg);
@@ -306,7 +310,6 @@ struct task_handle *task_handle_free(struct task_handle *handle)
 /* Opens both pipes and leaves HELLO for the executor. */
 static int open_pipes(struct task_handle *handle, const char *dir, struct err *e)
 {
-    struct ctl_msg hello = {.type = CTL_HELLO, .version = WIRE_VERSION};
     int fd = open_fifo(dir, WIRE_EVT), r;
 
     if (fd < 0)
@@ -317,7 +320,7 @@ static int open_pipes(struct task_handle *handle, const char *dir, struct err *e
     handle->ctl_fd = open_fifo(dir, WIRE_CTL);
     if (handle->ctl_fd < 0)
         return err_sys(e, handle->ctl_fd, "open %s/%s", dir, WIRE_CTL);
-    r = send_to(handle->ctl_fd, &hello);
+    r = send_to(handle->ctl_fd, &hello_msg);
     return r ? err_sys(e, r, "send hello to the executor in %s", dir) : 0;
 }
 
