@@ -2,9 +2,11 @@
 """The executor alone: its contract with any manager, of any release."""
 import os
 import signal
+import struct
 import subprocess
 from pathlib import Path
 
+import msgpack
 import pytest
 
 import leftovers
@@ -152,6 +154,22 @@ def test_commands_of_a_newer_manager_are_skipped(executor):
     one.command(HELLO, version=7)
     one.command(STOP)
     assert one.end()[0] == 0 and process_gone(pid)
+
+
+# The head of a frame that is as long as the stop behind it, longer, shorter; and less than a head.
+@pytest.mark.parametrize("foreign", ["exact", b"\x40\0\0\0", b"\7\0\0\0", b"\1\0\0"])
+def test_a_stop_behind_foreign_bytes_is_heard(executor, foreign):
+    stop = msgpack.packb({"type": STOP, "reason": "enough"})
+    stop = struct.pack("<I", len(stop)) + stop
+    if foreign == "exact":
+        foreign = struct.pack("<I", len(stop))
+    one = executor("quit:INT:3", "print:ready", "pause").start()
+    wait_for(lambda: one.output() == "ready\n", "the task to be ready")
+    ctl = wait_for(one.open_control, "the executor's control pipe")
+    os.write(ctl, foreign + stop)
+    os.close(ctl)
+    code, status = one.end()
+    assert (code, status["exit_code"]) == (0, 3)
 
 
 def test_signals_of_a_shutdown_do_not_touch_it(executor):

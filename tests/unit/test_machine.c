@@ -146,6 +146,11 @@ static void test_losses(void **state)
     assert_true(out.actions & MACHINE_DO_FORGET && out.actions & MACHINE_DO_COUNT_OWN);
     assert_true(notes(&out, TASK_EVENT_TERMINATED));
 
+    m = (struct machine){.phase = TASK_PHASE_SUPERVISED, .unheard = true};
+    out = feed(&m, lost); /* it died before its first word: nobody else counts its start */
+    assert_true(out.actions & MACHINE_DO_COUNT_OWN && out.actions & MACHINE_DO_COUNT);
+    assert_false(m.unheard);
+
     m = (struct machine){.phase = TASK_PHASE_SUPERVISED};
     in.stopping = true;
     out = feed(&m, in);
@@ -181,7 +186,7 @@ static void test_a_noted_loss_is_not_counted_again(void **state)
     out = feed(&m, (struct machine_input){.event = MACHINE_ABSENT});
     assert_true(m.ends && m.failed && !out.n_notes);
     (void)feed(&m, (struct machine_input){.event = MACHINE_HELD});
-    assert_true(m.phase == TASK_PHASE_QUEUED && !m.lost);
+    assert_true(m.phase == TASK_PHASE_QUEUED && !m.lost && m.unheard);
 }
 
 static void test_stops(void **state)
