@@ -19,15 +19,22 @@
 #include "shared/proto/wire.h"
 #include "shared/statefile.h"
 
+/* What was told to have ended stays so: a sidecar that ended because all main tasks had is the last
+ * one, and once it is dead nothing lives whose allocation could be said to end. */
+static bool may_start_over(const struct task *task)
+{
+    return task->status.state != TASK_STATE_DEAD && !alloc_ends(task->alloc, task);
+}
+
 bool task_is_stale(const struct task *task)
 {
-    return task->definition > task->planned && !alloc_ends(task->alloc, task);
+    return task->definition > task->planned && may_start_over(task);
 }
 
 bool task_is_of_before(const struct task *task, const struct task_status *record)
 {
     return task->definition && record->state == TASK_STATE_DEAD && record->seq < task->order_seq &&
-           !alloc_ends(task->alloc, task);
+           may_start_over(task);
 }
 
 static struct exec_spec *read_spec(const char *dir)
