@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The power goes, under a data directory on ext4: what its disk holds just then is what is left. The
-image is copied while it is written to, and the next boot is a boot id of its own."""
+image is copied between two writes to it, and the next boot is a boot id of its own."""
+import filecmp
 import os
 import shutil
 import subprocess
@@ -41,10 +42,18 @@ class Machine:
     def umount(self, where):
         subprocess.run(["umount", where], check=True)
 
+    def copy_disk(self):
+        """A copy that takes time is of no one moment, unless nothing was written meanwhile."""
+        def unchanged():
+            shutil.copyfile(self.disk, self.copy)
+            return filecmp.cmp(self.disk, self.copy, shallow=False)
+
+        wait_for(unchanged, "a moment without a write to the disk")
+
     @contextmanager
     def as_it_is(self):
         """What the disk holds now."""
-        shutil.copyfile(self.disk, self.copy)
+        self.copy_disk()
         where = self.box.dir / "look"
         where.mkdir(exist_ok=True)
         self.mount(self.copy, where)
@@ -64,7 +73,7 @@ class Machine:
 
     def cut(self):
         """Everything is gone but what is on the disk."""
-        shutil.copyfile(self.disk, self.copy)
+        self.copy_disk()
         self.manager.kill9()
         for pid in leftovers.processes(self.box.token):
             with suppress(ProcessLookupError):
