@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,12 +48,40 @@ static bool is_pending(const struct alloc *alloc)
     return false;
 }
 
-bool disk_is_awaited(const struct alloc *alloc)
+static int by_place(const void *a, const void *b)
 {
-    for (const struct alloc *a = alloc->next; a; a = a->next)
-        if (a->group->disk.sticky && same_place(a, alloc) && is_pending(a))
-            return true;
-    return false;
+    const struct alloc *x = *(struct alloc *const *)a, *y = *(struct alloc *const *)b;
+    int r = strcmp(x->job->job->id, y->job->job->id);
+
+    if (!r)
+        r = strcmp(x->group->name, y->group->name);
+    return r ? r : (x->index > y->index) - (x->index < y->index);
+}
+
+void disk_find_waiting(const struct manager *m, struct disk_waiting *ret)
+{
+    size_t size = 0;
+
+    *ret = (struct disk_waiting){0};
+    for (struct alloc *a = m->allocs; a; a = a->next) {
+        if (a->tidy || !a->group->disk.sticky || !is_pending(a))
+            continue;
+        if (ret->n == size) {
+            size = size ? 2 * size : 16;
+            ret->allocs = reallocarray(ret->allocs, size, sizeof(struct alloc *));
+            if (!ret->allocs)
+                abort();
+        }
+        ret->allocs[ret->n++] = a;
+    }
+    if (ret->n)
+        qsort(ret->allocs, ret->n, sizeof(struct alloc *), by_place);
+}
+
+bool disk_is_awaited(const struct disk_waiting *waiting, const struct alloc *alloc)
+{
+    return waiting->n &&
+           bsearch(&alloc, waiting->allocs, waiting->n, sizeof(struct alloc *), by_place);
 }
 
 static int open_dir(const struct alloc *alloc, const char *name)

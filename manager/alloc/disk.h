@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "manager/state.h"
 #include "manager/task/prepare.h"
@@ -17,5 +18,14 @@ extern const struct prepare_step disk_step;
 /* `alloc` has ended and is tidied up: tasks that waited for it go on. */
 void disk_released(const struct alloc *alloc);
 
-/* Whether another allocation is yet to take over what `alloc` has. */
-bool disk_is_awaited(const struct alloc *alloc);
+/* Allocations that are yet to take something over, sorted by their place. `allocs` is to be
+ * freed. */
+struct disk_waiting {
+    struct alloc **allocs;
+    size_t n;
+};
+
+void disk_find_waiting(const struct manager *m, struct disk_waiting *ret);
+
+/* Whether one of them is to take over what `alloc`, which is tidied up, has. */
+bool disk_is_awaited(const struct disk_waiting *waiting, const struct alloc *alloc);

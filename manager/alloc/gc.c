@@ -87,18 +87,18 @@ static bool is_candidate(const struct alloc *a, bool forget)
 
 static void gather(struct manager *m, bool forget, bool purged, struct choice *ret)
 {
-    bool awaited = false;
+    struct disk_waiting waiting;
     size_t n = 0;
 
     ret->forget = forget;
     ret->allocs = reallocarray(ret->allocs, m->n_tidy + 1, sizeof(struct alloc *));
     if (!ret->allocs)
         abort();
+    disk_find_waiting(m, &waiting);
     for (struct alloc *a = m->allocs; a; a = a->next)
-        awaited |= a->group->disk.sticky;
-    for (struct alloc *a = m->allocs; a; a = a->next)
-        if (is_candidate(a, forget) && (a->purge || !purged) && !(awaited && disk_is_awaited(a)))
+        if (is_candidate(a, forget) && (a->purge || !purged) && !disk_is_awaited(&waiting, a))
             ret->allocs[n++] = a;
+    free(waiting.allocs);
     qsort(ret->allocs, n, sizeof(struct alloc *), by_end);
     ret->n_candidates = n;
 }

@@ -133,3 +133,19 @@ def test_stopped_while_it_waits(manager):
     manager.wait_dead(new)
     assert manager.output(new) == ""
     manager.wait_client(old, "complete")
+
+
+def test_what_is_awaited_is_not_collected(manager):
+    """The new one's prestart task runs, and its main task is yet to take its own directory over."""
+    old, _ = run(manager, sticky(keeper(1)))
+    first = keeper(2, name="first", script="echo ready; while [ ! -e local/go ]; do sleep 0.05; done")
+    first["Lifecycle"] = {"Hook": "prestart"}
+    new, _ = run(manager, sticky(first, keeper(2)), "first")
+    manager.wait_client(old, "complete")
+    manager.call("PUT", "/v1/system/gc")
+    assert manager.alloc_dir(old).exists()
+    (manager.alloc_dir(new) / "first/local/go").touch()
+    wait_for(lambda: "ready" in manager.output(new), f"it to be ready\n{manager.log()}")
+    assert manager.output(new).splitlines()[0] == "saw s1 o1 "
+    manager.call("PUT", "/v1/system/gc")
+    wait_for(lambda: not manager.alloc_dir(old).exists(), "it to be collected")
