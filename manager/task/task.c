@@ -70,8 +70,8 @@ static void release(struct task *task)
     alloc_changed(task->alloc, false);
 }
 
-/* Executors that an earlier manager forked, and that have not come to their lock yet, will not start
- * it any more. -EBUSY: one holds the lock. */
+/* Executors that an earlier manager forked, and that have not come to their lock yet, will not
+ * start it any more. -EBUSY: one holds the lock. */
 static int retire(const struct task *task)
 {
     char dir[PATH_MAX];
