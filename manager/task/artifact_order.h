@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a task's artifacts to the orders of cleat-fetch (fetch/order.h).
+ * From a task's artifacts to the orders of cleat-fetch (manager/fetch/order.h).
  */
 #pragma once
 

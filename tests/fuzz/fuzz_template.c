@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "template/eval.h"
+#include "manager/template/eval.h"
 #include "tests/fuzz/fuzz.h"
 
 static int find(void *arg, enum eval_source source, const char *name, json_t **ret, struct err *e)

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "template/decode.h"
-#include "template/envfile.h"
+#include "manager/template/decode.h"
+#include "manager/template/envfile.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check(int r, json_t *value, const struct err *e)

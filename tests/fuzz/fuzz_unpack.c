@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fetch/tree.h"
-#include "fetch/unpack.h"
+#include "manager/fetch/tree.h"
+#include "manager/fetch/unpack.h"
 #include "shared/cleanup.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * shared/artifact.h, and the rules of fetch/unpack.h for names.
+ * shared/artifact.h, and the rules of manager/fetch/unpack.h for names.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,8 +13,8 @@
 
 #include <errno.h>
 
-#include "fetch/confine.h"
-#include "fetch/unpack.h"
+#include "manager/fetch/confine.h"
+#include "manager/fetch/unpack.h"
 #include "shared/artifact.h"
 #include "shared/cleanup.h"
 

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
+#include "manager/template/eval.h"
 #include "shared/cleanup.h"
-#include "template/eval.h"
 
 struct expect {
     const char *text;

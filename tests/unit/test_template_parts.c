@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
+#include "manager/template/decode.h"
+#include "manager/template/envfile.h"
 #include "shared/cleanup.h"
-#include "template/decode.h"
-#include "template/envfile.h"
 
 static void check_json(json_t *json, const char *expected)
 {

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A file over HTTP, also from S3: tried again when it fails for a reason that may pass, and gone on
+ * with where it broke off, if the server can.
+ */
+#pragma once
+
+#include "manager/fetch/order.h"
+
+/* Into `fd`, an empty file. `netrc`: a descriptor of such a file, or -1. The checksum was right
+ * when this returns 0. */
+int download(const struct fetch_order *order, int netrc, int fd, struct err *e);
+
+/* A copy of a file of this host, if it is the kind. */
+int download_copy(const struct fetch_order *order, int fd, struct err *e);
