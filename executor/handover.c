@@ -144,8 +144,8 @@ static int next_part(const char **data, size_t *left, const char **ret_part, siz
 static int read_held(const char *data, size_t size, struct handover *h, struct err *e)
 {
     for (size_t i = 0; h->version > 1 && i < HANDOVER_STREAMS; i++) {
-        const char *part;
-        size_t part_size;
+        const char *part = NULL;
+        size_t part_size = 0;
         int r = next_part(&data, &size, &part, &part_size, e);
 
         if (r == 0 && part_size > PUMP_LARGE)

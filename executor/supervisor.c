@@ -573,14 +573,26 @@ int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exe
     return 0;
 }
 
+static struct supervisor *running;
+
+__attribute__((hot)) bool supervisor_pass_line(int fd)
+{
+    for (int i = 0; running && i < STREAM_N; i++)
+        if (running->pumps[i].fd == fd)
+            return pump_pass_line(&running->pumps[i]);
+    return false;
+}
+
 void supervisor_run(struct supervisor *s)
 {
+    running = s;
     while (!is_done(s)) {
         if (s->idles)
             memory_trim();
         s->idles = false;
         ev_run(s->loop, EVRUN_ONCE);
     }
+    running = NULL;
 }
 
 void supervisor_stop(struct supervisor *s)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <ev.h>
+#include <stdbool.h>
 
 #include "shared/err.h"
 #include "shared/proto/spec.h"
@@ -30,6 +31,10 @@ int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exe
 
 /* Runs the loop until the task is dead for good, or left to a successor. */
 void supervisor_run(struct supervisor *s);
+
+/* For wait.c, inside of supervisor_run(): `fd` is readable. Returns true when it was a log pipe,
+ * what was in it is written and nothing else is to be done; else the loop must hear of it. */
+bool supervisor_pass_line(int fd);
 
 /* As the commands of the same name (proto/wire.h). */
 void supervisor_stop(struct supervisor *s);

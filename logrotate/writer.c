@@ -36,7 +36,7 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-uint64_t writer_line_window(const struct log_writer *w)
+__attribute__((hot)) uint64_t writer_line_window(const struct log_writer *w)
 {
     return min_u64(LINE_WINDOW_MAX, w->max_size / 4);
 }
@@ -216,8 +216,8 @@ static int write_all(struct log_writer *w, const char *data, size_t size, size_t
     return 0;
 }
 
-ssize_t writer_write(struct log_writer *w, const char *data, size_t size, bool more,
-                     size_t *ret_done)
+__attribute__((hot)) ssize_t writer_write(struct log_writer *w, const char *data, size_t size,
+                                          bool more, size_t *ret_done)
 {
     int r = 0;
 

@@ -68,6 +68,15 @@ static void arm(struct pump *p, ev_tstamp seconds)
     ev_timer_again(p->loop, &p->timer);
 }
 
+/* The owner may set timers, and the loop's time can be that of a line long ago: pump_pass_line().
+ */
+static void tell(struct pump *p, enum pump_news news)
+{
+    p->told = true;
+    ev_now_update(p->loop);
+    p->on_news(p, news);
+}
+
 /* Losses */
 
 static void drop(struct pump *p, const char *data, size_t size)
@@ -88,8 +97,10 @@ static void drop(struct pump *p, const char *data, size_t size)
 static void fail(struct pump *p, int error, const char *dropped, size_t size)
 {
     bool other = error != p->loss.error;
-    ev_tstamp now = ev_now(p->loop);
+    ev_tstamp now;
 
+    ev_now_update(p->loop); /* as in tell() */
+    now = ev_now(p->loop);
     if (!p->loss.error) {
         p->loss = (struct pump_loss){.from_ns = clock_now_ns(CLOCK_REALTIME)};
         if (now - p->retry_at > healthy_s)
@@ -100,12 +111,12 @@ static void fail(struct pump *p, int error, const char *dropped, size_t size)
     p->backoff = p->backoff * 2 > last_backoff_s ? last_backoff_s : p->backoff * 2;
     if (dropped)
         drop(p, dropped, size);
-    p->on_news(p, other ? PUMP_FAILED : PUMP_LOSING);
+    tell(p, other ? PUMP_FAILED : PUMP_LOSING);
 }
 
 static void mend(struct pump *p)
 {
-    p->on_news(p, PUMP_MENDED);
+    tell(p, PUMP_MENDED);
     p->loss = (struct pump_loss){0};
     p->retry_at = ev_now(p->loop);
 }
@@ -146,7 +157,7 @@ static void check_dir(struct pump *p)
     p->checked_dir_at = ev_now(p->loop);
     log_dir_check(p->dir);
     if (p->dir->made != made)
-        p->on_news(p, PUMP_DIR_MADE);
+        tell(p, PUMP_DIR_MADE);
 }
 
 /* Writing to a file that was removed, or whose directory was, works: one has to look. */
@@ -156,6 +167,7 @@ static void check_place(struct pump *p)
     bool removed = p->writer.fd >= 0 && fstat(p->writer.fd, &st) == 0 && st.st_nlink == 0;
 
     p->checked_at = ev_now(p->loop);
+    p->checked_ticks = clock_ticks();
     if (removed || p->writer.fd < 0 || p->loss.error ||
         p->checked_at - p->checked_dir_at >= check_dir_s)
         check_dir(p);
@@ -165,7 +177,8 @@ static void check_place(struct pump *p)
     }
 }
 
-static int try_write(struct pump *p, const char *data, size_t size, bool more, size_t *ret_done)
+__attribute__((hot)) static int try_write(struct pump *p, const char *data, size_t size, bool more,
+                                          size_t *ret_done)
 {
     int64_t number = p->writer.number;
     ssize_t r = 0;
@@ -178,7 +191,7 @@ static int try_write(struct pump *p, const char *data, size_t size, bool more, s
     if (r == 0)
         r = writer_write(&p->writer, data, size, more, ret_done);
     if (p->writer.number != number)
-        p->on_news(p, PUMP_ROTATED);
+        tell(p, PUMP_ROTATED);
     return r < 0 ? (int)r : 0;
 }
 
@@ -216,7 +229,7 @@ static size_t put(struct pump *p, const char *data, size_t size, bool more)
 }
 
 /* Keeps `size` bytes for the next put(). */
-static void hold(struct pump *p, const char *data, size_t size)
+__attribute__((hot)) static void hold(struct pump *p, const char *data, size_t size)
 {
     p->held = 0;
     if (size == 0)
@@ -236,7 +249,8 @@ static void hold(struct pump *p, const char *data, size_t size)
 }
 
 /* Writes `size` bytes and keeps what put() left of them. */
-static void put_or_hold(struct pump *p, const char *data, size_t size, bool more)
+__attribute__((hot)) static void put_or_hold(struct pump *p, const char *data, size_t size,
+                                             bool more)
 {
     size_t kept = put(p, data, size, more);
 
@@ -308,7 +322,7 @@ static bool step_large(struct pump *p)
 }
 
 /* One read through the stack, for a stream that is nearly idle. */
-static bool step_small(struct pump *p)
+__attribute__((hot)) static bool step_small(struct pump *p)
 {
     char small[PUMP_SMALL];
     ssize_t n = read(p->fd, small, sizeof(small));
@@ -347,6 +361,15 @@ static void on_readable(struct ev_loop *loop, struct ev_io *w, int revents)
         ;
     if (p->buf && !pump_is_blocked(p))
         arm(p, quiet_s);
+}
+
+__attribute__((hot)) bool pump_pass_line(struct pump *p)
+{
+    if (p->buf || p->loss.error || (clock_ticks() - p->checked_ticks) >> 32)
+        return false;
+    p->told = false;
+    (void)step_small(p);
+    return p->fd >= 0 && !p->buf && !p->told;
 }
 
 void pump_drain(struct pump *p)
@@ -452,7 +475,7 @@ void pump_end(struct pump *p)
     p->ending = true;
     pump_drain(p);
     if (p->loss.error)
-        p->on_news(p, PUMP_GAVE_UP);
+        tell(p, PUMP_GAVE_UP);
     p->loss.error = 0;
     ev_io_stop(p->loop, &p->readable);
     ev_timer_stop(p->loop, &p->timer);

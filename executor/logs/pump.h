@@ -57,12 +57,14 @@ struct pump {
     size_t held;                    /* bytes at the front of buf not yet written */
     uint64_t taken;                 /* bytes read from pipes */
     bool ending;                    /* nothing is held back any more */
+    bool told;                      /* on_news was called: for pump_pass_line() */
 
     struct pump_loss loss;
     uint64_t *lost_bytes;     /* the owner's count of all bytes ever dropped, added to at once */
     uint64_t *lost_here;      /* … and, where the owner sets it, of this stream's */
     uint64_t passed_over;     /* of a line whose beginning was dropped */
     ev_tstamp checked_at;     /* that the live segment was not removed … */
+    uint64_t checked_ticks;   /* … the same by clock_ticks() … */
     ev_tstamp checked_dir_at; /* … and that its directory is in its place */
     ev_tstamp retry_at;
     ev_tstamp backoff;
@@ -97,6 +99,11 @@ bool pump_is_blocked(const struct pump *p);
 
 /* Writes what is held back, so that nothing is in this process's memory only, unless blocked. */
 void pump_flush(struct pump *p);
+
+/* For one who found the pipe readable where the loop has not seen it yet, and no large buffer in
+ * use: reads and writes what a slow writer left there. Returns true when that was all, and neither
+ * the loop nor the owner has anything to do. */
+bool pump_pass_line(struct pump *p);
 
 /* Reads and writes all that is in the pipe now, whoever may go on writing. */
 void pump_drain(struct pump *p);

@@ -222,9 +222,10 @@ static void fail_task(struct task *task, const char *reason)
 
 static void script_failed(struct task *task, const struct job_change_script *def, const char *why)
 {
-    char text[STATUS_TEXT_BYTES];
+    char text[OUTPUT_KEPT + 200];
 
-    (void)snprintf(text, sizeof(text), "Template change script \"%.60s\" %s", def->command, why);
+    (void)snprintf(text, sizeof(text), "Template change script \"%.60s\" %.280s", def->command,
+                   why);
     task_note(task, TASK_EVENT_TEMPLATE, 0, "%s", text);
     if (def->fail_on_error)
         fail_task(task, text);
@@ -237,7 +238,7 @@ static void on_script_gone(struct ev_loop *loop, ev_io *io, int revents)
     const struct job_change_script *def = &templates_def(s->owner, s->template)->change_script;
     char why[OUTPUT_KEPT + 80];
     siginfo_t info = {0};
-    int code;
+    int code, n;
 
     (void)loop;
     (void)revents;
@@ -245,9 +246,10 @@ static void on_script_gone(struct ev_loop *loop, ev_io *io, int revents)
     code = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
     for (int i = 0; i < 2; i++)
         (void)read_output(s, &s->output[i]);
-    (void)snprintf(why, sizeof(why),
-                   s->late ? "took too long and was killed%s" : "exited with code %2$d%3$s%1$s",
-                   s->text, code, *s->text ? ": " : "");
+    n = s->late ? snprintf(why, sizeof(why), "took too long and was killed")
+                : snprintf(why, sizeof(why), "exited with code %d", code);
+    if (*s->text)
+        (void)snprintf(why + n, sizeof(why) - (size_t)n, ": %s", s->text);
     script_free(s);
     if (code)
         script_failed(task, def, why);

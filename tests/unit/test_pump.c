@@ -20,6 +20,7 @@
 
 #include "executor/logs/pump.h"
 #include "shared/cleanup.h"
+#include "shared/clock.h"
 #include "tests/unit/logdir.h"
 #include "tests/unit/syscalls.h"
 
@@ -155,6 +156,72 @@ static void test_idle_costs_nothing(void **state)
     assert_null(pump.buf);
     assert_false(ev_is_active(&pump.timer));
     assert_int_equal(heard[PUMP_ROTATED], 1);
+}
+
+/* The pump has looked after its place just now. */
+static bool pass_line(void)
+{
+    pump.checked_ticks = clock_ticks();
+    return pump_pass_line(&pump);
+}
+
+static void test_a_line_passes_by_the_loop(void **state)
+{
+    char large[PUMP_SMALL];
+    autofd int fd = attach();
+
+    (void)state;
+    spec.logs.max_file_size = 100000;
+    pump.writer.max_size = 100000;
+    put(fd, "one\n");
+    assert_true(pass_line());
+    expect("one\n");
+    assert_true(pass_line()); /* nothing there */
+
+    put(fd, "two\n");
+    pump.checked_ticks = clock_ticks() - ((uint64_t)1 << 32);
+    assert_false(pump_pass_line(&pump)); /* time to look, which takes the loop's clock */
+    assert_int_equal(pump.taken, 4);
+    turn();
+    expect("one\ntwo\n");
+
+    pump.writer.size = pump.writer.max_size;
+    put(fd, "three\n");
+    assert_false(pass_line()); /* the owner was told of a new segment */
+    assert_int_equal(heard[PUMP_ROTATED], 2);
+    expect("one\ntwo\nthree\n");
+
+    memset(large, '\n', sizeof(large));
+    assert_int_equal(write(fd, large, sizeof(large)), sizeof(large));
+    assert_false(pass_line()); /* load: a timer is to run */
+    assert_non_null(pump.buf);
+    put(fd, "four\n");
+    assert_false(pass_line());
+    assert_int_equal(pump.taken, 14 + sizeof(large));
+    turn();
+    assert_int_equal(pump.taken, 19 + sizeof(large));
+}
+
+static void test_a_line_that_cannot_be_written_does_not_pass(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    spec.logs.on_full = SPEC_ON_FULL_DROP;
+    fault = ENOSPC;
+    put(fd, "one\n");
+    assert_false(pass_line());
+    assert_int_equal(heard[PUMP_FAILED], 1);
+    fault = SYSCALL_GO_ON;
+    put(fd, "two\n");
+    assert_false(pass_line()); /* left to the loop, whose clock tells when to try again */
+    turn();
+    expect("two\n");
+    assert_int_equal(lost_bytes, 4);
+
+    close_fd(&fd);
+    assert_false(pass_line());
+    assert_int_equal(pump.fd, -1);
 }
 
 static void test_load_grows_and_quiet_shrinks(void **state)
@@ -540,6 +607,8 @@ static size_t feed(int fd, char *data)
         syscall_verdict = random_verdict;
         if (n > 0)
             at += (size_t)n;
+        if (n > 0 && next_random() % 2 && pass_line())
+            continue;
         if (n < 0 || next_random() % 2)
             turn();
     }
@@ -620,6 +689,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_idle_costs_nothing),
+        TEST(test_a_line_passes_by_the_loop),
+        TEST(test_a_line_that_cannot_be_written_does_not_pass),
         TEST(test_load_grows_and_quiet_shrinks),
         TEST(test_what_is_dropped_is_counted),
         TEST(test_tries_are_apart),
