@@ -42,16 +42,15 @@ struct transfer {
     CURL *curl;
     struct curl_slist *headers; /* those of the order */
     int netrc;
-    int fd;
-    struct digest *digest;
+    struct part *part;
+    struct digest *digest; /* of all that is in `part` */
     struct report report;
     char shown[72]; /* the address, without what may be secret */
     char curl_text[CURL_ERROR_SIZE];
     double deadline_s;
 
-    uint64_t size;  /* of the file, all of it in `digest` */
     uint64_t total; /* it is to have; 0: not known */
-    char validator[256];
+    char validator[PART_VERSION_MAX];
     bool ranges;
 
     /* Of the try under way: */
@@ -127,11 +126,16 @@ static int give_up(struct transfer *t, int code, const char *text)
 
 static int begin_anew(struct transfer *t)
 {
-    if (ftruncate(t->fd, 0) < 0 || lseek(t->fd, 0, SEEK_SET) < 0)
-        return give_up(t, -errno, strerror(errno));
-    t->size = 0;
+    int r = part_begin_anew(t->part);
+
     digest_restart(t->digest);
-    return 0;
+    return r ? give_up(t, r, strerror(-r)) : 0;
+}
+
+/* One version of the file from another, if need be by what comes out in the end. */
+static bool is_told_apart(const struct transfer *t)
+{
+    return *t->validator || t->order->source.checksum.type;
 }
 
 static int begin_body(struct transfer *t)
@@ -153,43 +157,33 @@ static int begin_body(struct transfer *t)
     else
         (void)snprintf(t->validator, sizeof(t->validator), "%s", t->modified);
     t->ranges = t->accepts || status == 206;
-    t->total = length >= 0 ? t->size + (uint64_t)length : 0;
+    part_note(t->part, t->ranges && is_told_apart(t), t->validator);
+    t->total = length >= 0 ? t->part->size + (uint64_t)length : 0;
     t->report.total = t->total;
     if (t->total > t->order->max_bytes)
         return give_up(t, -EFBIG, "it is larger than the agent's artifact http_max_size allows");
     return 0;
 }
 
-static int write_all(struct transfer *t, const char *data, size_t len)
-{
-    for (size_t done = 0; done < len;) {
-        ssize_t n = write(t->fd, data + done, len - done);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return give_up(t, -errno, strerror(errno));
-        done += (size_t)n;
-    }
-    return 0;
-}
-
 static size_t on_data(char *data, size_t one, size_t len, void *arg)
 {
     struct transfer *t = arg;
+    int r;
 
     (void)one;
     if (!t->begun && begin_body(t))
         return 0;
-    if (t->size + len > t->order->max_bytes) {
+    if (t->part->size + len > t->order->max_bytes) {
         (void)give_up(t, -EFBIG, "it is larger than the agent's artifact http_max_size allows");
         return 0;
     }
-    if (write_all(t, data, len))
+    r = part_add(t->part, data, len);
+    if (r) {
+        (void)give_up(t, r, strerror(-r));
         return 0;
+    }
     digest_add(t->digest, data, len);
-    t->size += len;
-    report_progress(&t->report, t->size);
+    report_progress(&t->report, t->part->size);
     return len;
 }
 
@@ -317,8 +311,7 @@ static CURLcode try_once(struct transfer *t)
     char range[32];
     CURLcode r;
 
-    t->from =
-        t->ranges && !t->restart && (*t->validator || t->order->source.checksum.type) ? t->size : 0;
+    t->from = t->ranges && !t->restart && is_told_apart(t) ? t->part->size : 0;
     t->begun = t->restart = false;
     t->curl_text[0] = '\0';
     t->why = (struct err)ERR_INIT;
@@ -465,7 +458,7 @@ static int transfer(struct transfer *t, struct err *e)
     double begun_s = now_s();
 
     for (int all = 0, tries = 0;; all++, tries++) {
-        uint64_t before = t->size;
+        uint64_t before = t->part->size;
         CURLcode code = try_once(t);
         long status = 0;
         int r;
@@ -480,7 +473,7 @@ static int transfer(struct transfer *t, struct err *e)
         r = explain(t, code, status, e);
         if (status == 416)
             t->restart = true;
-        if (t->size > before + PROGRESS)
+        if (t->part->size > before + PROGRESS)
             tries = 0;
         if (!may_pass(t, code, status) || tries + 1 >= TRIES || all >= TRIES_ALL ||
             now_s() >= t->deadline_s) {
@@ -514,16 +507,31 @@ static void show(const char *url, char *buf, size_t size)
                        host + n - 32);
 }
 
-int download(const struct fetch_order *order, int netrc, int fd, struct err *e)
+/* What is there already. */
+static int take_up(struct transfer *t, struct err *e)
+{
+    autofree char *buf = malloc(BUFFER);
+    ssize_t n = -ENOMEM;
+
+    while (buf && (n = part_take_up(t->part, buf, BUFFER)) > 0)
+        digest_add(t->digest, buf, (size_t)n);
+    t->ranges = t->part->size > 0;
+    (void)snprintf(t->validator, sizeof(t->validator), "%s", t->part->version);
+    return n < 0 ? err_sys(e, (int)n, "read what an earlier attempt left") : 0;
+}
+
+int download(const struct fetch_order *order, int netrc, struct part *part, struct err *e)
 {
     struct transfer t = {.order = order,
                          .netrc = netrc,
-                         .fd = fd,
+                         .part = part,
                          .deadline_s = now_s() + order->timeout_s,
                          .curl = curl_easy_init()};
     int r = t.curl ? digest_new(&order->source.checksum, &t.digest, e)
                    : err_sys(e, -ENOMEM, "set up libcurl");
 
+    if (!r)
+        r = take_up(&t, e);
     if (!r) {
         show(order->source.url, t.shown, sizeof(t.shown));
         report_begin(&t.report, "download", 0);
@@ -551,9 +559,9 @@ static int copy(struct transfer *t, int from, struct err *e)
     return n < 0 ? err_sys(e, -errno, "read %s", t->shown) : digest_check(t->digest, e);
 }
 
-int download_copy(const struct fetch_order *order, int fd, struct err *e)
+int download_copy(const struct fetch_order *order, struct part *part, struct err *e)
 {
-    struct transfer t = {.order = order, .fd = fd, .begun = true};
+    struct transfer t = {.order = order, .part = part, .begun = true};
     autofd int from = open(order->source.url, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     struct stat st;
     int r;

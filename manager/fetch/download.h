@@ -6,10 +6,11 @@
 #pragma once
 
 #include "manager/fetch/order.h"
+#include "manager/fetch/part.h"
 
-/* Into `fd`, an empty file. `netrc`: a descriptor of such a file, or -1. The checksum was right
- * when this returns 0. */
-int download(const struct fetch_order *order, int netrc, int fd, struct err *e);
+/* All that `part` lacks. `netrc`: a descriptor of such a file, or -1. The checksum was right when
+ * this returns 0. -ECANCELED: the part's reader wants no more. */
+int download(const struct fetch_order *order, int netrc, struct part *part, struct err *e);
 
-/* A copy of a file of this host, if it is the kind. */
-int download_copy(const struct fetch_order *order, int fd, struct err *e);
+/* A copy of a file of this host, if it is the kind, into an empty part. */
+int download_copy(const struct fetch_order *order, struct part *part, struct err *e);

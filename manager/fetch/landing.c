@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "manager/fetch/part.h"
 #include "manager/fetch/tree.h"
 #include "manager/fetch/work.h"
 #include "shared/cleanup.h"
@@ -15,6 +17,7 @@
 
 #define BENEATH (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 #define OPEN_DIR (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+#define WORK "work"
 
 static int step(int dir, const char *name, const struct fetch_order *order, struct err *e)
 {
@@ -90,22 +93,59 @@ static int make_own(int dir, const char *name, int *ret_fd, struct err *e)
     return 0;
 }
 
+/* What an earlier attempt left is put aside, for what of it is still of use. */
+static int put_aside(const struct landing *l, const struct fetch_order *order, const char *aside)
+{
+    int r = tree_remove(l->dir, aside);
+
+    if (r == -ENAMETOOLONG)
+        return tree_remove(l->dir, order->stage);
+    if (r || renameat(l->dir, order->stage, l->dir, aside) == 0 || errno == ENOENT)
+        return r;
+    return -errno;
+}
+
+/* Its plain file, as the worker made it, and nothing else: who can write to the destination may
+ * have put something else there. */
+static bool save(int from, int to, const char *name, uid_t maker)
+{
+    struct stat st;
+
+    return fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+           st.st_uid == maker && st.st_nlink == 1 && renameat(from, name, to, name) == 0;
+}
+
+static int take_over(const struct landing *l, const struct confine *worker, const char *aside)
+{
+    autofd int stage = sys_openat2(l->dir, aside, OPEN_DIR, 0, BENEATH), work = -1;
+
+    if (stage >= 0)
+        work = sys_openat2(stage, WORK, OPEN_DIR, 0, BENEATH);
+    if (work >= 0 && save(work, l->work, PART_FILE, worker->uid))
+        (void)save(work, l->work, PART_NOTE, worker->uid);
+    return tree_remove(l->dir, aside);
+}
+
 int landing_open(const struct fetch_order *order, const struct confine *worker,
                  struct landing *ret_landing, struct err *e)
 {
     struct landing l = LANDING_INIT;
+    char aside[NAME_MAX + 2];
     int r = walk(order, &l, e);
 
+    (void)snprintf(aside, sizeof(aside), "%s~", order->stage);
     if (!r)
-        r = tree_remove(l.dir, order->stage);
-    if (r && !e->code)
-        (void)err_sys(e, r, "remove what an earlier attempt left in \"%s\"", order->stage);
+        r = put_aside(&l, order, aside);
     if (!r)
         r = make_own(l.dir, order->stage, &l.stage, e);
     if (!r)
-        r = make_own(l.stage, "work", &l.work, e);
+        r = make_own(l.stage, WORK, &l.work, e);
     if (!r && worker->drop && fchown(l.work, worker->uid, worker->gid) < 0)
         r = err_sys(e, -errno, "give the work to user %u", worker->uid);
+    if (!r)
+        r = take_over(&l, worker, aside);
+    if (r && !e->code)
+        (void)err_sys(e, r, "remove what an earlier attempt left in \"%s\"", order->stage);
     if (r)
         landing_close(&l, order);
     else
@@ -133,6 +173,11 @@ static int settle(const struct landing *l, const struct fetch_order *order, int 
 
     if (out < 0 || fstat(l->work, &st) < 0)
         return err_sys(e, -errno, "open what was got");
+    /* Not by the worker: the first version of landlock lets nobody rename from one directory into
+     * another. */
+    if (order->source.archive == ARCHIVE_NONE &&
+        renameat(l->work, PART_FILE, out, order->source.filename) < 0 && errno != ENOENT)
+        return err_sys(e, -errno, "name it \"%.200s\"", order->source.filename);
     rules.maker = st.st_uid;
     r = tree_settle(out, &rules, e);
     if (r)

@@ -3,7 +3,7 @@
  * cleat-fetch: gets one artifact for the manager and ends. Two processes: this one, of the
  * manager's user, makes the directories and moves what is whole and harmless into its place; its
  * child, which has given up everything it could, downloads and unpacks. Both die with the manager,
- * whenever that dies: what is left then is the stage, which the next attempt removes.
+ * whenever that dies: what is left then is the stage, with whose download the next attempt goes on.
  */
 #include <curl/curl.h>
 #include <errno.h>
@@ -98,14 +98,16 @@ static int child(const struct fetch_order *order, const struct confine *confine,
                  const struct landing *landing)
 {
     autofd int netrc = open_netrc();
+    char key[FETCH_KEY_BYTES];
     struct err e = ERR_INIT;
-    int r;
+    int r = fetch_order_key(order, key, &e);
 
     (void)signal(SIGXFSZ, SIG_IGN);
     (void)umask(022);
-    r = confine_enter(confine, landing->work, &e);
     if (!r)
-        r = work(order, netrc, &e);
+        r = confine_enter(confine, landing->work, &e);
+    if (!r)
+        r = work(order, netrc, key, &e);
     return r ? fail_readably(&e) : 0;
 }
 

@@ -2,9 +2,12 @@
 #include "manager/fetch/order.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "shared/cleanup.h"
+#include "shared/procid.h"
 
 static const char *const modes[FETCH_MODE_N] = {"any", "file", "dir"};
 
@@ -109,6 +112,29 @@ int fetch_order_read(json_t *json, struct fetch_order *ret_order, struct err *e)
     order.max_files = (uint64_t)files_max;
     order.json = json_incref(json);
     *ret_order = order;
+    return 0;
+}
+
+/* Of all that was ordered; and after the machine's end a file may have lost what was written to it
+ * last, without being any shorter. */
+int fetch_order_key(const struct fetch_order *order, char ret_key[FETCH_KEY_BYTES], struct err *e)
+{
+    autofree char *text = json_dumps(order->json, JSON_COMPACT | JSON_SORT_KEYS);
+    char boot[BOOT_ID_BYTES];
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int n = 0;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    int r = procid_boot_id(boot);
+
+    if (!r && (!text || !ctx || !EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) ||
+               !EVP_DigestUpdate(ctx, boot, strlen(boot)) ||
+               !EVP_DigestUpdate(ctx, text, strlen(text)) || !EVP_DigestFinal_ex(ctx, digest, &n)))
+        r = -ENOMEM;
+    EVP_MD_CTX_free(ctx);
+    if (r)
+        return err_sys(e, r, "tell one order from another");
+    for (unsigned int i = 0; i < n; i++)
+        (void)sprintf(ret_key + 2 * i, "%02x", digest[i]);
     return 0;
 }
 

@@ -2,7 +2,7 @@
  *
  * What the manager orders: one artifact, as JSON on standard input (shared/helper.h). Descriptor 3
  * is the allocation's directory. The answers are messages:
- *   {"stage": "download" | "unpack", "bytes": n, "total": n, "rate": n}   total 0: not known
+ *   {"stage": "download", "bytes": n, "total": n, "rate": n}   total 0: not known
  *   {"again": "try 2 of 5"}
  *   {"failed": "text for people", "recoverable": true | false}
  * and an exit code, which alone says whether the artifact is in its place.
@@ -20,6 +20,7 @@
 enum {
     FETCH_ALLOC_FD = 3,
     FETCH_EXIT_FAILED = 1,
+    FETCH_KEY_BYTES = 65,
 };
 
 enum fetch_mode {
@@ -53,6 +54,10 @@ struct fetch_order {
 
 /* Takes a reference on `json`. -EINVAL with what is wrong; -ENOTSUP. */
 int fetch_order_read(json_t *json, struct fetch_order *ret_order, struct err *e);
+
+/* What tells this order from any other one, and this boot of the machine from others: hex digits.
+ */
+int fetch_order_key(const struct fetch_order *order, char ret_key[FETCH_KEY_BYTES], struct err *e);
 
 /* Zeroed structs are fine. */
 void fetch_order_deinit(struct fetch_order *order);

@@ -289,6 +289,13 @@ static int empty(int dir)
     return r;
 }
 
+int tree_empty(const char *path)
+{
+    autofd int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return dir < 0 ? -errno : empty(dir);
+}
+
 int tree_remove(int dir, const char *name)
 {
     autofd int sub = -1;

@@ -33,3 +33,6 @@ int tree_move_file(int from, int to, const char *name, struct err *e);
 
 /* Removes `name` in `dir`, whatever it is; it may be missing. */
 int tree_remove(int dir, const char *name);
+
+/* Removes all that is in a directory; -errno. */
+int tree_empty(const char *path);

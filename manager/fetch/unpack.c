@@ -9,26 +9,25 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "manager/fetch/report.h"
 #include "shared/cleanup.h"
 
 enum {
-    BLOCK = 1 << 20,
-    DONE_WITH = 32 << 20, /* of the archive: given back at once */
+    BLOCK = 256 << 10,
 };
 
 struct job {
     const struct unpack *how;
     struct archive *from;
     struct archive *to;
-    struct report report;
+    struct part *part;
+    struct part_reader *reader;
+    char *block;
     uint64_t bytes, files;
-    int fd; /* of the archive, nobody else's */
-    off_t given_back;
     struct err *e;
 };
 
@@ -113,20 +112,6 @@ static int check_type(const struct job *job, const char *path, struct archive_en
 
 /* ---- contents ---- */
 
-/* What was read is not needed again, but of a zip, which is read here and there: so the disk need
- * not hold all of it beside what it unpacks to, nor be written with what is still in memory. */
-static void tell(struct job *job)
-{
-    off_t read = (off_t)archive_filter_bytes(job->from, -1);
-
-    report_progress(&job->report, (uint64_t)read);
-    if (job->how->archive == ARCHIVE_ZIP || read - job->given_back < DONE_WITH + BLOCK)
-        return;
-    (void)fallocate(job->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, job->given_back,
-                    read - BLOCK - job->given_back);
-    job->given_back = read - BLOCK;
-}
-
 static int read_error(const struct job *job, int r, const char *what)
 {
     const char *text = archive_error_string(job->from);
@@ -181,6 +166,8 @@ static int copy(struct job *job, const char *path, int fd)
             break;
         if (r < ARCHIVE_WARN || at < 0)
             return read_error(job, -EBADMSG, path);
+        if (part_is_stale(job->part, job->reader))
+            return err_sys(job->e, -ECANCELED, "unpack it");
         if ((uint64_t)at + size > end)
             end = (uint64_t)at + size;
         r = count(job, end);
@@ -192,7 +179,6 @@ static int copy(struct job *job, const char *path, int fd)
             return write_error(job, path);
         if (r)
             return err_sys(job->e, r, "unpack \"%.200s\"", path);
-        tell(job);
     }
     job->bytes += end;
     return 0;
@@ -252,7 +238,6 @@ static int unpack_all(struct job *job)
         r = unpack_entry(job, entry);
         if (r)
             return r;
-        tell(job);
     }
     if (archive_write_close(job->to) < ARCHIVE_WARN)
         return write_error(job, "the archive");
@@ -314,26 +299,55 @@ static int check_filter(struct job *job)
                    "is taken as it is");
 }
 
-int unpack(int fd, const struct unpack *how, struct err *e)
+static la_ssize_t on_read(struct archive *a, void *arg, const void **ret_block)
 {
-    struct job job = {
-        .how = how, .from = archive_read_new(), .to = archive_write_disk_new(), .fd = fd, .e = e};
-    struct stat st;
-    int r = 0;
+    struct job *job = arg;
+    ssize_t n = part_read(job->part, job->reader, job->block, BLOCK);
 
-    if (!job.from || !job.to)
-        r = err_sys(e, -ENOMEM, "unpack it");
-    else if (fstat(fd, &st) < 0 || lseek(fd, 0, SEEK_SET) < 0)
-        r = err_sys(e, -errno, "read it again");
-    else if (set_kind(job.from, how->archive) < ARCHIVE_WARN ||
-             archive_read_open_fd(job.from, fd, BLOCK) < ARCHIVE_WARN)
-        r = read_error(&job, -EBADMSG, "it");
+    if (n < 0)
+        archive_set_error(a, (int)-n, "read it again: %s", strerror((int)-n));
+    *ret_block = job->block;
+    return n;
+}
+
+/* Of a zip the end says what is in it, and which modes files have: it is read when all is there. */
+static int open_archive(struct job *job)
+{
+    int r = job->how->archive == ARCHIVE_ZIP ? part_wait(job->part, job->reader) : 0;
+
+    if (r)
+        return err_sys(job->e, -ECANCELED, "unpack it");
+    if (set_kind(job->from, job->how->archive) < ARCHIVE_WARN)
+        return read_error(job, -EBADMSG, "it");
+    if (job->how->archive == ARCHIVE_ZIP)
+        r = lseek(job->part->fd, 0, SEEK_SET) < 0
+                ? ARCHIVE_FATAL
+                : archive_read_open_fd(job->from, job->part->fd, BLOCK);
+    else
+        r = archive_read_open2(job->from, job, NULL, on_read, NULL, NULL);
+    return r < ARCHIVE_WARN ? read_error(job, -EBADMSG, "it") : 0;
+}
+
+int unpack(struct part *part, struct part_reader *reader, const struct unpack *how, struct err *e)
+{
+    autofree char *block = malloc(BLOCK);
+    struct job job = {
+        .how = how,
+        .from = archive_read_new(),
+        .to = archive_write_disk_new(),
+        .part = part,
+        .reader = reader,
+        .block = block,
+        .e = e,
+    };
+    int r = job.from && job.to && block ? 0 : err_sys(e, -ENOMEM, "unpack it");
+
+    if (!r)
+        r = open_archive(&job);
     if (!r)
         r = check_filter(&job);
-    if (!r) {
-        report_begin(&job.report, "unpack", (uint64_t)st.st_size);
+    if (!r)
         r = how->archive >= ARCHIVE_GZ ? unpack_one(&job) : unpack_all(&job);
-    }
     (void)archive_write_free(job.to);
     (void)archive_read_free(job.from);
     return r;

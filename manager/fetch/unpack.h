@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "manager/fetch/part.h"
 #include "shared/artifact.h"
 #include "shared/err.h"
 
@@ -21,11 +22,12 @@ struct unpack {
     bool inspected; /* no link may lead out */
 };
 
-/* Reads `fd` from its start, and uses it up. What is hostile or over a limit ends it: -EINVAL,
- * -EFBIG, with the entry's name in `e`. setuid, setgid and sticky bits, owners and extended
- * attributes are dropped.
+/* Reads `part`, which may still grow, by a new reader. What is hostile or over a limit ends it:
+ * -EINVAL, -EFBIG, with the entry's name in `e`. setuid, setgid and sticky bits, owners and
+ * extended attributes are dropped. Of a part that was begun anew meanwhile nothing counts, nor what
+ * this returns.
  */
-int unpack(int fd, const struct unpack *how, struct err *e);
+int unpack(struct part *part, struct part_reader *reader, const struct unpack *how, struct err *e);
 
 /* A path of an archive: relative, without "..", not too deep. Normal otherwise. */
 int unpack_check_path(const char *path, struct err *e);

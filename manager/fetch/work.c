@@ -1,63 +1,94 @@
 /* SPDX-License-Identifier: MIT
  *
- * A file that is the artifact itself is written where it belongs: under the first version of
- * landlock nothing can be renamed into another directory.
+ * An archive is unpacked by another thread while it comes in. What that makes is worth nothing
+ * until the download has ended well: the parent takes nothing before.
  */
 #include "manager/fetch/work.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "manager/fetch/download.h"
+#include "manager/fetch/part.h"
+#include "manager/fetch/tree.h"
 #include "manager/fetch/unpack.h"
 #include "manager/fetch/vcs.h"
 #include "shared/cleanup.h"
 
-#define ARCHIVE "download"
+struct unpacking {
+    struct unpack how;
+    struct part *part;
+    bool checked; /* there is a checksum: if that is wrong, it is what matters, not what came of it
+                   */
+    int r;
+    struct err e;
+};
 
-static int get(const struct fetch_order *order, int netrc, int fd, struct err *e)
+static int get(const struct fetch_order *order, int netrc, struct part *part, struct err *e)
 {
-    return order->source.kind == ARTIFACT_FILE ? download_copy(order, fd, e)
-                                               : download(order, netrc, fd, e);
+    return order->source.kind == ARTIFACT_FILE ? download_copy(order, part, e)
+                                               : download(order, netrc, part, e);
 }
 
-static int get_file(const struct fetch_order *order, int netrc, struct err *e)
+static int get_file(const struct fetch_order *order, int netrc, struct part *part, struct err *e)
 {
-    mode_t mode = order->executable ? 0755 : 0644;
-    autofd int fd = -1;
+    int r = get(order, netrc, part, e);
 
-    if (chdir(WORK_TREE) < 0)
-        return err_sys(e, -errno, "go to the artifact's directory");
-    fd = open(order->source.filename, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-    if (fd < 0)
-        return err_sys(e, -errno, "make the file \"%.200s\"", order->source.filename);
-    return get(order, netrc, fd, e);
+    if (!r && fchmod(part->fd, order->executable ? 0755 : 0644) < 0)
+        r = err_sys(e, -errno, "change the file's mode");
+    return r;
 }
 
-static int get_archive(const struct fetch_order *order, int netrc, struct err *e)
+/* Of every beginning of the download, until one has come to an end. */
+static void *unpack_along(void *arg)
 {
-    autofd int fd = open(ARCHIVE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    const struct unpack how = {
-        .archive = order->source.archive,
-        .filename = order->source.filename,
-        .max_bytes = order->max_unpacked,
-        .max_files = order->max_files,
-        .inspected = order->inspected,
+    struct unpacking *u = arg;
+    struct part_reader reader;
+
+    do {
+        u->e = (struct err)ERR_INIT;
+        reader = part_reader(u->part);
+        u->r = tree_empty(".");
+        if (u->r)
+            (void)err_sys(&u->e, u->r, "unpack it anew");
+        else
+            u->r = unpack(u->part, &reader, &u->how, &u->e);
+        if (u->r && !u->checked)
+            part_refuse(u->part, &reader);
+    } while (part_wait(u->part, &reader) > 0);
+    return NULL;
+}
+
+static int get_archive(const struct fetch_order *order, int netrc, struct part *part, struct err *e)
+{
+    struct unpacking u = {
+        .how = {.archive = order->source.archive,
+                .filename = order->source.filename,
+                .max_bytes = order->max_unpacked,
+                .max_files = order->max_files,
+                .inspected = order->inspected},
+        .part = part,
+        .checked = order->source.checksum.type,
     };
+    pthread_t thread;
     int r;
 
-    if (fd < 0)
-        return err_sys(e, -errno, "make a file for the archive");
-    r = get(order, netrc, fd, e);
-    if (r)
-        return r;
-    (void)unlink(ARCHIVE);
     if (chdir(WORK_TREE) < 0)
         return err_sys(e, -errno, "go to the artifact's directory");
-    return unpack(fd, &how, e);
+    r = -pthread_create(&thread, NULL, unpack_along, &u);
+    if (r)
+        return err_sys(e, r, "start to unpack");
+    r = get(order, netrc, part, e);
+    part_end(part, !r);
+    (void)pthread_join(thread, NULL);
+    if ((r && r != -ECANCELED) || !u.r)
+        return r;
+    *e = u.e;
+    return u.r;
 }
 
 /* For git and hg, which look for it at home. */
@@ -74,7 +105,20 @@ static int copy_netrc(int netrc, struct err *e)
                                                             : 0;
 }
 
-int work(const struct fetch_order *order, int netrc, struct err *e)
+static int get_part(const struct fetch_order *order, int netrc, const char *key, struct err *e)
+{
+    struct part part;
+    int r = part_open(key, &part, e);
+
+    if (r)
+        return r;
+    r = order->source.archive == ARCHIVE_NONE ? get_file(order, netrc, &part, e)
+                                              : get_archive(order, netrc, &part, e);
+    part_deinit(&part);
+    return r;
+}
+
+int work(const struct fetch_order *order, int netrc, const char *key, struct err *e)
 {
     enum artifact_kind kind = order->source.kind;
     int r;
@@ -85,6 +129,5 @@ int work(const struct fetch_order *order, int netrc, struct err *e)
     }
     if (mkdir(WORK_TREE, 0755) < 0)
         return err_sys(e, -errno, "make the artifact's directory");
-    return order->source.archive == ARCHIVE_NONE ? get_file(order, netrc, e)
-                                                 : get_archive(order, netrc, e);
+    return get_part(order, netrc, key, e);
 }

@@ -44,7 +44,6 @@ struct item {
     struct worker *worker;
     bool done;
     struct artifacts_progress progress;
-    bool unpacking;
     char failed[sizeof(((struct worker_end *)0)->text)]; /* what cleat-fetch says itself */
     bool recoverable;
 };
@@ -253,7 +252,7 @@ static void on_message(void *arg, const json_t *message)
         return;
     }
     if (!stage || strcmp(stage, "download") != 0 || bytes < 0 || total < 0 || rate < 0)
-        return; /* unpacking is told by nobody: it is not what takes the time */
+        return; /* earlier releases told of unpacking as well */
     if (total && bytes > total)
         bytes = total;
     item->progress = (struct artifacts_progress){(uint64_t)bytes, (uint64_t)total, (uint64_t)rate};

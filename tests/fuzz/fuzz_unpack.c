@@ -22,18 +22,19 @@ enum {
     FILES = 50,
 };
 
-static void unpack_beneath(int fd, enum artifact_archive archive)
+static void unpack_beneath(struct part *part, enum artifact_archive archive)
 {
     const struct unpack how = {archive, "one", BYTES, FILES, true};
     const struct tree_rules rules = {
         .maker = geteuid(), .inspected = true, .max_files = 10 * FILES, .max_bytes = 100 * BYTES};
+    struct part_reader reader = part_reader(part);
     autofd int in = -1;
     struct err e = ERR_INIT;
     int r;
 
     if (mkdir("in", 0700) < 0 || chdir("in") < 0)
         abort();
-    r = unpack(fd, &how, &e);
+    r = unpack(part, &reader, &how, &e);
     if (r && (e.code != r || !e.text[0]))
         abort();
     if (chdir("..") < 0 || unlink("canary") < 0) /* it is still there, and nothing else */
@@ -48,16 +49,21 @@ static void unpack_beneath(int fd, enum artifact_archive archive)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char path[] = "/tmp/cleat-unpack-XXXXXX";
-    autofd int fd = memfd_create("archive", MFD_CLOEXEC), canary = -1;
-    autofd int home = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    autofd int home = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC), canary = -1;
+    struct part part;
 
-    if (size < 1 || fd < 0 || write(fd, data + 1, size - 1) != (ssize_t)(size - 1))
+    if (size < 1)
         return 0;
+    part_init(&part, memfd_create("archive", MFD_CLOEXEC));
+    if (part_add(&part, data + 1, size - 1))
+        abort();
+    part_end(&part, true);
     if (!mkdtemp(path) || chdir(path) < 0)
         abort();
     canary = open("canary", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    unpack_beneath(fd, (enum artifact_archive)(1 + data[0] % (ARCHIVE_N - 1)));
+    unpack_beneath(&part, (enum artifact_archive)(1 + data[0] % (ARCHIVE_N - 1)));
     if (fchdir(home) < 0 || rmdir(path) < 0) /* else something is in there */
         abort();
+    part_deinit(&part);
     return 0;
 }

@@ -101,6 +101,22 @@ def part(handler, data, tag=None):
     return start
 
 
+def whole_with_ranges(handler, data, n):
+    handler.wfile.write(data[part(handler, data):])
+
+
+def stops_halfway(handler, data, n):
+    """The first time, until the gate is open; parts can be asked for."""
+    start = part(handler, data)
+    if n == 1:
+        handler.wfile.write(data[:len(data) // 2])
+        handler.wfile.flush()
+        handler.gate.wait(60)
+        handler.cut()
+    else:
+        handler.wfile.write(data[start:])
+
+
 def cuts(times, at=0.5):
     """Breaks off the first `times` answers; parts can be asked for."""
     def fault(handler, data, n):

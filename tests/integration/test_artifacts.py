@@ -254,6 +254,23 @@ def test_the_manager_is_killed_meanwhile(manager, server):
     assert os.listdir(manager.alloc_dir(alloc_id) / "t/local") == ["x"]
 
 
+def test_what_came_before_the_manager_was_killed_is_not_got_again(manager, server):
+    url = server.put("/x", BLOB, faults.stops_halfway)
+    alloc_id = manager.run_one(simple("exit:0", Artifacts=[artifact(url)]))
+    local = manager.alloc_dir(alloc_id) / "t/local"
+    kept = local / ".artifact-t-0/work/download"
+    wait_for(lambda: kept.exists() and kept.stat().st_size >= len(BLOB) // 2, "half of it")
+    (pid,) = fetchers(manager)
+    manager.kill9()
+    wait_for(lambda: process_gone(pid), "the end of cleat-fetch")
+    manager.start()
+    state = manager.wait_dead(alloc_id)
+    assert not state["Failed"] and (local / "x").read_bytes() == BLOB
+    (_, first), (_, second) = server.requests
+    assert "Range" not in first and second["Range"] == f"bytes={len(BLOB) // 2 - 1}-"
+    assert os.listdir(local) == ["x"]
+
+
 def test_the_downloader_is_killed(manager, server):
     alloc_id = manager.run_one(simple("cat:/local/x", policy=restart(1),
                                       Artifacts=[artifact(server.put("/x", b"whole", faults.waits))]))

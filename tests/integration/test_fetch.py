@@ -43,13 +43,26 @@ class Fetch:
         self.outside.chmod(0o777)
         self.env = {"PATH": os.environ["PATH"]}
 
+    def words(self, directory=None):
+        return ["sh", "-c", 'exec "$0" 3<"$1"', BUILD / "bin/cleat-fetch", directory or self.dir]
+
+    def order(self, source, destination, order):
+        return json.dumps({
+            "source": source, "destination": destination, "stage": ".stage", "max_bytes": 1 << 30,
+            "max_unpacked": 1 << 26, "max_files": 100, "timeout": 30 * SLOW, **order}).encode()  # fmt: skip
+
+    def start(self, source, destination="t/local", **order):
+        """One that somebody else ends."""
+        process = subprocess.Popen(self.words(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=self.env)
+        process.stdin.write(self.order(source, destination, order))
+        process.stdin.close()
+        return process
+
     def run(self, source, destination="t/local", directory=None, **order):
         """Returns (exit code, the text of its failure, recoverable)."""
-        order = {"source": source, "destination": destination, "stage": ".stage", "max_bytes": 1 << 30,
-                 "max_unpacked": 1 << 26, "max_files": 100, "timeout": 30 * SLOW, **order}
         done = subprocess.run(
-            ["sh", "-c", 'exec "$0" 3<"$1"', BUILD / "bin/cleat-fetch", directory or self.dir],
-            input=json.dumps(order).encode(), capture_output=True, env=self.env, timeout=50 * SLOW,
+            self.words(directory), input=self.order(source, destination, order), capture_output=True, env=self.env,
+            timeout=50 * SLOW,
         )  # fmt: skip
         assert b"Sanitizer" not in done.stderr, done.stderr.decode()
         failed = [m for m in map(json.loads, done.stdout.splitlines()) if "failed" in m]
@@ -192,6 +205,160 @@ def test_only_the_rest_is_asked_for(fetch, server):
     assert server.requests[1][1]["If-Range"] == faults.etag(BLOB)
 
 
+@pytest.mark.parametrize("kind", ["tar.gz", "zip", "gz"])
+@pytest.mark.parametrize("fault", [
+    faults.cuts(3), faults.cuts_without_ranges(2), faults.changes, faults.sends_another_part
+], ids=lambda f: f.__qualname__.partition(".")[0])  # fmt: skip
+def test_an_archive_whose_download_breaks_off(fetch, server, kind, fault):
+    """What was unpacked of another version, or of the first half, is not in what there is in the end."""
+    data = {"tar.gz": tar(*FILES, ("noise", os.urandom(1 << 20)), kind="gz"), "zip": zipped(*FILES),
+            "gz": gzip.compress(BLOB)}[kind]  # fmt: skip
+    fetch.good(server.put(f"/x.{kind}", data, fault), options={"checksum": "md5:" + hashlib.md5(data).hexdigest()})
+    good = {"tar.gz": ["bin", "bin/tool", "lib", "lib/empty", "lib/über.txt", "noise"],
+            "zip": ["bin", "bin/tool", "lib", "lib/empty", "lib/über.txt"], "gz": ["x"]}[kind]  # fmt: skip
+    assert fetch.names() == good
+    assert (fetch.local / ("x" if kind == "gz" else "lib/über.txt")).read_bytes() == BLOB
+
+
+def test_it_is_unpacked_while_it_comes_in(fetch, server):
+    """And is not in its place before all of it has come and is what it should be."""
+    data = tar(("first", BLOB), ("second", os.urandom(1 << 20)), kind="gz")
+    inside = fetch.local / ".stage/work/out"
+
+    def half(handler, data, n):
+        faults.part(handler, data)
+        handler.wfile.write(data[:len(data) // 2])
+        handler.wfile.flush()
+        wait_for(lambda: (inside / "second").exists(), "the first of two files")
+        assert (inside / "first").read_bytes() == BLOB
+        assert os.listdir(fetch.local) == [".stage"]
+        seen.append(n)
+        handler.wfile.write(data[len(data) // 2:])
+
+    for good in True, False:
+        seen = []
+        url = server.put(f"/{good}.tar.gz", data, half)
+        sum = hashlib.md5(data if good else b"").hexdigest()
+        if good:
+            fetch.good(url, options={"checksum": f"md5:{sum}"})
+            assert fetch.names() == ["first", "second"]
+            for name in fetch.names():
+                (fetch.local / name).unlink()
+        else:
+            fetch.bad(url, "its checksum", sum, options={"checksum": f"md5:{sum}"})
+            assert not fetch.names()
+        assert seen == [1]
+
+
+def test_a_bad_archive_is_not_got_to_its_end(fetch, server):
+    """But where a checksum could tell that it is another file than the one meant."""
+    bad = tar(("../x", b"x"))
+    url = server.put("/x.tar", bad + bytes(1 << 20), faults.endless)
+    fetch.bad(url, "leads out", max_bytes=1 << 40)
+    url = server.put("/text.tar.gz", b"no archive at all", faults.whole_with_ranges)
+    fetch.bad(url, "its checksum is", options={"checksum": "md5:" + 32 * "0"})
+
+
+def killed(fetch, server, path, data, order):
+    """Kills cleat-fetch when half of it is there. Returns how much that is."""
+    kept = fetch.local / ".stage/work/download"
+    order = {"source": server.put(path, data, faults.stops_halfway), **order}
+    server.gate.clear()
+    before = set(os.listdir(fetch.local))
+    with fetch.start(**order) as process:
+        wait_for(lambda: kept.exists() and kept.stat().st_size >= len(data) // 2, "half of it")
+        process.kill()
+    wait_for(lambda: not fetch_processes(fetch), "the end of the download")
+    server.gate.set()
+    assert set(os.listdir(fetch.local)) == before | {".stage"}
+    return kept.stat().st_size
+
+
+def fetch_processes(fetch):
+    """Whoever has something beneath the stage for its working directory."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if comm(pid) == "cleat-fetch" and os.stat(f"/proc/{pid}/cwd").st_ino in stage_inodes(fetch):
+                found.append(pid)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
+
+
+def stage_inodes(fetch):
+    return {p.stat().st_ino for p in (fetch.local / ".stage").rglob("*") if p.is_dir()}
+
+
+@pytest.mark.parametrize("name,checked", [("x", False), ("x.tar.gz", True), ("x.zip", False)])
+def test_the_next_attempt_goes_on_with_what_a_killed_one_left(fetch, server, name, checked):
+    data = {"x": BLOB, "x.tar.gz": tar(("f", BLOB), ("g", os.urandom(1 << 20)), kind="gz"),
+            "x.zip": zipped(("f", BLOB), ("g", os.urandom(1 << 20)))}[name]  # fmt: skip
+    order = {"options": {"checksum": "md5:" + hashlib.md5(data).hexdigest()}} if checked else {}
+    size = killed(fetch, server, "/" + name, data, order)
+    fetch.good(f"{server.url}/{name}", **order)
+    (_, first), (_, second) = server.requests
+    assert "Range" not in first and second["Range"] == f"bytes={size - 1}-" and second["If-Range"] == faults.etag(data)
+    assert (fetch.local / ("x" if name == "x" else "f")).read_bytes() == BLOB
+    assert fetch.names() == (["x"] if name == "x" else ["f", "g"])
+
+
+def test_a_download_that_was_whole_when_it_was_killed(fetch, server):
+    killed(fetch, server, "/x", BLOB, {})
+    (fetch.local / ".stage/work/download").write_bytes(BLOB)
+    fetch.good(server.url + "/x")
+    assert server.requests[1][1]["Range"] == f"bytes={len(BLOB) - 1}-" and fetch.names() == ["x"]
+    assert (fetch.local / "x").read_bytes() == BLOB
+
+
+def test_another_order_or_version_begins_anew(fetch, server):
+    killed(fetch, server, "/x", BLOB, {})
+    fetch.good(server.url + "/x", headers={"X-Other": "1"})
+    assert "Range" not in server.requests[1][1]
+    killed(fetch, server, "/y", BLOB, {})
+    newer = bytes(reversed(BLOB))
+    fetch.good(server.put("/y", newer, faults.whole_with_ranges))
+    assert "Range" in server.requests[3][1] and (fetch.local / "y").read_bytes() == newer
+
+
+def test_what_was_put_in_the_place_of_a_part_is_not_used(fetch, server):
+    """By whoever may write to the destination: links, names of other files, anything but the file itself."""
+    stage = fetch.local / ".stage"
+    for kind in "symlink", "hard_link", "directory", "owner", "stage":
+        killed(fetch, server, "/" + kind, BLOB, {})
+        part = stage / "work/download"
+        if kind == "owner":
+            os.chown(part, 12345, 12345)
+        elif kind == "stage":
+            stage.rename(fetch.local / "elsewhere")
+            stage.symlink_to(fetch.local / "elsewhere")
+        else:
+            part.unlink()
+            if kind == "symlink":
+                part.symlink_to(fetch.outside / "file")
+            elif kind == "hard_link":
+                os.link(fetch.outside / "file", part)
+            else:
+                (part / "deep").mkdir(parents=True)
+        requests = len(server.requests)
+        fetch.good(f"{server.url}/{kind}")
+        assert "Range" not in server.requests[requests][1], kind
+        assert (fetch.local / kind).read_bytes() == BLOB and not (fetch.local / kind).is_symlink()
+
+
+def test_without_a_version_nothing_is_gone_on_with(fetch, server):
+    url = server.put("/x", BLOB, faults.waits)
+    server.gate.clear()
+    with fetch.start(url) as process:
+        wait_for(lambda: (fetch.local / ".stage/work/download").exists(), "the file")
+        wait_for(lambda: (fetch.local / ".stage/work/download").stat().st_size >= len(BLOB) // 2, "half of it")
+        process.kill()
+    assert not (fetch.local / ".stage/work/download.note").exists()
+    server.gate.set()
+    fetch.good(url)
+    assert "Range" not in server.requests[1][1] and (fetch.local / "x").read_bytes() == BLOB
+
+
 def test_faults_that_stay(fetch, server):
     fetch.bad(server.put("/404", BLOB, faults.fails(9, 404)), "404", "no such file")
     assert server.count("/404") == 1
@@ -325,14 +492,15 @@ def test_archives(fetch, server):
         assert (fetch.local / f"{suffix}-forced" / ("lib" if "lib" in os.listdir(place) else f"plain-{suffix}")).exists()
 
 
-def test_an_archive_is_given_back_while_it_is_unpacked(fetch, server, box):
-    """On a disk that has no room for it and for all that is in it."""
+@pytest.mark.parametrize("fault", [None, faults.whole_with_ranges])
+def test_an_archive_is_given_back_while_it_is_unpacked(fetch, server, box, fault):
+    """On a disk that has no room for it and for all that is in it: also where a later attempt could go on with it."""
     data = os.urandom(1 << 20)
     small = box.dir / "small"
     (small / "t/local").mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100m", "none", small / "t/local"], check=True)
     try:
-        url = server.put("/x.tar", tar(*((str(i), data) for i in range(60))))
+        url = server.put("/x.tar", tar(*((str(i), data) for i in range(60))), fault)
         fetch.good(url, directory=small, max_unpacked=1 << 30)
         assert all((small / f"t/local/{i}").read_bytes() == data for i in range(60))
     finally:
@@ -567,7 +735,7 @@ def test_the_worker_is_confined(fetch, server):
         for pid in pids:
             try:
                 status = dict(line.split(":\t", 1) for line in open(f"/proc/{pid}/status").read().splitlines())
-                if os.readlink(f"/proc/{pid}/cwd") == "/mnt/out" and status["Uid"].split()[0] != "0":
+                if os.readlink(f"/proc/{pid}/cwd") == "/mnt" and status["Uid"].split()[0] != "0":
                     seen.update(status, mounts=open(f"/proc/{pid}/mountinfo").read(),
                                 env=open(f"/proc/{pid}/environ").read())
             except (FileNotFoundError, ProcessLookupError):
