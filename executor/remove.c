@@ -4,7 +4,8 @@
  * directory is opened by the kernel's word that it is on the same mount as the one it is in, which
  * says more than its device does, since bind mounts share that. A file or directory on which
  * something is mounted cannot be unlinked. Links are removed, never followed. What is nested too
- * deeply to be kept open is moved up first, so no tree is too deep.
+ * deeply to be kept open is moved up first, so no tree is too deep. What goes meanwhile is as good
+ * as removed: a manager that was killed may have left one of us at work on the same directory.
  *
  * For a manager whose user is not root, what tasks of further ids (spec.n_subids) have left behind
  * belongs to users that only a user namespace with these ids has power over: the work is done in
@@ -42,8 +43,11 @@ struct removal {
     bool told;
 };
 
+/* True: it is not there any more. */
 static bool complain(struct removal *r, const char *name, int error)
 {
+    if (error == ENOENT)
+        return true;
     if (!r->told)
         (void)fprintf(stderr, "cleat-executor: remove %s: %s: %s\n", r->top, name,
                       error == EXDEV || error == EBUSY ? "something is mounted there; unmount it"
@@ -135,12 +139,12 @@ static bool remove_tree(char *path)
     if (parent >= 0)
         r.top_fd = fd = open_dir(parent, slash + 1);
     if (fd < 0)
-        return errno == ENOENT || complain(&r, slash + 1, errno);
+        return complain(&r, slash + 1, errno);
     do { /* what was moved up may have been listed already, or not */
         int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         before = r.n_moved;
-        all = again >= 0 && empty(&r, again, 0);
+        all = again >= 0 ? empty(&r, again, 0) : complain(&r, ".", errno);
     } while (r.n_moved != before);
     return all && (rmdir(path) == 0 || complain(&r, path, errno));
 }

@@ -201,7 +201,7 @@ int fspath_open(const struct alloc *alloc, const struct config *config, const ch
     char clean[PATH_MAX];
     int r = fspath_clean(path, clean, sizeof(clean));
 
-    if (alloc->collected)
+    if (alloc->collected || alloc->doomed)
         return err_set(e, -ENOENT,
                        "the directory of this allocation was removed some time after it had "
                        "finished, to make room (see gc_max_allocs and gc_disk_usage_threshold in "

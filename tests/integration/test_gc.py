@@ -162,6 +162,21 @@ def test_parallel(gc_manager):
     assert not list((manager.data_dir / "allocs").iterdir())
 
 
+def test_several_at_one_directory(box):
+    """A manager that was killed leaves its child at work on what the next manager removes, too."""
+    executor = box.manager().executor()
+    for n in range(20):
+        top = box.dir / f"tree-{n}"
+        for i in range(20):
+            (top / f"{i}/sub/deeper").mkdir(parents=True)
+            for name in "abc":
+                (top / f"{i}/sub/{name}").touch()
+        removers = [subprocess.Popen([executor, "remove", "0", "0", "0", top],
+                                     stderr=subprocess.PIPE, env=box.env) for k in range(3)]  # fmt: skip
+        assert [(r.wait(), r.stderr.read()) for r in removers] == 3 * [(0, b"")]
+        assert not top.exists()
+
+
 def test_no_waking_for_nothing(gc_manager):
     """Without a finished allocation there is no timer."""
     manager = gc_manager('gc_interval = "1s"\n')
