@@ -2,8 +2,9 @@
  *
  * cleat-manager: arguments and wiring only. SIGTERM and SIGINT end the manager and leave every task
  * running, since executors are no part of it; when -dev made the data directory, which is thrown
- * away at the end, they stop the tasks first (a second signal does not wait for that). SIGHUP reads
- * the configuration again; one that is refused changes nothing.
+ * away at the end, they stop the tasks first (a second signal does not wait for that). Whatever
+ * keeps the manager from ending, END_LIMIT_S after the signal SIGALRM kills it. SIGHUP reads the
+ * configuration again; one that is refused changes nothing.
  */
 #include <errno.h>
 #include <ev.h>
@@ -54,7 +55,8 @@ static const char usage[] =
     "  cleat-manager -dev\n";
 
 enum {
-    EXIT_USAGE = 64
+    EXIT_USAGE = 64,
+    END_LIMIT_S = 15, /* it takes milliseconds; what counts is on the disk before that */
 };
 
 #define DEV_DIR "/tmp/cleat-dev-"
@@ -246,10 +248,28 @@ static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
     service_reloaded();
 }
 
+/* From the first of several signals on. SIGALRM has its default effect: nothing that can be killed
+ * at all outlasts it, not even a system call that waits for a disk over the network. */
+static void limit_end(void)
+{
+    unsigned int left_s = alarm(END_LIMIT_S);
+
+    if (left_s)
+        (void)alarm(left_s);
+}
+
+/* A real signal handler: the loop may be what hangs. */
+static void on_end_signal(int signum)
+{
+    limit_end();
+    ev_feed_signal(signum);
+}
+
 static void on_all_stopped(void *arg)
 {
     struct program *p = arg;
 
+    limit_end();
     ev_break(p->loop, EVBREAK_ALL);
 }
 
@@ -260,12 +280,51 @@ static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
     (void)revents;
     if (p->throw_away && !p->ending) {
         p->ending = true;
+        (void)alarm(0); /* tasks have time limits of their own */
         log_info("%s: stopping the tasks", strsignal(w->signum));
         (void)manager_stop_all(p->manager, on_all_stopped, p, NULL); /* it is logged */
         return;
     }
     log_info("%s: the manager ends; tasks that run go on", strsignal(w->signum));
     ev_break(loop, EVBREAK_ALL);
+}
+
+static void mask(int how, int signum)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, signum);
+    (void)sigprocmask(how, &set, NULL);
+}
+
+/* Their handlers want a loop. */
+static void block_signals(void)
+{
+    mask(SIG_BLOCK, SIGTERM);
+    mask(SIG_BLOCK, SIGINT);
+    mask(SIG_BLOCK, SIGHUP);
+}
+
+static void catch_signals(struct program *p)
+{
+    struct sigaction end = {.sa_handler = on_end_signal, .sa_flags = SA_RESTART};
+
+    ev_signal_init(&p->term, on_signal, SIGTERM);
+    ev_signal_init(&p->interrupt, on_signal, SIGINT);
+    ev_signal_init(&p->hangup, on_hangup, SIGHUP);
+    p->term.data = p->interrupt.data = p->hangup.data = p;
+    ev_signal_start(p->loop, &p->term);
+    ev_signal_start(p->loop, &p->interrupt);
+    ev_signal_start(p->loop, &p->hangup);
+    (void)sigfillset(&end.sa_mask);
+    (void)sigaction(SIGTERM, &end, NULL); /* in the place of libev's own, which does the same */
+    (void)sigaction(SIGINT, &end, NULL);
+    (void)signal(SIGALRM, SIG_DFL);
+    mask(SIG_UNBLOCK, SIGTERM); /* whoever started us may have blocked them */
+    mask(SIG_UNBLOCK, SIGINT);
+    mask(SIG_UNBLOCK, SIGHUP);
+    mask(SIG_UNBLOCK, SIGALRM);
 }
 
 static int run(struct program *p, struct err *e)
@@ -279,17 +338,12 @@ static int run(struct program *p, struct err *e)
         r = api_new(p->loop, p->manager, p->config, &p->api, e);
     if (r)
         return r;
-    ev_signal_init(&p->term, on_signal, SIGTERM);
-    ev_signal_init(&p->interrupt, on_signal, SIGINT);
-    ev_signal_init(&p->hangup, on_hangup, SIGHUP);
-    p->term.data = p->interrupt.data = p->hangup.data = p;
-    ev_signal_start(p->loop, &p->term);
-    ev_signal_start(p->loop, &p->interrupt);
-    ev_signal_start(p->loop, &p->hangup);
+    catch_signals(p);
     log_info("cleat-manager " CLEAT_VERSION " on %s, node %s", p->config->data_dir,
              manager_node_id(p->manager));
     service_ready(p->loop);
     ev_run(p->loop, 0);
+    block_signals();
     service_stopping(p->loop);
     return 0;
 }

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * One line is one write(2): lines of several processes on one stderr do not mix, and a sink that
- * cannot take one loses that line only.
+ * cannot take one loses that line only. A pipe is ready when it has room for PIPE_BUF bytes, more
+ * than a line has, so the write does not wait either; O_NONBLOCK would be set for whoever else has
+ * the same stderr, a shell for example.
  */
 #include "shared/log.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <strings.h>
 #include <unistd.h>
@@ -31,9 +36,18 @@ int log_level_parse(const char *text)
     return -EINVAL;
 }
 
+static bool put(const char *line, size_t n)
+{
+    struct pollfd sink = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    return poll(&sink, 1, 0) == 1 && (sink.revents & POLLOUT) &&
+           write(STDERR_FILENO, line, n) == (ssize_t)n;
+}
+
 void log_message(enum log_level level, const char *fmt, ...)
 {
     char line[1024];
+    _Static_assert(sizeof(line) <= PIPE_BUF, "a pipe with room takes a line whole");
     char when[CLOCK_TEXT_BYTES];
     va_list ap;
     size_t n;
@@ -52,8 +66,8 @@ void log_message(enum log_level level, const char *fmt, ...)
     if (n > sizeof(line) - 2)
         n = sizeof(line) - 2;
     line[n++] = '\n';
-    if (write(STDERR_FILENO, line, n) < 0)
-        dropped++;
-    else
+    if (put(line, n))
         dropped = 0;
+    else
+        dropped++;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The log of a program, one line per message on stderr: `2026-01-02T03:04:05.678Z [INFO]  text`.
- * The sink never blocks: stderr is written with one write(2) per line; on a full non-blocking sink
- * the line is dropped and counted, and the next line that fits says how many were lost.
+ * The sink never blocks: stderr is written with one write(2) per line; when it has no room, such as
+ * a pipe that nobody reads, the line is dropped and counted, and the next line that fits says how
+ * many were lost.
  */
 #pragma once
 

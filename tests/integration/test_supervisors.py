@@ -30,9 +30,19 @@ class Supervisor:
         for target, path in source.items():
             text = path.read_text().replace("/var/log/cleat", str(self.log)).replace("/run/cleat", str(box.dir))
             text = re.sub(r"exec \S+/cleat-manager -config \S+", "exec " + " ".join(manager.command()), text)
-            (self.service / target).write_text(text)
-            (self.service / target).chmod(0o755)
+            self.write(target, text)
+        self.write("finish", f'#!/bin/sh\necho "$1 $2" >>{self.scan}/ends\n')
         self.process = subprocess.Popen([*self.command, self.scan], env=box.env, start_new_session=True)
+
+    def write(self, name, script):
+        (self.service / name).write_text(script)
+        (self.service / name).chmod(0o755)
+
+    def wait_end(self, n):
+        """For the nth end of a manager, by itself."""
+        ends = self.scan / "ends"
+        wait_for(lambda: self.pid() == 0 and len(ends.read_text().splitlines()) == n, "the manager to end")
+        assert ends.read_text().splitlines()[-1] == "0 0"
 
     def do(self, verb):
         subprocess.run([*self.control, self.verbs[verb], self.service], check=True, stdout=subprocess.DEVNULL)
@@ -100,6 +110,9 @@ class OpenRC(Supervisor):
         command = ["nsenter", "-t", str(self.process.pid), "-m", "rc-service", self.service, self.verbs[verb]]
         subprocess.run(command, check=True, env=self.env, stdout=subprocess.DEVNULL, timeout=60 * SLOW)
 
+    def wait_end(self, n):
+        wait_for(lambda: self.pid() == 0, "the manager to end")
+
     def pid(self):
         path = self.root / f"run/openrc/options/{self.service}/child_pid"
         return int(path.read_text() or 0) if path.exists() else 0
@@ -115,7 +128,7 @@ def supervisor(request):
         one = Supervisor("s6", ["s6-svscan"], ["s6-svc"], verbs)
     else:
         verbs = {verb: verb for verb in ("restart", "hup", "kill", "down", "up")}
-        one = Supervisor("runit", ["runsvdir"], ["sv"], verbs)
+        one = Supervisor("runit", ["runsvdir"], ["sv", "-w", str(20 * SLOW)], verbs)
     yield one
     if one.name == "openrc":
         one.do("down")
@@ -142,11 +155,11 @@ def test_tasks_outlive_what_the_supervisor_does(box, supervisor):
     supervisor.do("hup")
     wait_for(lambda: READ in (supervisor.log / "current").read_text(), "the configuration to be read")
     supervisor.do("down")
-    wait_for(lambda: process_gone(old), "the manager to end")
-    assert not process_gone(pid)
+    supervisor.wait_end(3)
+    assert process_gone(old) and not process_gone(pid)
     supervisor.do("up")
     next_after(old)
     assert (manager.wait_running(alloc), manager.task(alloc)["Restarts"]) == (pid, 0)
     manager.call("PUT", "/v1/system/stop-all")
     supervisor.do("down")
-    wait_for(lambda: supervisor.pid() == 0, "the manager to end")
+    supervisor.wait_end(4)
