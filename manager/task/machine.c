@@ -201,6 +201,10 @@ static void on_lost(struct machine *m, const struct machine_input *in, struct ma
 static void on_rebooted(struct machine *m, const struct machine_input *in,
                         struct machine_output *out)
 {
+    if (in->ended_well) {
+        wait_for_end(m, out);
+        return;
+    }
     out->actions |= MACHINE_DO_FORGET;
     note(out, TASK_EVENT_LOST, "The machine was restarted under the task");
     lose(m, in, true, out);

@@ -398,7 +398,8 @@ static const struct task_event *last_event(const struct task *task)
     return NULL;
 }
 
-/* The executor died between the exit of its task and the end of its own work. */
+/* The executor, or the machine, died between the exit of the task and the end of the executor's own
+ * work. */
 static bool had_ended_well(const struct task *task)
 {
     const struct task_event *last = last_event(task);
@@ -432,15 +433,18 @@ static void lose_executor(struct task *task, bool known, const char *detail)
 static void lose_boot(struct task *task)
 {
     char dir[PATH_MAX - 16], path[PATH_MAX];
+    bool ended_well = had_ended_well(task);
 
     log_warn("alloc %s task %s: lost with the machine's last boot", task->alloc->id,
              task->def->name);
     task_state_dir(task, dir, sizeof(dir));
     (void)snprintf(path, sizeof(path), "%s/" WIRE_STATUS, dir);
-    (void)unlink(path);
+    if (!ended_well)
+        (void)unlink(path);
     task->status.pid = 0;
     feed(task,
          (struct machine_input){.event = MACHINE_REBOOTED,
+                                .ended_well = ended_well,
                                 .stopping = alloc_ends(task->alloc, task)},
          NULL);
 }

@@ -57,6 +57,14 @@ def read_status(path):
     return status
 
 
+def drop_newest_slot(path):
+    """As if it had never been written."""
+    data = bytearray(path.read_bytes())
+    newest = max((0, SLOT_BYTES), key=lambda at: (_slot(data[at:at + SLOT_BYTES]) or {"seq": -1})["seq"])
+    data[newest:newest + SLOT_BYTES] = bytes(SLOT_BYTES)
+    path.write_bytes(data)
+
+
 def task_dir(manager, alloc_id, name="t"):
     """What manager and executor share for one task."""
     return manager.data_dir / "state/tasks" / alloc_id / name

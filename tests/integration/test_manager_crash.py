@@ -238,11 +238,38 @@ def test_before_another_executor_has_its_lock(manager, driver):
     assert manager.wait_running(alloc_id) != pid
 
 
+def reboot(manager):
+    """Nobody can change the boot id but the kernel: the manager and its executors see a file mounted over it, in a
+    mount namespace of their own. Returns the file."""
+    boot_id = manager.dir / "boot_id"
+    boot_id.write_text("01234567-89ab-cdef-0123-456789abcdef\n")
+    boot_id.chmod(0o444)
+    return manager.start([
+        "unshare", "-m", "--propagation", "private", "sh", "-c",
+        'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"', str(boot_id),
+    ]) and boot_id  # fmt: skip
+
+
+def test_the_power_is_cut_between_an_exit_and_the_last_record_of_it(manager):
+    """What has done its work does not do it again."""
+    alloc_id = manager.run_one(simple("print:start", "exit:0", policy=restart(3)))
+    manager.wait_client(alloc_id, "complete")
+    manager.kill9()
+    (manager.data_dir / "state/allocs" / alloc_id).write_bytes(b"")  # it was not synced
+    records.drop_newest_slot(records.task_dir(manager, alloc_id) / "status")
+    status = records.task_status(manager, alloc_id)
+    assert status["state"] != "dead" and [e["exit_code"] for e in status["events"] if e["type"] == 1] == [0]
+    reboot(manager)
+    alloc = manager.wait_client(alloc_id, "complete", "failed", "lost")
+    state = alloc["TaskStates"]["t"]
+    assert (alloc["ClientStatus"], state["ExitCode"], state["Restarts"]) == ("complete", 0, 0)
+    assert manager.output(alloc_id) == "start\n"
+
+
 @pytest.mark.parametrize("attempts", [0, 2])
 def test_after_a_reboot(manager, attempts):
-    """Everything that ran and was mounted is gone, and the boot id is another one, which nobody can
-    change but the kernel: the manager and its executors see a file mounted over it, in a mount
-    namespace of their own. What ran is reported lost, and runs again if the policy says so."""
+    """Everything that ran and was mounted is gone, and the boot id is another one. What ran is reported lost, and
+    runs again if the policy says so."""
     job = simple("print:start", "pause", type="service", policy=restart(attempts, MS))
     alloc_id = manager.run_one(job)
     manager.wait_running(alloc_id)
@@ -250,13 +277,7 @@ def test_after_a_reboot(manager, attempts):
     manager.kill9()
     kill_hard(records.task_status(manager, alloc_id)["executor_pid"])
     leftovers.remove(manager.box.token, wait_for)
-    boot_id = manager.dir / "boot_id"
-    boot_id.write_text("01234567-89ab-cdef-0123-456789abcdef\n")
-    boot_id.chmod(0o444)
-    manager.start([
-        "unshare", "-m", "--propagation", "private", "sh", "-c",
-        'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"', str(boot_id),
-    ])  # fmt: skip
+    boot_id = reboot(manager)
     if attempts:
         wait_for(lambda: manager.output(alloc_id) == "start\n" * 2, "the task to run again")
         manager.wait_running(alloc_id)

@@ -165,6 +165,10 @@ static void test_losses(void **state)
     out = feed(&m, (struct machine_input){.event = MACHINE_REBOOTED});
     assert_true(out.delay_ns == 0 && notes(&out, TASK_EVENT_LOST) && !m.ends);
     assert_true(out.actions & MACHINE_DO_FORGET && out.actions & MACHINE_DO_COUNT_OWN);
+
+    m = (struct machine){.phase = TASK_PHASE_SUPERVISED};
+    out = feed(&m, (struct machine_input){.event = MACHINE_REBOOTED, .ended_well = true});
+    assert_true(m.ends && !m.failed && !out.n_notes && !(out.actions & MACHINE_DO_FORGET));
 }
 
 static void test_a_noted_loss_is_not_counted_again(void **state)
