@@ -12,6 +12,7 @@ import records
 from harness import PAYLOAD, kill_hard, process_gone, wait_for
 from jobs import restart, simple
 from test_isolation import values
+from test_logs import log_config
 
 REFUSED = {"EPERM", "EACCES", "EROFS", "ENOENT", "ESRCH", "ENOSYS", "ECONNREFUSED", "ENODEV"}
 
@@ -241,3 +242,15 @@ def test_memory_bomb(manager):
     _, state = manager.run_to_end(job)
     event = next(e for e in state["Events"] if e["Type"] == "Terminated")
     assert "oom" in str(event).lower()
+
+
+def test_log_flood(manager):
+    """It has its own files and no more; who writes little beside it loses nothing, and the manager answers."""
+    flood = manager.run_one(simple("lines:0:0:100", id="flood", type="service", LogConfig=log_config(2, 1)))
+    wait_for(lambda: len(s := manager.segments(flood)) and int(s[-1].suffix[1:]) >= 5, "the flood to rotate")
+    output, _ = manager.run_to_end(simple("lines:100:5", id="beside"))
+    assert [int(line.split()[0]) for line in output.splitlines()] == list(range(100))
+    manager.stop("flood")
+    manager.wait_dead(flood)
+    sizes = [p.stat().st_size for p in manager.segments(flood)]
+    assert len(sizes) == 2 and max(sizes) <= 1 << 20
