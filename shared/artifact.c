@@ -78,43 +78,6 @@ static int set_ref(struct parse *p, const char *value)
     return set_text(p, &p->to->ref, value);
 }
 
-/* 0: taken; 1: none of this kind's. */
-static int take_option(struct parse *p, const char *key, const char *value)
-{
-    struct artifact_source *to = p->to;
-
-    if (to->kind == ARTIFACT_GIT || to->kind == ARTIFACT_HG) {
-        if (strcmp(key, to->kind == ARTIFACT_GIT ? "ref" : "rev") == 0)
-            return set_ref(p, value);
-        if (to->kind == ARTIFACT_GIT && strcmp(key, "depth") == 0)
-            return set_depth(p, value);
-        if (to->kind == ARTIFACT_GIT && strcmp(key, "sshkey") == 0)
-            return set_text(p, &to->sshkey, value);
-        if (strcmp(key, "checksum") == 0)
-            return err_set(p->e, -EINVAL,
-                           "a repository has no checksum; name a commit in the option \"%s\"",
-                           to->kind == ARTIFACT_GIT ? "ref" : "rev");
-        return 1;
-    }
-    if (to->kind == ARTIFACT_S3) {
-        if (strcmp(key, "aws_access_key_id") == 0)
-            return set_text(p, &to->aws_id, value);
-        if (strcmp(key, "aws_access_key_secret") == 0)
-            return set_text(p, &to->aws_secret, value);
-        if (strcmp(key, "aws_access_token") == 0)
-            return set_text(p, &to->aws_token, value);
-        if (strcmp(key, "region") == 0)
-            return set_text(p, &to->region, value);
-    }
-    if (strcmp(key, "checksum") == 0)
-        return set_checksum(p, value);
-    if (strcmp(key, "archive") == 0)
-        return set_text(p, &p->archive, value);
-    if (strcmp(key, "filename") == 0)
-        return set_filename(p, value);
-    return 1;
-}
-
 /* `value` NULL: `key` is the whole piece. */
 static int append_query(struct parse *p, const char *key, const char *value)
 {
@@ -140,6 +103,61 @@ static char *url_encode(const char *text)
     if (out)
         *to = '\0';
     return out;
+}
+
+/* As take_option(). */
+static int take_s3_option(struct parse *p, const char *key, const char *value)
+{
+    struct artifact_source *to = p->to;
+    autofree char *encoded = NULL;
+
+    if (strcmp(key, "aws_access_key_id") == 0)
+        return set_text(p, &to->aws_id, value);
+    if (strcmp(key, "aws_access_key_secret") == 0)
+        return set_text(p, &to->aws_secret, value);
+    if (strcmp(key, "aws_access_token") == 0)
+        return set_text(p, &to->aws_token, value);
+    if (strcmp(key, "region") == 0)
+        return set_text(p, &to->region, value);
+    if (strcmp(key, "version") == 0) {
+        encoded = url_encode(value);
+        return encoded ? append_query(p, "versionId", encoded) : -ENOMEM;
+    }
+    if (strcmp(key, "aws_profile") == 0)
+        return err_set(p->e, -ENOTSUP,
+                       "the option aws_profile names a part of a file that is not read here; give "
+                       "aws_access_key_id and aws_access_key_secret");
+    return 1;
+}
+
+/* 0: taken; 1: none of this kind's. */
+static int take_option(struct parse *p, const char *key, const char *value)
+{
+    struct artifact_source *to = p->to;
+    int r;
+
+    if (to->kind == ARTIFACT_GIT || to->kind == ARTIFACT_HG) {
+        if (strcmp(key, to->kind == ARTIFACT_GIT ? "ref" : "rev") == 0)
+            return set_ref(p, value);
+        if (to->kind == ARTIFACT_GIT && strcmp(key, "depth") == 0)
+            return set_depth(p, value);
+        if (to->kind == ARTIFACT_GIT && strcmp(key, "sshkey") == 0)
+            return set_text(p, &to->sshkey, value);
+        if (strcmp(key, "checksum") == 0)
+            return err_set(p->e, -EINVAL,
+                           "a repository has no checksum; name a commit in the option \"%s\"",
+                           to->kind == ARTIFACT_GIT ? "ref" : "rev");
+        return 1;
+    }
+    if (to->kind == ARTIFACT_S3 && (r = take_s3_option(p, key, value)) != 1)
+        return r;
+    if (strcmp(key, "checksum") == 0)
+        return set_checksum(p, value);
+    if (strcmp(key, "archive") == 0)
+        return set_text(p, &p->archive, value);
+    if (strcmp(key, "filename") == 0)
+        return set_filename(p, value);
+    return 1;
 }
 
 static void url_decode(char *text)

@@ -37,17 +37,25 @@ enum {
 
 #define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-struct transfer {
+struct download {
     const struct fetch_order *order;
     CURL *curl;
     struct curl_slist *headers; /* those of the order */
     int netrc;
+    double deadline_s;
+    struct report report;
+    uint64_t before; /* bytes of what was got already */
+    uint64_t all;    /* bytes that there are to be; 0: not known */
+};
+
+struct transfer {
+    struct download *with;
+    const char *url;
+    const struct artifact_checksum *checksum;
     struct part *part;
     struct digest *digest; /* of all that is in `part` */
-    struct report report;
-    char shown[72]; /* the address, without what may be secret */
+    char shown[72];        /* the address, without what may be secret */
     char curl_text[CURL_ERROR_SIZE];
-    double deadline_s;
 
     uint64_t total; /* it is to have; 0: not known */
     char validator[PART_VERSION_MAX];
@@ -135,7 +143,14 @@ static int begin_anew(struct transfer *t)
 /* One version of the file from another, if need be by what comes out in the end. */
 static bool is_told_apart(const struct transfer *t)
 {
-    return *t->validator || t->order->source.checksum.type;
+    return *t->validator || t->checksum->type;
+}
+
+static int check_size(struct transfer *t, uint64_t size)
+{
+    if (t->with->before + size <= t->with->order->max_bytes)
+        return 0;
+    return give_up(t, -EFBIG, "it is larger than the agent's artifact http_max_size allows");
 }
 
 static int begin_body(struct transfer *t)
@@ -144,8 +159,8 @@ static int begin_body(struct transfer *t)
     long status = 0;
 
     t->begun = true;
-    (void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
-    (void)curl_easy_getinfo(t->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    (void)curl_easy_getinfo(t->with->curl, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(t->with->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     if (status == 206 && (!t->from || t->part_from != t->from)) {
         t->restart = true;
         return give_up(t, -EAGAIN, "the server sent another part than asked for");
@@ -159,10 +174,8 @@ static int begin_body(struct transfer *t)
     t->ranges = t->accepts || status == 206;
     part_note(t->part, t->ranges && is_told_apart(t), t->validator);
     t->total = length >= 0 ? t->part->size + (uint64_t)length : 0;
-    t->report.total = t->total;
-    if (t->total > t->order->max_bytes)
-        return give_up(t, -EFBIG, "it is larger than the agent's artifact http_max_size allows");
-    return 0;
+    t->with->report.total = t->with->all ? t->with->all : t->total;
+    return check_size(t, t->total);
 }
 
 static size_t on_data(char *data, size_t one, size_t len, void *arg)
@@ -173,17 +186,15 @@ static size_t on_data(char *data, size_t one, size_t len, void *arg)
     (void)one;
     if (!t->begun && begin_body(t))
         return 0;
-    if (t->part->size + len > t->order->max_bytes) {
-        (void)give_up(t, -EFBIG, "it is larger than the agent's artifact http_max_size allows");
+    if (check_size(t, t->part->size + len))
         return 0;
-    }
     r = part_add(t->part, data, len);
     if (r) {
         (void)give_up(t, r, strerror(-r));
         return 0;
     }
     digest_add(t->digest, data, len);
-    report_progress(&t->report, t->part->size);
+    report_progress(&t->with->report, t->with->before + t->part->size);
     return len;
 }
 
@@ -203,9 +214,9 @@ static void set_protocols(CURL *curl, bool tls_only)
 
 /* Those of the order, else those the operator passes on in the environment; without any the request
  * is not signed, which is right for what is public. */
-static void set_signature(struct transfer *t)
+static void set_signature(struct download *d)
 {
-    const struct artifact_source *source = &t->order->source;
+    const struct artifact_source *source = &d->order->source;
     const char *id = *source->aws_id ? source->aws_id : getenv("AWS_ACCESS_KEY_ID");
     const char *secret = *source->aws_id ? source->aws_secret : getenv("AWS_SECRET_ACCESS_KEY");
     const char *token = *source->aws_id ? source->aws_token : getenv("AWS_SESSION_TOKEN");
@@ -215,78 +226,83 @@ static void set_signature(struct transfer *t)
         return;
     if (asprintf(&signature, "aws:amz:%s:s3", source->region) < 0)
         abort();
-    (void)curl_easy_setopt(t->curl, CURLOPT_AWS_SIGV4, signature);
-    (void)curl_easy_setopt(t->curl, CURLOPT_USERNAME, id);
-    (void)curl_easy_setopt(t->curl, CURLOPT_PASSWORD, secret);
+    (void)curl_easy_setopt(d->curl, CURLOPT_AWS_SIGV4, signature);
+    (void)curl_easy_setopt(d->curl, CURLOPT_USERNAME, id);
+    (void)curl_easy_setopt(d->curl, CURLOPT_PASSWORD, secret);
     /* S3 insists on it, and not every libcurl adds it: the hash of no content. */
-    t->headers = curl_slist_append(t->headers, "x-amz-content-sha256: " EMPTY_SHA256);
+    d->headers = curl_slist_append(d->headers, "x-amz-content-sha256: " EMPTY_SHA256);
     if (!token || !*token)
         return;
     if (asprintf(&header, "x-amz-security-token: %s", token) < 0)
         abort();
-    t->headers = curl_slist_append(t->headers, header);
+    d->headers = curl_slist_append(d->headers, header);
 }
 
-static void set_trust(struct transfer *t)
+static void set_trust(struct download *d)
 {
     const char *file = getenv("SSL_CERT_FILE"), *dir = getenv("SSL_CERT_DIR");
 
     if (file)
-        (void)curl_easy_setopt(t->curl, CURLOPT_CAINFO, file);
+        (void)curl_easy_setopt(d->curl, CURLOPT_CAINFO, file);
     if (dir)
-        (void)curl_easy_setopt(t->curl, CURLOPT_CAPATH, dir);
-    if (!t->order->insecure)
+        (void)curl_easy_setopt(d->curl, CURLOPT_CAPATH, dir);
+    if (!d->order->insecure)
         return;
-    (void)curl_easy_setopt(t->curl, CURLOPT_SSL_VERIFYPEER, 0L);
-    (void)curl_easy_setopt(t->curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    (void)curl_easy_setopt(d->curl, CURLOPT_SSL_VERIFYPEER, 0L);
+    (void)curl_easy_setopt(d->curl, CURLOPT_SSL_VERIFYHOST, 0L);
 }
 
-static void add_headers(struct transfer *t)
+static void add_headers(struct download *d)
 {
     const char *name;
     json_t *value;
 
-    json_object_foreach((json_t *)t->order->headers, name, value)
+    json_object_foreach((json_t *)d->order->headers, name, value)
     {
         autofree char *line = NULL;
         const char *text = json_string_value(value);
 
         if (asprintf(&line, *text ? "%s: %s" : "%s;", name, text) < 0)
             abort();
-        t->headers = curl_slist_append(t->headers, line);
+        d->headers = curl_slist_append(d->headers, line);
     }
 }
 
-static void set_up(struct transfer *t)
+static void set_up(struct download *d)
 {
-    const char *url = t->order->source.url;
     char path[40];
 
-    add_headers(t);
-    (void)curl_easy_setopt(t->curl, CURLOPT_URL, url);
-    set_protocols(t->curl, strncasecmp(url, "https:", 6) == 0);
-    set_trust(t);
-    if (t->order->source.kind == ARTIFACT_S3)
-        set_signature(t);
-    if (t->netrc >= 0) {
-        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", t->netrc);
-        (void)curl_easy_setopt(t->curl, CURLOPT_NETRC_FILE, path);
-        (void)curl_easy_setopt(t->curl, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
+    add_headers(d);
+    set_trust(d);
+    if (d->order->source.kind == ARTIFACT_S3)
+        set_signature(d);
+    if (d->netrc >= 0) {
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", d->netrc);
+        (void)curl_easy_setopt(d->curl, CURLOPT_NETRC_FILE, path);
+        (void)curl_easy_setopt(d->curl, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
     }
-    (void)curl_easy_setopt(t->curl, CURLOPT_FOLLOWLOCATION, 1L);
-    (void)curl_easy_setopt(t->curl, CURLOPT_MAXREDIRS, (long)REDIRECTS);
-    (void)curl_easy_setopt(t->curl, CURLOPT_FAILONERROR, 1L);
-    (void)curl_easy_setopt(t->curl, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(t->curl, CURLOPT_USERAGENT, "cleat-fetch/" CLEAT_VERSION);
-    (void)curl_easy_setopt(t->curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
-    (void)curl_easy_setopt(t->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    (void)curl_easy_setopt(t->curl, CURLOPT_LOW_SPEED_TIME, (long)STALLED_S);
-    (void)curl_easy_setopt(t->curl, CURLOPT_BUFFERSIZE, (long)BUFFER);
-    (void)curl_easy_setopt(t->curl, CURLOPT_ERRORBUFFER, t->curl_text);
-    (void)curl_easy_setopt(t->curl, CURLOPT_HEADERFUNCTION, on_header);
-    (void)curl_easy_setopt(t->curl, CURLOPT_HEADERDATA, t);
-    (void)curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_data);
-    (void)curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
+    (void)curl_easy_setopt(d->curl, CURLOPT_FOLLOWLOCATION, 1L);
+    (void)curl_easy_setopt(d->curl, CURLOPT_MAXREDIRS, (long)REDIRECTS);
+    (void)curl_easy_setopt(d->curl, CURLOPT_FAILONERROR, 1L);
+    (void)curl_easy_setopt(d->curl, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(d->curl, CURLOPT_USERAGENT, "cleat-fetch/" CLEAT_VERSION);
+    (void)curl_easy_setopt(d->curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
+    (void)curl_easy_setopt(d->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    (void)curl_easy_setopt(d->curl, CURLOPT_LOW_SPEED_TIME, (long)STALLED_S);
+    (void)curl_easy_setopt(d->curl, CURLOPT_BUFFERSIZE, (long)BUFFER);
+    (void)curl_easy_setopt(d->curl, CURLOPT_HEADERFUNCTION, on_header);
+    (void)curl_easy_setopt(d->curl, CURLOPT_WRITEFUNCTION, on_data);
+}
+
+static void aim(struct transfer *t)
+{
+    CURL *curl = t->with->curl;
+
+    (void)curl_easy_setopt(curl, CURLOPT_URL, t->url);
+    set_protocols(curl, strncasecmp(t->url, "https:", 6) == 0);
+    (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, t->curl_text);
+    (void)curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
 }
 
 /* The order's headers, and what asks for the rest only. */
@@ -295,7 +311,7 @@ static struct curl_slist *request_headers(struct transfer *t)
     struct curl_slist *list = NULL;
     char line[320];
 
-    for (const struct curl_slist *item = t->headers; item; item = item->next)
+    for (const struct curl_slist *item = t->with->headers; item; item = item->next)
         list = curl_slist_append(list, item->data);
     if (t->from && *t->validator) {
         (void)snprintf(line, sizeof(line), "If-Range: %s", t->validator);
@@ -306,7 +322,7 @@ static struct curl_slist *request_headers(struct transfer *t)
 
 static CURLcode try_once(struct transfer *t)
 {
-    double left = t->deadline_s - now_s();
+    double left = t->with->deadline_s - now_s();
     struct curl_slist *headers;
     char range[32];
     CURLcode r;
@@ -317,10 +333,11 @@ static CURLcode try_once(struct transfer *t)
     t->why = (struct err)ERR_INIT;
     headers = request_headers(t);
     (void)snprintf(range, sizeof(range), "%llu-", (unsigned long long)t->from);
-    (void)curl_easy_setopt(t->curl, CURLOPT_RANGE, t->from ? range : NULL);
-    (void)curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, headers);
-    (void)curl_easy_setopt(t->curl, CURLOPT_TIMEOUT_MS, left > 0.001 ? (long)(left * 1000) : 1L);
-    r = curl_easy_perform(t->curl);
+    (void)curl_easy_setopt(t->with->curl, CURLOPT_RANGE, t->from ? range : NULL);
+    (void)curl_easy_setopt(t->with->curl, CURLOPT_HTTPHEADER, headers);
+    (void)curl_easy_setopt(t->with->curl, CURLOPT_TIMEOUT_MS,
+                           left > 0.001 ? (long)(left * 1000) : 1L);
+    r = curl_easy_perform(t->with->curl);
     if (r == CURLE_OK && !t->begun && begin_body(t)) /* it is empty */
         r = CURLE_WRITE_ERROR;
     curl_slist_free_all(headers);
@@ -378,8 +395,8 @@ static int explain(struct transfer *t, CURLcode r, long status, struct err *e)
         return err_set(e, t->why.code, "%s: %s", t->shown, t->why.text);
     switch (r) {
     case CURLE_HTTP_RETURNED_ERROR:
-        return err_set(e, -EREMOTEIO, "%s: the server answered with HTTP status %ld%s", t->shown,
-                       status,
+        return err_set(e, status == 404 ? -ENOENT : -EREMOTEIO,
+                       "%s: the server answered with HTTP status %ld%s", t->shown, status,
                        status == 404 ? ": there is no such file"
                        : status == 401 || status == 403
                            ? ": give what it asks for in the artifact's options or headers, or in "
@@ -424,7 +441,7 @@ static void tell_again(const struct err *e, int tries)
 
 static void wait_before(const struct transfer *t, int tries)
 {
-    double wait = 0.5 * (1 << (tries < 4 ? tries : 4)), left = t->deadline_s - now_s();
+    double wait = 0.5 * (1 << (tries < 4 ? tries : 4)), left = t->with->deadline_s - now_s();
     unsigned char dice = 0;
     struct timespec ts;
 
@@ -463,7 +480,7 @@ static int transfer(struct transfer *t, struct err *e)
         long status = 0;
         int r;
 
-        (void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+        (void)curl_easy_getinfo(t->with->curl, CURLINFO_RESPONSE_CODE, &status);
         if (code == CURLE_OK) {
             r = check(t, e);
             if (r != -EAGAIN)
@@ -476,13 +493,13 @@ static int transfer(struct transfer *t, struct err *e)
         if (t->part->size > before + PROGRESS)
             tries = 0;
         if (!may_pass(t, code, status) || tries + 1 >= TRIES || all >= TRIES_ALL ||
-            now_s() >= t->deadline_s) {
+            now_s() >= t->with->deadline_s) {
             tell_tries(e, all + 1, now_s() - begun_s);
             return r;
         }
         tell_again(e, tries);
         wait_before(t, tries);
-        if (now_s() >= t->deadline_s) {
+        if (now_s() >= t->with->deadline_s) {
             tell_tries(e, all + 1, now_s() - begun_s);
             return r;
         }
@@ -520,26 +537,53 @@ static int take_up(struct transfer *t, struct err *e)
     return n < 0 ? err_sys(e, (int)n, "read what an earlier attempt left") : 0;
 }
 
-int download(const struct fetch_order *order, int netrc, struct part *part, struct err *e)
+struct download *download_new(const struct fetch_order *order, int netrc)
 {
-    struct transfer t = {.order = order,
-                         .netrc = netrc,
-                         .part = part,
-                         .deadline_s = now_s() + order->timeout_s,
-                         .curl = curl_easy_init()};
-    int r = t.curl ? digest_new(&order->source.checksum, &t.digest, e)
-                   : err_sys(e, -ENOMEM, "set up libcurl");
+    struct download *d = calloc(1, sizeof(*d));
+
+    if (!d)
+        abort();
+    *d = (struct download){.order = order,
+                           .netrc = netrc,
+                           .deadline_s = now_s() + order->timeout_s,
+                           .curl = curl_easy_init()};
+    if (!d->curl)
+        abort();
+    report_begin(&d->report, "download", 0);
+    set_up(d);
+    return d;
+}
+
+struct download *download_free(struct download *d)
+{
+    curl_easy_cleanup(d->curl);
+    curl_slist_free_all(d->headers);
+    free(d);
+    return NULL;
+}
+
+void download_expect(struct download *d, uint64_t all)
+{
+    d->before = 0;
+    d->all = all;
+}
+
+int download_get(struct download *d, const char *url, const struct artifact_checksum *checksum,
+                 struct part *part, struct err *e)
+{
+    struct transfer t = {.with = d, .url = url, .checksum = checksum, .part = part};
+    int r = digest_new(checksum, &t.digest, e);
 
     if (!r)
         r = take_up(&t, e);
     if (!r) {
-        show(order->source.url, t.shown, sizeof(t.shown));
-        report_begin(&t.report, "download", 0);
-        set_up(&t);
+        show(url, t.shown, sizeof(t.shown));
+        aim(&t);
         r = transfer(&t, e);
+        (void)curl_easy_setopt(d->curl, CURLOPT_ERRORBUFFER, NULL);
     }
-    curl_easy_cleanup(t.curl);
-    curl_slist_free_all(t.headers);
+    if (!r)
+        d->before += part->size;
     (void)digest_free(t.digest);
     return r;
 }
@@ -561,7 +605,8 @@ static int copy(struct transfer *t, int from, struct err *e)
 
 int download_copy(const struct fetch_order *order, struct part *part, struct err *e)
 {
-    struct transfer t = {.order = order, .part = part, .begun = true};
+    struct download with = {.order = order};
+    struct transfer t = {.with = &with, .part = part, .begun = true};
     autofd int from = open(order->source.url, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     struct stat st;
     int r;
@@ -574,7 +619,7 @@ int download_copy(const struct fetch_order *order, struct part *part, struct err
     r = digest_new(&order->source.checksum, &t.digest, e);
     if (r)
         return r;
-    report_begin(&t.report, "download", (uint64_t)st.st_size);
+    report_begin(&with.report, "download", (uint64_t)st.st_size);
     r = copy(&t, from, e);
     (void)digest_free(t.digest);
     return r;

@@ -2,6 +2,7 @@
 """An HTTP server that does to artifacts what servers and networks do: it is slow, cuts, lies, fails and recovers."""
 import hashlib
 import hmac
+import html
 import ssl
 import subprocess
 import threading
@@ -209,30 +210,81 @@ def _sign(key, text):
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
 
 
-def s3(key_id, secret, region, token=None):
-    """Answers as Amazon's S3 does if the request is signed right (AWS Signature Version 4)."""
+def _words(text):
+    return urllib.parse.quote(text, safe="-_.~")
+
+
+def _signed(h, path, query, key_id, secret, region, token):
+    """Whether a request is signed right (AWS Signature Version 4), as Amazon's S3 looks at it."""
+    words = dict(w.strip().partition("=")[::2] for w in h.get("Authorization", " ").partition(" ")[2].split(","))
+    names = words.get("SignedHeaders", "").split(";")
+    pairs = urllib.parse.parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
+    request = "\n".join([
+        "GET", "/".join(map(_words, urllib.parse.unquote(path).split("/"))),
+        "&".join(sorted(f"{_words(k)}={_words(v)}" for k, v in pairs)),
+        "".join(f"{name}:{' '.join(h.get(name, '').split())}\n" for name in names), ";".join(names),
+        h.get("x-amz-content-sha256", ""),
+    ])  # fmt: skip
+    day = h.get("X-Amz-Date", "")[:8]
+    scope = f"{day}/{region}/s3/aws4_request"
+    text = f"AWS4-HMAC-SHA256\n{h.get('X-Amz-Date')}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+    key = f"AWS4{secret}".encode()
+    for step in (day, region, "s3", "aws4_request"):
+        key = _sign(key, step)
+    content = h.get("x-amz-content-sha256") == hashlib.sha256(b"").hexdigest()
+    return (content and words.get("Credential") == f"{key_id}/{scope}" and "host" in names
+            and words.get("Signature") == _sign(key, text).hex()
+            and (not token or "x-amz-security-token" in names and h.get("x-amz-security-token") == token))
+
+
+def s3(key_id, secret, region, token=None, answer=None):
+    """Answers (as the fault `answer` does) if the request is signed right."""
     def fault(handler, data, n):
-        h = handler.headers
-        words = dict(w.strip().partition("=")[::2] for w in h.get("Authorization", " ").partition(" ")[2].split(","))
-        names = words.get("SignedHeaders", "").split(";")
-        path, _, query = handler.path.partition("?")
-        request = "\n".join([
-            "GET", urllib.parse.quote(urllib.parse.unquote(path), safe="/-_.~"), query,
-            "".join(f"{name}:{' '.join(h.get(name, '').split())}\n" for name in names), ";".join(names),
-            h.get("x-amz-content-sha256", ""),
-        ])  # fmt: skip
-        day = h.get("X-Amz-Date", "")[:8]
-        scope = f"{day}/{region}/s3/aws4_request"
-        text = f"AWS4-HMAC-SHA256\n{h.get('X-Amz-Date')}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-        key = f"AWS4{secret}".encode()
-        for step in (day, region, "s3", "aws4_request"):
-            key = _sign(key, step)
-        content = h.get("x-amz-content-sha256") == hashlib.sha256(b"").hexdigest()
-        good = (content and words.get("Credential") == f"{key_id}/{scope}" and "host" in names
-                and words.get("Signature") == _sign(key, text).hex()
-                and (not token or "x-amz-security-token" in names and h.get("x-amz-security-token") == token))
-        whole(handler, data) if good else handler.head(403, 0)
+        url = urllib.parse.urlsplit(handler.path)  # by a proxy all of it comes
+        if not _signed(handler.headers, url.path, url.query, key_id, secret, region, token):
+            handler.head(403, 0)
+        elif answer:
+            answer(handler, data, n)
+        else:
+            whole(handler, data)
     return fault
+
+
+class Bucket:
+    """Objects of a bucket, whose list comes in pages of two."""
+
+    def __init__(self, server, url, *keys):
+        """`url`: what stands before the slash and a key; `keys`: as s3() has them."""
+        self.server, self.url, self.keys = server, url, keys
+        self.objects = {}
+        self.listed = 0
+        self.path = url.removeprefix(server.url)
+        server.put(self.path + "/", b"", s3(*keys, answer=self.list))
+
+    def put(self, key, data, answer=None):
+        self.objects[key] = data
+        self.server.put(self.path + "/" + urllib.parse.quote(key, safe="/-_.~"), data, s3(*self.keys, answer=answer))
+
+    def list(self, handler, data, n):
+        asked = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(handler.path).query, keep_blank_values=True))
+        assert asked["list-type"] == "2"
+        keys = sorted(k for k in self.objects if k.startswith(asked["prefix"]))
+        start = int(asked.get("continuation-token", "+/=&0").removeprefix("+/=&"))
+        more = start + 2 < len(keys)
+        contents = "".join(
+            f"<Contents><Key>{html.escape(k)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+            f"<Size>{len(self.objects[k])}</Size><Owner><ID>Key</ID></Owner></Contents>" for k in keys[start:start + 2]
+        )  # fmt: skip
+        self.answer(handler, (
+            '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+            f"<Name>b</Name><Prefix>{html.escape(asked['prefix'])}</Prefix><KeyCount>2</KeyCount><MaxKeys>2</MaxKeys>"
+            f"<IsTruncated>{str(more).lower()}</IsTruncated>{contents}"
+            + (f"<NextContinuationToken>+/=&amp;{start + 2}</NextContinuationToken>" if more else "")
+            + "</ListBucketResult>"))  # fmt: skip
+
+    def answer(self, handler, text):
+        self.listed += 1
+        whole(handler, text.encode())
 
 
 def certificate(directory, name, address="127.0.0.1"):

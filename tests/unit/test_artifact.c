@@ -14,6 +14,7 @@
 #include <errno.h>
 
 #include "manager/fetch/confine.h"
+#include "manager/fetch/s3.h"
 #include "manager/fetch/unpack.h"
 #include "shared/artifact.h"
 #include "shared/cleanup.h"
@@ -52,6 +53,8 @@ static const struct good {
      ARCHIVE_NONE},
     {"s3://b/k/l", "{\"region\": \"eu-north-1\"}", ARTIFACT_S3,
      "https://b.s3.eu-north-1.amazonaws.com/k/l", "l", "", ARCHIVE_NONE},
+    {"s3::http://h/b/k?version=a%20b", "{}", ARTIFACT_S3, "http://h/b/k?versionId=a%20b", "k", "",
+     ARCHIVE_NONE},
     {"file:///a/b.tgz", "{}", ARTIFACT_FILE, "/a/b.tgz", "b.tgz", "", ARCHIVE_TAR_GZ},
     {"/a/b%20c", "{}", ARTIFACT_FILE, "/a/b%20c", "b%20c", "", ARCHIVE_NONE},
 };
@@ -146,6 +149,7 @@ static void test_refusals(void **state)
         {"http://h/x", "{\"archive\": \"rar\"}", -EINVAL, "no kind of archive"},
         {"s3://b", "{}", -EINVAL, "is not s3://BUCKET/KEY"},
         {"s3::https://h/b/k", "{\"aws_access_key_id\": \"x\"}", -EINVAL, "one is missing"},
+        {"s3::https://h/b/k", "{\"aws_profile\": \"x\"}", -ENOTSUP, "give aws_access_key_id"},
         {"github.com/o", "{}", -EINVAL, "names no repository"},
         {"file::x", "{}", -EINVAL, ""},
     };
@@ -184,6 +188,53 @@ static void test_links(void **state)
     assert_int_equal(unpack_check_path("/a", NULL), -EINVAL);
 }
 
+static void test_s3_places(void **state)
+{
+    static const struct {
+        const char *url, *bucket, *key, *object; /* bucket NULL: refused */
+    } cases[] = {
+        {"https://h:9000/b/k/l", "https://h:9000/b", "k/l", "https://h:9000/b/k/l"},
+        {"http://h/b/a%20b+c%2Fd?versionId=1", "http://h/b", "a b+c/d",
+         "http://h/b/a%20b%2Bc/d?versionId=1"},
+        {"http://h/b/", "http://h/b", "", "http://h/b/"},
+        {"http://h/b", "http://h/b", "", "http://h/b/"},
+        {"http://h/b/k/", "http://h/b", "k/", "http://h/b/k/"},
+        {"http://h/b//k", "http://h/b", "/k", "http://h/b//k"},
+        {"https://b.s3.amazonaws.com/k", "https://b.s3.amazonaws.com", "k",
+         "https://b.s3.amazonaws.com/k"},
+        {"https://a.b.s3.eu-west-1.amazonaws.com.cn/k", "https://a.b.s3.eu-west-1.amazonaws.com.cn",
+         "k", "https://a.b.s3.eu-west-1.amazonaws.com.cn/k"},
+        {"https://b.s3.amazonaws.com", "https://b.s3.amazonaws.com", "",
+         "https://b.s3.amazonaws.com/"},
+        {"https://s3.eu-west-1.amazonaws.com/b/k", "https://s3.eu-west-1.amazonaws.com/b", "k",
+         "https://s3.eu-west-1.amazonaws.com/b/k"},
+        {"https://s3-eu-west-1.amazonaws.com/b/\xc3\xbc%", "https://s3-eu-west-1.amazonaws.com/b",
+         "\xc3\xbc%", "https://s3-eu-west-1.amazonaws.com/b/%C3%BC%25"},
+        {"https://h", NULL, NULL, NULL},
+        {"https://h/", NULL, NULL, NULL},
+        {"https://h//k", NULL, NULL, NULL},
+        {"https://h/?x", NULL, NULL, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct s3_place place;
+        struct err e = ERR_INIT;
+        autofree char *url = NULL;
+
+        if (!cases[i].bucket) {
+            assert_int_equal(s3_place_parse(cases[i].url, &place, &e), -EINVAL);
+            continue;
+        }
+        assert_int_equal(s3_place_parse(cases[i].url, &place, &e), 0);
+        assert_string_equal(place.bucket, cases[i].bucket);
+        assert_string_equal(place.key, cases[i].key);
+        url = s3_object_url(&place, place.key);
+        assert_string_equal(url, cases[i].object);
+        s3_place_deinit(&place);
+    }
+}
+
 static void test_extra_paths(void **state)
 {
     const char *path;
@@ -209,7 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),        cmocka_unit_test(test_options),
         cmocka_unit_test(test_refusals),    cmocka_unit_test(test_links),
-        cmocka_unit_test(test_extra_paths),
+        cmocka_unit_test(test_extra_paths), cmocka_unit_test(test_s3_places),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
