@@ -89,16 +89,14 @@ const char **value_keys(const json_t *object);
 int value_equal(struct call *c, const json_t *a, const json_t *b, bool *ret_equal);
 int value_less(struct call *c, const json_t *a, const json_t *b, bool *ret_less);
 
-/* ---- printing (format.c, json_out.c) ---- */
+/* ---- printing (format.c, json_out.c, toml_out.c) ---- */
 
 /* As Go's fmt.Print prints one operand. */
 int format_value(struct text *out, const json_t *value);
 int format_print(struct call *c, struct text *out, bool line);
 int format_printf(struct call *c, struct text *out);
 int json_write(struct text *out, const json_t *value, bool pretty, bool escape_html);
-/* The shortest text that reads back as the number, with an exponent unless that is from `least` to
- * below `most`. */
-void format_real(double real, int least, int most, char buf[64]);
+int toml_write(struct call *c, struct text *out, const json_t *map);
 
 /* ---- arguments ---- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Between representations: base64, digests, JSON, numbers; and arithmetic.
+ * Between representations: base64, digests, JSON, YAML, TOML, numbers; and arithmetic.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include "manager/template/base64.h"
 #include "manager/template/engine.h"
 #include "shared/cleanup.h"
+#include "shared/text/yaml.h"
 #include "shared/tmpl/lexer.h"
 
 /* ---- base64 ---- */
@@ -136,6 +137,70 @@ static int fn_parse_json(struct call *c, json_t **ret)
         return call_fail(c, "this is no JSON, in its line %d, column %d: %s", error.line,
                          error.column, error.text);
     return eval_keep(c->ev, value, ret);
+}
+
+/* ---- YAML, TOML ---- */
+
+/* consul-template leaves no white space at the ends. */
+static void trim_end(struct text *out)
+{
+    while (out->size && strchr(" \t\r\n", out->data[out->size - 1]))
+        out->size--;
+}
+
+static int fn_to_yaml(struct call *c, json_t **ret)
+{
+    autofree char *made = NULL;
+    struct text out;
+    size_t size = 0;
+    int r = yaml_write(c->args[0], YAML_AS_TEMPLATE, &made, &size);
+
+    if (r == -EINVAL)
+        return call_fail(c, "the value nests deeper than %d", YAML_MAX_DEPTH);
+    text_init(&out, c->ev);
+    if (!r)
+        r = eval_step(c->ev, size / 8);
+    if (!r)
+        r = text_add(&out, made, size);
+    if (!r)
+        trim_end(&out);
+    return text_finish(&out, r, ret);
+}
+
+/* Aliases stand for up to as much as there may be values. */
+static int fn_parse_yaml(struct call *c, json_t **ret)
+{
+    struct err e = ERR_INIT;
+    const char *bytes;
+    json_t *value;
+    size_t size;
+    int r = call_string(c, 0, &bytes, &size);
+
+    if (!r)
+        r = eval_spend(c->ev, size * 8);
+    if (r)
+        return r;
+    if (!size)
+        return eval_keep(c->ev, json_object(), ret);
+    r = yaml_read(bytes, size, YAML_AS_TEMPLATE, &value, &e);
+    if (r == -EINVAL)
+        return call_fail(c, "this is no YAML: %s", e.text);
+    return r ? r : eval_keep(c->ev, value, ret);
+}
+
+static int fn_to_toml(struct call *c, json_t **ret)
+{
+    struct text out;
+    json_t *map;
+    int r = call_map(c, 0, &map);
+
+    if (r)
+        return r;
+    text_init(&out, c->ev);
+    r = toml_write(c, &out, map);
+    if (!r)
+        trim_end(&out);
+    return text_finish(&out, r, ret);
 }
 
 /* ---- numbers ---- */
@@ -295,6 +360,9 @@ const function functions_code[TMPL_FN_N] = {
     [TMPL_FN_TO_PLAIN_JSON] = fn_to_json,
     [TMPL_FN_TO_PLAIN_JSON_PRETTY] = fn_to_json,
     [TMPL_FN_PARSE_JSON] = fn_parse_json,
+    [TMPL_FN_TO_YAML] = fn_to_yaml,
+    [TMPL_FN_PARSE_YAML] = fn_parse_yaml,
+    [TMPL_FN_TO_TOML] = fn_to_toml,
     [TMPL_FN_PARSE_BOOL] = fn_parse_bool,
     [TMPL_FN_PARSE_INT] = fn_parse_int,
     [TMPL_FN_PARSE_UINT] = fn_parse_int,

@@ -3,22 +3,17 @@
  * Functions on strings. The order of arguments is consul-template's: the one that a pipe delivers
  * comes last.
  */
-#define PCRE2_CODE_UNIT_WIDTH 8
-
 #include <errno.h>
-#include <locale.h>
-#include <pcre2.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wctype.h>
 
 #include "manager/template/engine.h"
 #include "shared/cleanup.h"
+#include "shared/text/letters.h"
+#include "shared/text/regex.h"
 #include "shared/tmpl/lexer.h"
 
 enum {
-    MATCH_LIMIT = 1000000,
-    MATCH_HEAP_KIB = 16 << 10,
     MAX_INDENT = 1000,
 };
 
@@ -148,45 +143,20 @@ static int fn_trim_suffix(struct call *c, json_t **ret)
 
 /* ---- upper and lower case ---- */
 
-static uint32_t to_case(uint32_t c, bool upper)
-{
-    static locale_t unicode;
-
-    if (!unicode)
-        unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL);
-    if (!unicode)
-        return (uint32_t)(upper ? towupper(c) : towlower(c));
-    return (uint32_t)(upper ? towupper_l(c, unicode) : towlower_l(c, unicode));
-}
-
-/* Go's strings.Title: a letter behind one of these begins a word. */
-static bool is_separator(uint32_t c)
-{
-    return c < 0x80 ? !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-                        (c >= 'A' && c <= 'Z') || c == '_')
-                    : is_space(c);
-}
-
 static int fn_case(struct call *c, json_t **ret)
 {
-    bool title = c->fn->id == TMPL_FN_TO_TITLE, upper = c->fn->id == TMPL_FN_TO_UPPER;
-    uint32_t before = ' ';
-    struct text out;
+    autofree char *made = NULL;
     struct bytes s;
-    size_t n;
     int r = argument(c, 0, &s);
 
-    text_init(&out, c->ev);
-    for (const char *at = s.at, *end = r ? at : at + s.size; !r && at < end; at += n) {
-        uint32_t rune = tmpl_utf8_next(at, end, &n);
-
-        if (title)
-            r = text_rune(&out, is_separator(before) ? to_case(rune, true) : rune);
-        else
-            r = text_rune(&out, to_case(rune, upper));
-        before = rune;
-    }
-    return text_finish(&out, r, ret);
+    if (r)
+        return r;
+    made = letters_map(s.at, s.size,
+                       c->fn->id == TMPL_FN_TO_TITLE   ? LETTERS_TITLE
+                       : c->fn->id == TMPL_FN_TO_UPPER ? LETTERS_UPPER
+                                                       : LETTERS_LOWER,
+                       &s.size);
+    return made ? eval_string(c->ev, made, s.size, ret) : -ENOMEM;
 }
 
 /* ---- split, join, replace ---- */
@@ -357,181 +327,54 @@ static int fn_indent(struct call *c, json_t **ret)
 
 /* ---- regular expressions ---- */
 
-struct regex {
-    pcre2_code *code;
-    pcre2_match_data *data;
-    pcre2_match_context *context;
-};
-
-static void regex_deinit(struct regex *re)
+static int new_regex(struct call *c, struct bytes pattern, struct regex **ret)
 {
-    pcre2_match_data_free(re->data);
-    pcre2_match_context_free(re->context);
-    pcre2_code_free(re->code);
+    struct err e = ERR_INIT;
+    int r = regex_new(pattern.at, pattern.size, REGEX_STEPS, ret, &e);
+
+    return r == -EINVAL ? call_fail(c, "%s", e.text) : r;
 }
 
-/* Go's "$" is the very end of the text. */
-static int regex_init(struct call *c, struct bytes pattern, struct regex *re)
+/* `r`: what came of matching. */
+static int matched(struct call *c, int r)
 {
-    char message[128];
-    PCRE2_SIZE offset;
-    int code;
-
-    *re = (struct regex){0};
-    if (pattern.size > 16384)
-        return call_fail(c, "the regular expression is longer than 16384 bytes");
-    re->code = pcre2_compile((PCRE2_SPTR)pattern.at, pattern.size,
-                             PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_DOLLAR_ENDONLY |
-                                 PCRE2_NEVER_BACKSLASH_C,
-                             &code, &offset, NULL);
-    if (!re->code) {
-        (void)pcre2_get_error_message(code, (PCRE2_UCHAR *)message, sizeof(message));
-        return call_fail(c, "the regular expression is wrong at byte %zu: %s", (size_t)offset + 1,
-                         message);
-    }
-    re->data = pcre2_match_data_create_from_pattern(re->code, NULL);
-    re->context = pcre2_match_context_create(NULL);
-    if (!re->data || !re->context)
-        return -ENOMEM;
-    (void)pcre2_set_match_limit(re->context, MATCH_LIMIT);
-    (void)pcre2_set_heap_limit(re->context, MATCH_HEAP_KIB);
-    return 0;
-}
-
-/* 1: it matches from `from` on; 0: it does not. */
-static int regex_match(struct call *c, const struct regex *re, struct bytes s, size_t from)
-{
-    int r = eval_step(c->ev, 16);
-
-    if (r)
+    if (r != -ETIME)
         return r;
-    r = pcre2_match(re->code, (PCRE2_SPTR)s.at, s.size, from, 0, re->data, re->context);
-    if (r == PCRE2_ERROR_NOMATCH)
-        return 0;
-    if (r < 0)
-        return call_fail(c, "the regular expression takes too long or too much on this text");
-    return 1;
+    return call_fail(c, "the regular expression takes too long or too much on this text");
 }
 
 static int fn_regex_match(struct call *c, json_t **ret)
 {
+    struct regex *re = NULL;
     struct bytes pattern, s;
-    struct regex re;
     int r = two(c, &pattern, &s);
 
-    if (r)
-        return r;
-    r = regex_init(c, pattern, &re);
     if (!r)
-        r = regex_match(c, &re, s, 0);
-    regex_deinit(&re);
+        r = new_regex(c, pattern, &re);
+    if (!r)
+        r = matched(c, regex_match(re, s.at, s.size, 0));
+    re = regex_free(re);
     return r < 0 ? r : eval_keep(c->ev, json_boolean(r), ret);
 }
 
-static int put_group(struct text *out, const struct regex *re, struct bytes s, struct bytes name)
+static int step(void *context, const char *bytes, size_t size)
 {
-    const PCRE2_SIZE *at = pcre2_get_ovector_pointer(re->data);
-    uint32_t n = pcre2_get_ovector_count(re->data), group = 0;
-    char text[40];
+    const struct text *out = context;
 
-    if (!name.size || name.size >= sizeof(text))
-        return 0;
-    memcpy(text, name.at, name.size);
-    text[name.size] = '\0';
-    if (strspn(text, "0123456789") == name.size) {
-        group = name.size > 4 ? n : (uint32_t)atoi(text);
-    } else {
-        int number = pcre2_substring_number_from_name(re->code, (PCRE2_SPTR)text);
-
-        group = number > 0 ? (uint32_t)number : n;
-    }
-    if (group >= n || at[2 * group] == PCRE2_UNSET)
-        return 0;
-    return text_add(out, s.at + at[2 * group], at[2 * group + 1] - at[2 * group]);
+    (void)bytes;
+    (void)size;
+    return eval_step(out->ev, 16);
 }
 
-static bool is_word(char c)
+static int sink(void *context, const char *bytes, size_t size)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
-/* The name behind the "$" that `rest` begins with, and what follows it. False: there is none. */
-static bool take_group(struct bytes *rest, struct bytes *ret_name)
-{
-    bool braced = rest->size > 1 && rest->at[1] == '{';
-    size_t from = braced ? 2 : 1, to = from;
-
-    while (to < rest->size && is_word(rest->at[to]))
-        to++;
-    if (to == from || (braced && (to >= rest->size || rest->at[to] != '}')))
-        return false;
-    *ret_name = (struct bytes){rest->at + from, to - from};
-    *rest = behind(*rest, rest->at + to + braced);
-    return true;
-}
-
-/* Go's regexp.Expand: $1, ${1}, $name, $$. */
-static int put_expanded(struct text *out, const struct regex *re, struct bytes s, struct bytes to)
-{
-    int r = 0;
-
-    while (to.size && !r) {
-        const char *dollar = memchr(to.at, '$', to.size);
-        struct bytes name;
-
-        r = text_add(out, to.at, dollar ? (size_t)(dollar - to.at) : to.size);
-        if (!dollar || r)
-            break;
-        to = behind(to, dollar);
-        if (to.size > 1 && to.at[1] == '$') {
-            to = behind(to, to.at + 2);
-            r = text_puts(out, "$");
-        } else if (take_group(&to, &name)) {
-            r = put_group(out, re, s, name);
-        } else {
-            to = behind(to, to.at + 1);
-            r = text_puts(out, "$");
-        }
-    }
-    return r;
-}
-
-/* An empty match right behind a match counts for nothing. */
-static int replace_matches(struct call *c, struct text *out, const struct regex *re, struct bytes s,
-                           struct bytes to)
-{
-    const PCRE2_SIZE *at = pcre2_get_ovector_pointer(re->data);
-    size_t done = 0, from = 0, n;
-    bool first = true;
-    int r;
-
-    while (from <= s.size && (r = regex_match(c, re, s, from)) == 1) {
-        size_t start = at[0] < from ? from : at[0], end = at[1] < start ? start : at[1];
-
-        if (first || end > start || start > done) {
-            r = text_add(out, s.at + done, start - done);
-            if (!r)
-                r = put_expanded(out, re, s, to);
-            if (r)
-                return r;
-            done = end;
-        }
-        first = false;
-        from = end;
-        if (end == start) {
-            if (from >= s.size)
-                break;
-            (void)tmpl_utf8_next(s.at + from, s.at + s.size, &n);
-            from += n;
-        }
-    }
-    return r < 0 ? r : text_add(out, s.at + done, s.size - done);
+    return text_add(context, bytes, size);
 }
 
 static int fn_regex_replace(struct call *c, json_t **ret)
 {
     struct bytes pattern, to, s;
-    struct regex re;
+    struct regex *re = NULL;
     struct text out;
     int r = two(c, &pattern, &to);
 
@@ -540,10 +383,10 @@ static int fn_regex_replace(struct call *c, json_t **ret)
     if (r)
         return r;
     text_init(&out, c->ev);
-    r = regex_init(c, pattern, &re);
+    r = new_regex(c, pattern, &re);
     if (!r)
-        r = replace_matches(c, &out, &re, s, to);
-    regex_deinit(&re);
+        r = matched(c, regex_replace(re, s.at, s.size, to.at, to.size, step, sink, &out));
+    re = regex_free(re);
     return text_finish(&out, r, ret);
 }
 

@@ -14,6 +14,7 @@
 
 #include "manager/template/engine.h"
 #include "shared/cleanup.h"
+#include "shared/text/real.h"
 #include "shared/tmpl/lexer.h"
 
 enum {
@@ -28,25 +29,6 @@ struct verb {
 };
 
 /* ---- numbers ---- */
-
-/* An exponent has two digits at least, as in C. */
-void format_real(double real, int least, int most, char buf[64])
-{
-    int exponent, digits = 1;
-    char *e;
-
-    if (isnan(real) || isinf(real)) {
-        (void)snprintf(buf, 64, "%s", isnan(real) ? "NaN" : real > 0 ? "+Inf" : "-Inf");
-        return;
-    }
-    do
-        (void)snprintf(buf, 64, "%.*e", digits - 1, real);
-    while (strtod(buf, NULL) != real && digits++ < 17);
-    e = strchr(buf, 'e');
-    exponent = atoi(e + 1);
-    if (exponent >= least && exponent < most)
-        (void)snprintf(buf, 64, "%.*f", digits - 1 > exponent ? digits - 1 - exponent : 0, real);
-}
 
 static size_t count_runes(const char *bytes, size_t size)
 {
@@ -132,6 +114,24 @@ static int put_integer(struct text *out, const struct verb *v, int64_t value)
     return pad_number(out, &plain, sign_of(v, value < 0), at);
 }
 
+/* C's hexadecimal digits, with an exponent of two digits at least. */
+static void format_hex(double size, const struct verb *v, char *buf, size_t room)
+{
+    char format[16] = "%a", *exponent;
+
+    if (v->precision >= 0)
+        (void)snprintf(format, sizeof(format), "%%.%da", v->precision > 1000 ? 1000 : v->precision);
+    (void)strfromd(buf, room, format, size);
+    exponent = strchr(buf, 'p') + 2;
+    if (!exponent[1]) {
+        exponent[2] = '\0';
+        exponent[1] = exponent[0];
+        exponent[0] = '0';
+    }
+    for (char *p = buf; v->c == 'X' && *p; p++)
+        *p = (char)toupper((unsigned char)*p);
+}
+
 static int put_real(struct text *out, const struct verb *v, double value)
 {
     char buf[2048], format[16];
@@ -149,7 +149,9 @@ static int put_real(struct text *out, const struct verb *v, double value)
                           isnan(value) ? "NaN" : "Inf");
     }
     (void)snprintf(format, sizeof(format), "%%.%d%c", precision, v->c == 'v' ? 'g' : v->c);
-    if (shortest)
+    if (v->c == 'x' || v->c == 'X')
+        format_hex(size, v, buf, sizeof(buf));
+    else if (shortest)
         format_real(size, -4, 6, buf);
     else
         (void)strfromd(buf, sizeof(buf), format, size);
@@ -370,11 +372,10 @@ static int put(struct text *out, const struct verb *v, const json_t *value, unsi
         return r;
     if (depth > MAX_NESTED)
         return eval_fail(out->ev, out->ev->pos, -E2BIG, "a value nests deeper than %d", MAX_NESTED);
-    if (value_is_nil(value)) {
-        text = v->sharp ? "interface {}(nil)" : "<nil>";
-        return v->c == 'v' ? pad(out, v, depth ? text : "<nil>", strlen(depth ? text : "<nil>"))
-                           : put_bad(out, v, value);
-    }
+    if (value_is_nil(value) && depth)
+        return text_puts(out, v->c == 'v' && v->sharp ? "interface {}(nil)" : "<nil>");
+    if (value_is_nil(value))
+        return v->c == 'v' ? pad(out, v, "<nil>", 5) : put_bad(out, v, value);
     switch (json_typeof(value)) {
     case JSON_STRING:
         return put_string(out, v, value);
@@ -384,8 +385,8 @@ static int put(struct text *out, const struct verb *v, const json_t *value, unsi
         return is_one_of("vdboOxX", v->c) ? put_integer(out, v, json_integer_value(value))
                                           : put_bad(out, v, value);
     case JSON_REAL:
-        return is_one_of("veEfFgG", v->c) ? put_real(out, v, json_real_value(value))
-                                          : put_bad(out, v, value);
+        return is_one_of("veEfFgGxX", v->c) ? put_real(out, v, json_real_value(value))
+                                            : put_bad(out, v, value);
     case JSON_ARRAY:
         return put_list(out, v, value, depth);
     case JSON_OBJECT:

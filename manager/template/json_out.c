@@ -9,6 +9,7 @@
 
 #include "manager/template/engine.h"
 #include "shared/cleanup.h"
+#include "shared/text/real.h"
 #include "shared/tmpl/lexer.h"
 
 struct writer {

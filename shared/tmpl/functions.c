@@ -14,7 +14,6 @@ static const struct tmpl_function functions[] = {
 #define NO_CATALOG "this release does not ask Consul's catalog; use key, ls or tree"
 #define NO_SERVICES "there is no service registry here; write addresses as nomadVar or key"
 #define NO_RUN "templates run nothing and write nothing but their destination"
-#define NO_YAML "this release writes JSON only, which YAML readers take: use toJSONPretty"
 #define NO_DEBUG "it is for debugging consul-template; use printf \"%v\""
 #define NO_CERTIFICATES "this release asks Vault and Consul for stored values only; use secret"
 
@@ -37,7 +36,6 @@ static const struct {
     {"nodes", NO_CATALOG},
     {"nomadService", NO_SERVICES},
     {"nomadServices", NO_SERVICES},
-    {"parseYAML", "this release reads JSON only; use parseJSON"},
     {"partitions", NO_CATALOG},
     {"peerings", NO_CATALOG},
     {"pkiCert", NO_CERTIFICATES},
@@ -49,8 +47,6 @@ static const struct {
     {"spew_printf", NO_DEBUG},
     {"spew_sdump", NO_DEBUG},
     {"spew_sprintf", NO_DEBUG},
-    {"toTOML", "this release has no writer of TOML; write the lines with range"},
-    {"toYAML", NO_YAML},
     {"writeToFile", NO_RUN},
 };
 

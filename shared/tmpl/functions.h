@@ -84,6 +84,7 @@ enum tmpl_uses { /* what a function reads */
     X(PARSE_INT, "parseInt", 1, 1, 0)                                                              \
     X(PARSE_UINT, "parseUint", 1, 1, 0)                                                            \
     X(PARSE_JSON, "parseJSON", 1, 1, 0)                                                            \
+    X(PARSE_YAML, "parseYAML", 1, 1, 0)                                                            \
     X(REGEX_MATCH, "regexMatch", 2, 2, 0)                                                          \
     X(REGEX_REPLACE_ALL, "regexReplaceAll", 3, 3, 0)                                               \
     X(REPLACE_ALL, "replaceAll", 3, 3, 0)                                                          \
@@ -100,6 +101,8 @@ enum tmpl_uses { /* what a function reads */
     X(TO_JSON_PRETTY, "toJSONPretty", 1, 1, 0)                                                     \
     X(TO_PLAIN_JSON, "toUnescapedJSON", 1, 1, 0)                                                   \
     X(TO_PLAIN_JSON_PRETTY, "toUnescapedJSONPretty", 1, 1, 0)                                      \
+    X(TO_TOML, "toTOML", 1, 1, 0)                                                                  \
+    X(TO_YAML, "toYAML", 1, 1, 0)                                                                  \
     X(TO_LOWER, "toLower", 1, 1, 0)                                                                \
     X(TO_TITLE, "toTitle", 1, 1, 0)                                                                \
     X(TO_UPPER, "toUpper", 1, 1, 0)                                                                \

@@ -22,6 +22,19 @@ struct expect {
 };
 
 static const struct expect as_go[] = {
+    {"{{parseJSON `{\"a\":[1,\"yes\",null,{\"b\":2}],\"c\":{\"d\":\"x\\ny\"}}` | toYAML}}",
+     "a:\n- 1\n- \"yes\"\n- null\n- b: 2\nc:\n  d: |-\n    x\n    y"},
+    {"{{with parseYAML \"a: &x {k: yes}\\nb: [*x, 0x1F, 'q']\"}}{{.a.k}} {{.b}}{{end}}{{len "
+     "(parseYAML "
+     "\"\")}}",
+     "true [map[k:true] 31 q]0"},
+    {"{{parseJSON `{\"a\":[1,\"y\\\"\",{\"b\":2}],\"c "
+     "d\":{\"d\":\"x\\ny\",\"e\":{},\"n\":null},\"t\":[{\"x\":1e21},{"
+     "\"y\":[true]}]}` | toTOML}}",
+     "a = [1.0, \"y\\\"\", {b = 2.0}]\n\n[\"c d\"]\n  d = \"x\\ny\"\n  [\"c d\".e]\n\n[[t]]\n  x = "
+     "1000000000000000000000.0\n\n[[t]]\n  y = [true]"},
+    {"{{printf \"%s|%5v|%x|%X\" (parseJSON \"[null,1]\") (parseJSON \"[null]\") 1.5 0.1}}",
+     "[<nil> %!s(float64=1)]|[<nil>]|0x1.8p+00|0X1.999999999999AP-04"},
     {"plain text", "plain text"},
     {"{{\"quoted\\t\\\"x\\\" \\u00e9 \\x41\\101\"}} {{`raw \\n`}} {{'a'}} {{'\\n'}}",
      "quoted\t\"x\" \303\251 AA raw \\n 97 10"},
@@ -232,7 +245,7 @@ static const struct expect refused[] = {
     {"{{toupper \"x\"}}", "t:1:3: there is no function \"toupper\"; did you mean \"toUpper\"?"},
     {"\n {{plugin \"x\"}}", "t:2:4: the function \"plugin\" is not supported: "},
     {"{{range service \"web\"}}{{end}}", "t:1:9: the function \"service\" is not supported: "},
-    {"{{1 | toYAML}}", "t:1:7: the function \"toYAML\" is not supported: "},
+    {"{{1 | sockaddr}}", "t:1:7: the function \"sockaddr\" is not supported: "},
     {"{{sprig_date \"x\"}}", "t:1:3: the function \"sprig_date\" is not supported: "},
     {"{{key \"x\"}}", "t:1:3: the function \"key\" is denied by the operator"},
     {"{{env}}", "t:1:3: \"env\" takes 1 argument, and gets 0"},
@@ -272,7 +285,13 @@ static const struct expect failing[] = {
     {"{{parseJSON \"{\"}}", "t:1:3: parseJSON: this is no JSON, in its line 1"},
     {"{{parseInt \"x\"}}", "t:1:3: parseInt: \"x\" is no whole number"},
     {"{{base64Decode \"a\"}}", "t:1:3: base64Decode: this is no base64"},
-    {"{{regexMatch \"(\" \"x\"}}", "t:1:3: regexMatch: the regular expression is wrong at byte 2"},
+    {"{{regexMatch \"(\" \"x\"}}",
+     "t:1:3: regexMatch: the regular expression is wrong near byte 2"},
+    {"{{regexMatch `(?=a)` \"x\"}}",
+     "t:1:3: regexMatch: the regular expression is wrong at byte 1"},
+    {"{{parseYAML \"a: [\"}}", "t:1:3: parseYAML: this is no YAML: line 2 column 1"},
+    {"{{parseJSON \"[1]\" | toTOML}}", "t:1:21: toTOML: argument 1 is to be of the type map"},
+    {"{{parseJSON `{\"a\":[null]}` | toTOML}}", "t:1:30: toTOML: TOML has no lists with nothing"},
     {"{{regexMatch \"(a+)+$\" (printf \"%050d!\" 0 | replaceAll \"0\" \"a\")}}",
      "t:1:3: regexMatch: the regular expression takes too long"},
     {"{{join \",\" (parseJSON \"[1]\")}}", "t:1:3: join: the list has a value of the type float64"},
