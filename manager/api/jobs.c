@@ -218,10 +218,15 @@ void job_deregister(struct request *r)
 
 /* The file, evaluated; `variables` is a file of values, or NULL. What it becomes lives no longer
  * than `inputs`. No file of this host is read. */
-static int read_hcl(const char *hcl, const char *variables, struct hcl_inputs *inputs,
-                    struct hcl_file **ret_file, struct err *e)
+static void on_error(void *arg, const char *text)
 {
-    struct hcl_eval_options options = {.hasty = true};
+    schema_problems_add(arg, text);
+}
+
+static int read_hcl(const char *hcl, const char *variables, struct hcl_inputs *inputs,
+                    struct hcl_file **ret_file, struct schema_problems *problems, struct err *e)
+{
+    struct hcl_eval_options options = {.hasty = true, .on_error = on_error, .arg = problems};
     struct hcl_file *values = NULL;
     int r = variables ? hcl_parse_expr("Variables", variables, strlen(variables), &values, e) : 0;
 
@@ -249,7 +254,7 @@ void job_parse(struct request *r)
     if (!hcl || !*hcl)
         request_reply_text(r, 400, "the body must be {\"JobHCL\": \"job …\"}");
     else if (read_hcl(hcl, json_string_value(json_object_get(body, "Variables")), &inputs, &file,
-                      &e) ||
+                      &problems, &e) ||
              job_from_hcl_all(file, &job, &problems, &e))
         reply_problems(r, &problems, &e);
     else

@@ -87,8 +87,9 @@ int eval_need(struct eval *ev, struct named *named)
         return fail_at(ev, named->pos, "locals need each other too deeply");
     named->state = NAMED_BUSY;
     r = eval_value(ev, NULL, &in, &value);
-    named->state = NAMED_READY;
-    named->value = value;
+    named->state = r < 0 ? NAMED_UNKNOWN : NAMED_READY; /* try() does not hide a wrong local */
+    if (r == 0)
+        named->value = value;
     return r;
 }
 
@@ -332,6 +333,7 @@ static int dynamic(struct eval *ev, const struct scope *scope, const struct hcl_
     const struct hcl_block *content = in->body->n_blocks == 1 ? in->body->blocks : NULL;
     const char *name = iterator ? iterator->value.string : in->n_labels ? in->labels[0] : NULL;
     static char *keys[] = {(char *)"key", (char *)"value"};
+    struct expr x = {.ev = ev, .start = "", .at = "", .pos = in->pos};
     struct hcl_value over = {0};
     int r;
 
@@ -340,6 +342,8 @@ static int dynamic(struct eval *ev, const struct scope *scope, const struct hcl_
     r = eval_value(ev, scope, &each->value, &over);
     if (r == 0 && over.kind != HCL_LIST && over.kind != HCL_MAP)
         r = fail_at(ev, each->pos, "\"for_each\" is a list or a map");
+    if (r == 0)
+        r = value_in_order(&x, &over, &over);
     for (size_t i = 0; r == 0 && i < over.n_items; i++) {
         struct hcl_value *pair = arena_alloc(ev->arena, 2 * sizeof(*pair));
         struct hcl_value item = {.kind = HCL_MAP, .items = pair, .keys = keys, .n_items = 2};
@@ -361,14 +365,31 @@ static int dynamic(struct eval *ev, const struct scope *scope, const struct hcl_
     return r;
 }
 
+/* Whether to go on and find more that is wrong: then 0. What takes too much is the last error. */
+static int told(struct eval *ev, int r)
+{
+    if (r != -EINVAL || !ev->options->on_error || !ev->e)
+        return r;
+    ev->options->on_error(ev->options->arg, ev->e->text);
+    ev->e = &ev->later;
+    if (++ev->n_errors == HCL_EVAL_MAX_ERRORS || ev->steps > HCL_EVAL_MAX_STEPS ||
+        ev->bytes > HCL_EVAL_MAX_BYTES)
+        ev->n_errors = HCL_EVAL_MAX_ERRORS;
+    return ev->n_errors == HCL_EVAL_MAX_ERRORS ? r : 0;
+}
+
 static int eval_block(struct eval *ev, const struct scope *scope, const struct hcl_block *in,
                       struct hcl_body *out)
 {
     struct hcl_block block = *in;
     int r;
 
-    if (is_type(in, "dynamic"))
-        return dynamic(ev, scope, in, out);
+    if (is_type(in, "dynamic")) {
+        unsigned int before = ev->n_errors;
+
+        r = dynamic(ev, scope, in, out);
+        return ev->n_errors == before ? told(ev, r) : r; /* what is in it was told already */
+    }
     r = eval_body(ev, scope, in->body, &block.body);
     return r < 0 ? r : append_block(ev, out, &block);
 }
@@ -392,7 +413,7 @@ static int eval_body(struct eval *ev, const struct scope *scope, const struct hc
         struct hcl_attr *attr = &out->attrs[out->n_attrs++];
 
         *attr = in->attrs[i];
-        r = eval_value(ev, scope, &in->attrs[i].value, &attr->value);
+        r = told(ev, eval_value(ev, scope, &in->attrs[i].value, &attr->value));
     }
     for (size_t i = 0; r == 0 && i < in->n_blocks; i++)
         r = eval_block(ev, scope, &in->blocks[i], out);
@@ -415,6 +436,8 @@ int hcl_eval(struct hcl_file *file, const struct hcl_eval_options *options, stru
     }
     if (r == 0)
         r = eval_body(&ev, NULL, &rest, &out);
+    if (r == 0 && ev.n_errors)
+        r = -EINVAL;
     if (r == 0)
         file->body = out;
     return r == -ENOMEM ? err_sys(e, r, "reading %s", file->name) : r;

@@ -29,14 +29,19 @@ struct hcl_input {
 struct hcl_eval_options {
     const struct hcl_input *inputs;
     size_t n_inputs;
-    bool files; /* file() and its like may read this machine's */
-    bool hasty; /* a hundredth of the steps: somebody waits who must not */
+    bool files;           /* file() and its like may read this machine's … */
+    const char *base_dir; /* … from here; NULL: the current directory */
+    bool hasty;           /* a hundredth of the steps: somebody waits who must not */
+    /* gets each error in what is no variable or local; NULL: evaluation ends at the first */
+    void (*on_error)(void *arg, const char *text);
+    void *arg;
 };
 
 enum {
     HCL_EVAL_MAX_STEPS = 2000000,  /* values looked at while one file is evaluated */
     HCL_EVAL_MAX_BYTES = 64 << 20, /* of what comes of it */
     HCL_EVAL_MAX_DEPTH = 64,
+    HCL_EVAL_MAX_ERRORS = 20, /* for on_error */
 };
 
 /* Replaces file->body, which hcl_parse_expr() made. -EINVAL with the place and the mend; -ENOMEM.

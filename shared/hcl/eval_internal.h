@@ -13,8 +13,10 @@ struct eval {
     struct hcl_file *file;
     struct arena *arena;
     const struct hcl_eval_options *options;
-    struct err *e;
-    struct named *names; /* variables and locals */
+    struct err *e;         /* gets the first error … */
+    struct err later;      /* … and this, which nobody reads, what comes after it */
+    unsigned int n_errors; /* told to on_error */
+    struct named *names;   /* variables and locals */
     size_t n_names;
     unsigned int depth;
     size_t steps;
@@ -56,6 +58,10 @@ struct expr {
 int expr_fail(const struct expr *x, const char *at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* of[index]: an element of a list, a value of a map. */
+int expr_index(const struct expr *x, const char *at, const struct hcl_value *of,
+               const struct hcl_value *index, struct hcl_value *ret);
+
 /* All of `text`. */
 int expr_eval(struct eval *ev, const struct scope *scope, const char *text, struct hcl_pos pos,
               bool exact, struct hcl_value *ret);
@@ -90,6 +96,10 @@ int value_to_text(const struct expr *x, const char *at, const struct hcl_value *
 bool value_to_number(const struct hcl_value *value, double *ret);
 bool value_to_bool(const struct hcl_value *value, bool *ret);
 bool value_equal(const struct hcl_value *a, const struct hcl_value *b);
+bool value_contains(const struct hcl_value *list, const struct hcl_value *item);
+/* The same with its keys in order, as whoever walks over a map sees them; not a copy of what is in
+ * it. A list as it is. */
+int value_in_order(const struct expr *x, const struct hcl_value *in, struct hcl_value *ret);
 /* Appends; `key` (kept, not copied) for maps, where an equal one is replaced. -ENOMEM, -EINVAL: too
  * much. */
 int value_append(const struct expr *x, struct hcl_value *list, const char *key,

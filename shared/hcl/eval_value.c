@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "shared/hcl/eval_internal.h"
+#include "shared/text/real.h"
 
 int eval_account(const struct expr *x, const char *at, size_t size)
 {
@@ -39,7 +40,7 @@ int value_set_text(const struct expr *x, const char *at, const char *text, size_
 int value_to_text(const struct expr *x, const char *at, const struct hcl_value *value,
                   const char **ret)
 {
-    char number[40];
+    char number[64];
     struct hcl_value text;
     int r;
 
@@ -51,8 +52,7 @@ int value_to_text(const struct expr *x, const char *at, const struct hcl_value *
         *ret = value->boolean ? "true" : "false";
         return 0;
     case HCL_NUMBER:
-        (void)snprintf(number, sizeof(number), fabs(value->number) < 1e15 ? "%.15g" : "%.17g",
-                       value->number);
+        format_real(value->number, -20, 21, number);
         r = value_set_text(x, at, number, strlen(number), &text);
         if (r == 0)
             *ret = text.string;
@@ -122,6 +122,51 @@ bool value_equal(const struct hcl_value *a, const struct hcl_value *b)
             return false;
     }
     return true;
+}
+
+bool value_contains(const struct hcl_value *list, const struct hcl_value *item)
+{
+    for (size_t i = 0; i < list->n_items; i++)
+        if (value_equal(&list->items[i], item))
+            return true;
+    return false;
+}
+
+struct pair {
+    char *key;
+    struct hcl_value item;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(((const struct pair *)a)->key, ((const struct pair *)b)->key);
+}
+
+int value_in_order(const struct expr *x, const struct hcl_value *in, struct hcl_value *ret)
+{
+    const struct hcl_value from = *in; /* which may be `ret` */
+    size_t n = from.n_items;
+    struct pair *pairs = NULL;
+    bool sorted = true;
+
+    for (size_t i = 1; from.kind == HCL_MAP && sorted && i < n; i++)
+        sorted = strcmp(from.keys[i - 1], from.keys[i]) < 0;
+    *ret = from;
+    if (sorted)
+        return 0;
+    pairs = arena_alloc(x->ev->arena, n * sizeof(*pairs));
+    ret->items = arena_alloc(x->ev->arena, n * sizeof(*ret->items));
+    ret->keys = arena_alloc(x->ev->arena, n * sizeof(*ret->keys));
+    if (!pairs || !ret->items || !ret->keys)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        pairs[i] = (struct pair){from.keys[i], from.items[i]};
+    qsort(pairs, n, sizeof(*pairs), by_key);
+    for (size_t i = 0; i < n; i++) {
+        ret->keys[i] = pairs[i].key;
+        ret->items[i] = pairs[i].item;
+    }
+    return eval_account(x, x->at, n * 2 * sizeof(*pairs));
 }
 
 int value_append(const struct expr *x, struct hcl_value *list, const char *key,

@@ -276,6 +276,8 @@ static int for_expr(struct expr *x, bool is_map, struct hcl_value *ret)
     loop.body = x->at;
     *ret = (struct hcl_value){.kind = is_map ? HCL_MAP : HCL_LIST};
     if (!skip)
+        r = value_in_order(x, &over, &over);
+    if (r == 0 && !skip)
         r = loop_items(x, &loop, &over, ret);
     if (r < 0)
         return r;
@@ -323,14 +325,99 @@ static int collection(struct expr *x, bool is_map, struct hcl_value *ret)
 
 /* ---- names and calls ---- */
 
+/* Evaluates one argument and goes behind it, whatever comes of that: 1 and `e` when it is an error.
+ * What cannot even be read is no error to be tried. */
+static int attempt(struct expr *x, struct hcl_value *ret, struct err *e)
+{
+    const char *start = x->at;
+    unsigned int depth = x->ev->depth;
+    struct err *before = x->ev->e;
+    bool skip = x->skip;
+    int r;
+
+    x->ev->e = e;
+    r = cond(x, ret);
+    x->ev->e = before;
+    if (r != -EINVAL || skip)
+        return r;
+    x->at = start;
+    x->ev->depth = depth;
+    x->skip = true;
+    r = cond(x, &(struct hcl_value){0});
+    x->skip = skip;
+    return r < 0 ? r : 1;
+}
+
+/* The first argument of try() that can be evaluated; whether the one of can() can be. */
+static int try_call(struct expr *x, const char *at, bool can, struct hcl_value *ret)
+{
+    struct err e = ERR_INIT;
+    bool found = false, skip = x->skip;
+    size_t n = 0;
+
+    while (!take(x, ")")) {
+        struct hcl_value item = {0};
+        int r;
+
+        x->skip = skip || found;
+        r = attempt(x, &item, &e);
+        x->skip = skip;
+        if (r < 0)
+            return r;
+        if (r == 0 && !found) {
+            *ret = item;
+            found = true;
+        }
+        n++;
+        if (!take(x, ",") && (blanks(x), *x->at != ')'))
+            return expr_fail(x, x->at, "expected \",\" or \")\" in the call of \"%s\"",
+                             can ? "can" : "try");
+    }
+    if (n == 0 || (can && n > 1))
+        return expr_fail(x, at, can ? "can() takes 1 argument" : "try() takes 1 or more arguments");
+    if (can)
+        *ret = (struct hcl_value){.kind = HCL_BOOL, .boolean = found};
+    if (can || found || skip)
+        return 0;
+    return expr_fail(x, at, "nothing in this try() can be had; the last of it: %.150s", e.text);
+}
+
+/* convert(value, list(string)): what a variable's type is. */
+static int convert_call(struct expr *x, const char *at, struct hcl_value *ret)
+{
+    const char *start, *end;
+    char *type;
+    int depth = 0, r = cond(x, ret);
+
+    if (r == 0)
+        r = want(x, ",");
+    if (r < 0)
+        return r;
+    blanks(x);
+    start = end = x->at;
+    while (*end && (depth || *end != ')')) {
+        depth += (*end == '(') - (*end == ')');
+        end++;
+    }
+    x->at = end;
+    if (!take(x, ")"))
+        return expr_fail(x, at, "write convert(VALUE, TYPE)");
+    type = arena_copy(x->ev->arena, start, (size_t)(end - start));
+    if (!type)
+        return -ENOMEM;
+    return x->skip ? 0 : type_convert(x, type, ret);
+}
+
 static int call(struct expr *x, const char *name, size_t len, struct hcl_value *ret)
 {
     struct hcl_value args = {.kind = HCL_LIST};
     const char *at = x->at - len;
 
     (void)take(x, "(");
-    if ((len == 3 && strncmp(name, "try", 3) == 0) || (len == 3 && strncmp(name, "can", 3) == 0))
-        return expr_fail(x, at, "\"%.3s\" is not supported; use lookup() with a default", name);
+    if (len == 3 && (strncmp(name, "try", 3) == 0 || strncmp(name, "can", 3) == 0))
+        return try_call(x, at, *name == 'c', ret);
+    if (len == 7 && strncmp(name, "convert", 7) == 0)
+        return convert_call(x, at, ret);
     while (!take(x, ")")) {
         struct hcl_value item = {0};
         int r = cond(x, &item);
@@ -438,8 +525,8 @@ static int primary(struct expr *x, struct hcl_value *ret)
     return r < 0 ? r : want(x, ")");
 }
 
-static int get_index(struct expr *x, const char *at, const struct hcl_value *of,
-                     const struct hcl_value *index, struct hcl_value *ret)
+int expr_index(const struct expr *x, const char *at, const struct hcl_value *of,
+               const struct hcl_value *index, struct hcl_value *ret)
 {
     const struct hcl_value *found = NULL;
     const char *name;
@@ -485,7 +572,7 @@ static int splat(struct expr *x, const struct hcl_value *of, struct hcl_value *r
             int r = value_set_text(x, x->at, x->at + 1, n, &name);
 
             if (r == 0)
-                r = get_index(x, x->at, &item, &name, &item);
+                r = expr_index(x, x->at, &item, &name, &item);
             if (r < 0)
                 return r;
             x->at += 1 + n;
@@ -526,7 +613,7 @@ static int postfix(struct expr *x, struct hcl_value *ret)
             r = expr_fail(x, at, "expected a name behind \".\"");
         }
         if (r == 0 && !x->skip)
-            r = get_index(x, at, &of, &index, ret);
+            r = expr_index(x, at, &of, &index, ret);
     }
     return r;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * The functions of expressions: those of Nomad's that job files use, with its meanings. Each is a
- * row with how many arguments it takes, and gets them evaluated. Not here: what depends on the time
- * or on chance, hashes, networks, dates, and regular expressions, whose syntax is Go's own.
+ * row with how many arguments it takes, and gets them evaluated; try(), can() and convert(), which
+ * do not, are with the expressions.
  */
 #include "shared/hcl/functions.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,17 @@ int call_kind(struct call *c, size_t i, enum hcl_kind kind)
 int call_give_text(struct call *c, const char *text, size_t n)
 {
     return value_set_text(c->x, c->at, text, n, c->ret);
+}
+
+int call_give_bytes(struct call *c, const char *bytes, size_t n)
+{
+    json_t *probe = strlen(bytes) == n ? json_stringn(bytes, n) : NULL; /* NULL: not UTF-8 */
+
+    if (!probe)
+        return call_fail(c, "what %s() finds here is no text in UTF-8; base64 can hold it",
+                         c->name);
+    json_decref(probe);
+    return call_give_text(c, bytes, n);
 }
 
 int call_give_number(struct call *c, double number)
@@ -93,8 +105,9 @@ size_t call_characters(const char *text)
 
 static const struct function *find(const char *name, size_t len)
 {
-    static const struct function *const all[] = {functions_text, functions_data, functions_number,
-                                                 functions_list};
+    static const struct function *const all[] = {functions_text, functions_data,   functions_number,
+                                                 functions_list, functions_crypto, functions_date,
+                                                 functions_file, functions_net,    functions_set};
 
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         for (const struct function *f = all[i]; f->name; f++)

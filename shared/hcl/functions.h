@@ -24,9 +24,14 @@ struct function {
 
 /* Each ends with a zeroed row. */
 extern const struct function functions_text[];
+extern const struct function functions_crypto[];
 extern const struct function functions_data[];
-extern const struct function functions_number[];
+extern const struct function functions_date[];
+extern const struct function functions_file[];
 extern const struct function functions_list[];
+extern const struct function functions_net[];
+extern const struct function functions_number[];
+extern const struct function functions_set[];
 
 #define call_fail(c, ...) expr_fail((c)->x, (c)->at, __VA_ARGS__)
 
@@ -37,6 +42,9 @@ int call_kind(struct call *c, size_t i, enum hcl_kind kind);
 
 /* The result. */
 int call_give_text(struct call *c, const char *text, size_t n);
+/* -EINVAL unless they are UTF-8 without a NUL; there is a NUL behind them. */
+int call_give_bytes(struct call *c, const char *bytes, size_t n);
+int call_give_base64(struct call *c, const char *bytes, size_t n);
 int call_give_number(struct call *c, double number);
 int call_give_bool(struct call *c, bool boolean);
 void call_give_list(struct call *c); /* an empty one */
@@ -48,6 +56,12 @@ int call_add_text(struct call *c, const char *text, size_t n);
 /* What was written to `out`, of open_memstream(3), closed and freed here; unless `r` is negative.
  */
 int call_give_stream(struct call *c, FILE *out, char **text, int r);
+
+/* reverse() of a text, by its characters. */
+int call_reverse_text(struct call *c);
+
+/* JSON as Go writes it: keys in order, <, > and & escaped. */
+int call_put_json(struct call *c, FILE *out, const struct hcl_value *value);
 
 /* How many characters a text has. */
 size_t call_characters(const char *text);

@@ -68,21 +68,27 @@ static int f_lookup(struct call *c)
 
 static int f_keys(struct call *c)
 {
+    struct hcl_value map = {0};
     int r = call_kind(c, 0, HCL_MAP);
 
+    if (r == 0)
+        r = value_in_order(c->x, &c->args[0], &map);
     call_give_list(c);
-    for (size_t i = 0; r == 0 && i < c->args[0].n_items; i++)
-        r = call_add_text(c, c->args[0].keys[i], strlen(c->args[0].keys[i]));
+    for (size_t i = 0; r == 0 && i < map.n_items; i++)
+        r = call_add_text(c, map.keys[i], strlen(map.keys[i]));
     return r;
 }
 
 static int f_values(struct call *c)
 {
+    struct hcl_value map = {0};
     int r = call_kind(c, 0, HCL_MAP);
 
+    if (r == 0)
+        r = value_in_order(c->x, &c->args[0], &map);
     call_give_list(c);
-    for (size_t i = 0; r == 0 && i < c->args[0].n_items; i++)
-        r = call_add(c, NULL, &c->args[0].items[i]);
+    for (size_t i = 0; r == 0 && i < map.n_items; i++)
+        r = call_add(c, NULL, &map.items[i]);
     return r;
 }
 
@@ -101,29 +107,17 @@ static int f_element(struct call *c)
     return 0;
 }
 
-static bool contains(const struct hcl_value *list, const struct hcl_value *item)
-{
-    for (size_t i = 0; i < list->n_items; i++)
-        if (value_equal(&list->items[i], item))
-            return true;
-    return false;
-}
-
 static int f_contains(struct call *c)
 {
     int r = call_kind(c, 0, HCL_LIST);
 
-    return r < 0 ? r : call_give_bool(c, contains(&c->args[0], &c->args[1]));
+    return r < 0 ? r : call_give_bool(c, value_contains(&c->args[0], &c->args[1]));
 }
 
+/* As LIST[N], MAP[KEY]; elsewhere a function of this name tells where something is. */
 static int f_index(struct call *c)
 {
-    int r = call_kind(c, 0, HCL_LIST);
-
-    for (size_t i = 0; r == 0 && i < c->args[0].n_items; i++)
-        if (value_equal(&c->args[0].items[i], &c->args[1]))
-            return call_give_number(c, (double)i);
-    return r < 0 ? r : call_fail(c, "index(): it is not in the list");
+    return expr_index(c->x, c->at, &c->args[0], &c->args[1], c->ret);
 }
 
 static int f_distinct(struct call *c)
@@ -134,7 +128,7 @@ static int f_distinct(struct call *c)
     if (r == 0 && c->args[0].n_items > 4096)
         r = call_fail(c, "%s() of more than 4096 elements", c->name);
     for (size_t i = 0; r == 0 && i < c->args[0].n_items; i++)
-        if (!contains(c->ret, &c->args[0].items[i]))
+        if (!value_contains(c->ret, &c->args[0].items[i]))
             r = call_add(c, NULL, &c->args[0].items[i]);
     return r;
 }
@@ -173,8 +167,10 @@ static int f_compact(struct call *c)
 
 static int f_reverse(struct call *c)
 {
-    int r = call_kind(c, 0, HCL_LIST);
+    int r = c->args[0].kind == HCL_LIST ? 0 : call_reverse_text(c);
 
+    if (r < 0 || c->args[0].kind != HCL_LIST)
+        return r;
     call_give_list(c);
     for (size_t i = c->args[0].n_items; r == 0 && i > 0; i--)
         r = call_add(c, NULL, &c->args[0].items[i - 1]);
@@ -239,14 +235,23 @@ static int f_zipmap(struct call *c)
     return r;
 }
 
+/* The first that is not null; a text if texts are among them. */
 static int f_coalesce(struct call *c)
 {
-    for (size_t i = 0; i < c->n; i++)
-        if (c->args[i].kind != HCL_NULL && (c->args[i].kind != HCL_STRING || *c->args[i].string)) {
-            *c->ret = c->args[i];
-            return 0;
-        }
-    return call_fail(c, "coalesce(): all of them are null or empty");
+    const struct hcl_value *found = NULL;
+    bool text = false;
+
+    for (size_t i = 0; i < c->n; i++) {
+        found = found || c->args[i].kind == HCL_NULL ? found : &c->args[i];
+        text = text || c->args[i].kind == HCL_STRING;
+    }
+    if (!found)
+        return call_fail(c, "coalesce(): all of them are null");
+    *c->ret = *found;
+    if (!text || (found->kind != HCL_NUMBER && found->kind != HCL_BOOL))
+        return 0;
+    c->ret->kind = HCL_STRING;
+    return value_to_text(c->x, c->at, found, (const char **)&c->ret->string);
 }
 
 static int f_coalescelist(struct call *c)

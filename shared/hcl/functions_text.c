@@ -12,41 +12,39 @@
 #include "shared/cleanup.h"
 #include "shared/hcl/functions.h"
 #include "shared/hcl/json.h"
+#include "shared/text/letters.h"
+#include "shared/text/regex.h"
 
-static int map_bytes(struct call *c, int (*map)(int))
+enum {
+    HASTY_REGEX_BYTES = 16 << 10
+};
+
+static int in_case(struct call *c, enum letters_case to)
 {
+    autofree char *made = NULL;
     const char *text;
+    size_t size;
     int r = call_text(c, 0, &text);
 
-    if (r == 0)
-        r = call_give_text(c, text, strlen(text));
-    for (char *p = c->ret->string; r == 0 && *p; p++)
-        if ((unsigned char)*p < 0x80)
-            *p = (char)map((unsigned char)*p);
-    return r;
+    if (r < 0)
+        return r;
+    made = letters_map(text, strlen(text), to, &size);
+    return made ? call_give_text(c, made, size) : -ENOMEM;
 }
 
 static int f_lower(struct call *c)
 {
-    return map_bytes(c, tolower);
+    return in_case(c, LETTERS_LOWER);
 }
 
 static int f_upper(struct call *c)
 {
-    return map_bytes(c, toupper);
+    return in_case(c, LETTERS_UPPER);
 }
 
 static int f_title(struct call *c)
 {
-    const char *text;
-    int r = call_text(c, 0, &text);
-
-    if (r == 0)
-        r = call_give_text(c, text, strlen(text));
-    for (char *p = c->ret->string; r == 0 && *p; p++)
-        if (p == c->ret->string || isspace((unsigned char)p[-1]))
-            *p = (char)toupper((unsigned char)*p);
-    return r;
+    return in_case(c, LETTERS_TITLE);
 }
 
 static bool is_flag(char c)
@@ -96,13 +94,13 @@ static int format_verb(struct call *c, FILE *out, const char *spec, size_t len, 
     }
     if (verb == 'q' || (verb == 'v' && (item->kind == HCL_LIST || item->kind == HCL_MAP ||
                                         item->kind == HCL_NULL))) {
-        json_t *json = hcl_to_json(item);
-        char *dump = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+        struct hcl_value quoted = *item;
 
-        (void)fputs(dump ? dump : "", out);
-        free(dump);
-        json_decref(json);
-        return dump ? 0 : -ENOMEM;
+        if (verb == 'q' && (item->kind == HCL_NUMBER || item->kind == HCL_BOOL)) {
+            quoted.kind = HCL_STRING;
+            r = value_to_text(c->x, c->at, item, (const char **)&quoted.string);
+        }
+        return r < 0 ? r : call_put_json(c, out, &quoted);
     }
     if (verb != 's' && verb != 'v')
         return call_fail(c, "format() does not know %.*s", (int)len, spec);
@@ -218,6 +216,20 @@ static int f_join(struct call *c)
     return out ? call_give_stream(c, out, &text, r) : r;
 }
 
+static bool is_tail(char c)
+{
+    return ((unsigned char)c & 0xC0) == 0x80;
+}
+
+/* Behind `n` characters. */
+static const char *skip_characters(const char *text, double n)
+{
+    for (; n >= 1 && *text; n--)
+        for (text++; is_tail(*text);)
+            text++;
+    return text;
+}
+
 static int f_split(struct call *c)
 {
     const char *separator, *text, *next;
@@ -230,8 +242,10 @@ static int f_split(struct call *c)
         r = call_add_text(c, text, (size_t)(next - text));
         text = next + strlen(separator);
     }
-    while (r == 0 && !*separator && *text && text[1])
-        r = call_add_text(c, text++, 1);
+    while (r == 0 && !*separator && *(next = skip_characters(text, 1))) {
+        r = call_add_text(c, text, (size_t)(next - text));
+        text = next;
+    }
     return r < 0 ? r : call_add_text(c, text, strlen(text));
 }
 
@@ -249,18 +263,113 @@ static int f_replace(struct call *c)
         r = call_text(c, 2, &to);
     if (r < 0)
         return r;
-    if (!*from || (*from == '/' && from[1] && from[strlen(from) - 1] == '/'))
-        return call_fail(c, "replace() of %s is not supported",
-                         *from ? "regular expressions (/…/)" : "an empty text");
     out = open_memstream(&made, &size);
     if (!out)
         return -ENOMEM;
-    while ((next = strstr(text, from)) && ftell(out) <= HCL_EVAL_MAX_BYTES) {
+    while (*from && (next = strstr(text, from)) && ftell(out) <= HCL_EVAL_MAX_BYTES) {
         (void)fprintf(out, "%.*s%s", (int)(next - text), text, to);
         text = next + strlen(from);
     }
-    (void)fputs(text, out);
+    while (!*from && *text && ftell(out) <= HCL_EVAL_MAX_BYTES) { /* before each character */
+        (void)fprintf(out, "%s%.*s", to, (int)(skip_characters(text, 1) - text), text);
+        text = skip_characters(text, 1);
+    }
+    (void)fprintf(out, "%s%s", text, *from ? "" : to);
     return call_give_stream(c, out, &made, 0);
+}
+
+struct replacement {
+    struct call *c;
+    FILE *out;
+};
+
+static int replace_step(void *context, const char *bytes, size_t size)
+{
+    const struct replacement *to = context;
+    int r = 0;
+
+    (void)bytes;
+    (void)size;
+    for (int i = 0; r == 0 && i < 16; i++)
+        r = eval_step(to->c->x, to->c->at);
+    return r;
+}
+
+static int replace_sink(void *context, const char *bytes, size_t size)
+{
+    const struct replacement *to = context;
+
+    if (ftell(to->out) > HCL_EVAL_MAX_BYTES)
+        return call_fail(to->c, "this is too long");
+    (void)fwrite(bytes, 1, size, to->out);
+    return 0;
+}
+
+/* "$${1}" is how "${1}" is written in a text; it is taken here, where it is used. */
+static char *unescaped(const char *text)
+{
+    char *made = strdup(text);
+
+    for (char *at = made; at && (at = strstr(at, "$${")); at += 2)
+        memmove(at, at + 1, strlen(at));
+    return made;
+}
+
+static int f_regex_replace(struct call *c)
+{
+    bool hasty = c->x->ev->options->hasty;
+    struct replacement into = {.c = c};
+    const char *text, *pattern, *written;
+    autofree char *to = NULL;
+    struct err e = ERR_INIT;
+    struct regex *re = NULL;
+    char *made = NULL;
+    size_t size;
+    int r = call_text(c, 0, &text);
+
+    if (r == 0)
+        r = call_text(c, 1, &pattern);
+    if (r == 0)
+        r = call_text(c, 2, &written);
+    if (r == 0 && !(to = unescaped(written)))
+        r = -ENOMEM;
+    if (r == 0 && hasty && strlen(text) > HASTY_REGEX_BYTES)
+        r = call_fail(c, "regex_replace() of more than %d bytes is for the command line",
+                      HASTY_REGEX_BYTES);
+    if (r < 0)
+        return r;
+    r = regex_new(pattern, strlen(pattern), hasty ? REGEX_STEPS / 100 : REGEX_STEPS, &re, &e);
+    if (r == -EINVAL)
+        return call_fail(c, "%.200s", e.text);
+    into.out = r == 0 ? open_memstream(&made, &size) : NULL;
+    if (into.out)
+        r = regex_replace(re, text, strlen(text), to, strlen(to), replace_step, replace_sink,
+                          &into);
+    re = regex_free(re);
+    if (r == -ETIME)
+        r = call_fail(c, "the regular expression takes too long on this text");
+    return into.out ? call_give_stream(c, into.out, &made, r) : -ENOMEM;
+}
+
+int call_reverse_text(struct call *c)
+{
+    const char *text, *end;
+    int r = call_text(c, 0, &text);
+
+    if (r < 0)
+        return r;
+    end = text + strlen(text);
+    r = call_give_text(c, text, strlen(text));
+    for (char *to = c->ret->string; r == 0 && end > text;) {
+        const char *start = end - 1;
+
+        while (start > text && is_tail(*start))
+            start--;
+        memcpy(to, start, (size_t)(end - start));
+        to += end - start;
+        end = start;
+    }
+    return r;
 }
 
 /* trim(), trimspace(), chomp() … by which ends and which bytes. */
@@ -325,20 +434,6 @@ static int f_trimsuffix(struct call *c)
     if (n >= strlen(cut) && strcmp(text + n - strlen(cut), cut) == 0)
         n -= strlen(cut);
     return call_give_text(c, text, n);
-}
-
-static bool is_tail(char c)
-{
-    return ((unsigned char)c & 0xC0) == 0x80;
-}
-
-/* Behind `n` characters. */
-static const char *skip_characters(const char *text, double n)
-{
-    for (; n >= 1 && *text; n--)
-        for (text++; is_tail(*text);)
-            text++;
-    return text;
 }
 
 static int f_strlen(struct call *c)
@@ -424,10 +519,12 @@ const struct function functions_text[] = {
     {"indent", 2, 2, f_indent},
     {"join", 2, 0, f_join},
     {"lower", 1, 1, f_lower},
+    {"regex_replace", 3, 3, f_regex_replace},
     {"replace", 3, 3, f_replace},
     {"split", 2, 2, f_split},
     {"startswith", 2, 2, f_startswith},
     {"strlen", 1, 1, f_strlen},
+    {"strrev", 1, 1, call_reverse_text},
     {"substr", 3, 3, f_substr},
     {"title", 1, 1, f_title},
     {"trim", 2, 2, f_trim},

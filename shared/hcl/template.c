@@ -233,6 +233,8 @@ static int for_directive(struct template *t, const char *start, const char *code
     if (r == 0 && over.kind != HCL_LIST && over.kind != HCL_MAP)
         r = expr_fail(&t->x, start, "\"for\" goes through a list or a map, not %s",
                       hcl_kind_name(over.kind));
+    if (r == 0)
+        r = value_in_order(&t->x, &over, &over);
     for (size_t i = 0; r == 0 && i < over.n_items; i++) {
         struct hcl_value index = {.kind = HCL_NUMBER, .number = (double)i};
         struct scope a, b;

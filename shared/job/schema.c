@@ -17,7 +17,7 @@
 /* ---- messages ---- */
 
 /* A policy that a group hands down to its tasks is wrong once. */
-static void add_problem(struct schema_problems *problems, const char *text)
+void schema_problems_add(struct schema_problems *problems, const char *text)
 {
     if (problems->n == SCHEMA_PROBLEMS_MAX ||
         (problems->n && strcmp(problems->texts[problems->n - 1], text) == 0))
@@ -45,7 +45,7 @@ int schema_fail(struct schema_context *ctx, struct hcl_pos pos, int code, const 
         (void)err_set(e, code, "%s", text);
     e->code = code;
     if (ctx->problems)
-        add_problem(ctx->problems, e->text);
+        schema_problems_add(ctx->problems, e->text);
     return code;
 }
 

@@ -165,6 +165,9 @@ int schema_fail(struct schema_context *ctx, struct hcl_pos pos, int code, const 
 /* Whether reading goes on after `r`, to find more that is wrong. */
 bool schema_goes_on(const struct schema_context *ctx, int r);
 
+/* Appends a copy, unless it is the last one again, or there are enough. */
+void schema_problems_add(struct schema_problems *problems, const char *text);
+
 void schema_problems_deinit(struct schema_problems *problems);
 
 /* Calls `each` for every FIELD_INERT that is there in `obj`. */

@@ -85,6 +85,25 @@ def test_a_good_file(cleat, write):
     assert cleat("job", "validate", write(GOOD)).returncode == 0
 
 
+def test_every_error_is_told(cleat, write):
+    """Those of expressions, each with its place; and once they are right, those of what the file says."""
+    text = 'job "a" {{\n  priority = {}\n  group "g" {{\n    count = {}\n    cuont = 2\n    task "t" {{\n' \
+           '      driver = "raw_exec"\n      kill_timeout = {}\n    }}\n  }}\n}}\n'  # fmt: skip
+    said = validate(cleat, write(text.format("1 / 0", "var.none", "upper()")))
+    assert [place in said for place in (":2:16: division", ":4:13: there is no var", ":8:22: upper()")] == [True] * 3
+    said = validate(cleat, write(text.format(500, '"many"', '"soon"')))
+    assert [f":{line}:" in said for line in (2, 4, 5, 8)] == [True] * 4, said
+
+
+def test_functions_read_files_beside_the_job(cleat, box):
+    (box.dir / "jobs").mkdir()
+    (box.dir / "jobs/name.txt").write_text("web\n")
+    (box.dir / "jobs/a.hcl").write_text('job "${chomp(file("name.txt"))}" {\n  group "g" {\n    task "t" {\n'
+                                        '      driver = "raw_exec"\n      config {\n        command = "/bin/true"\n'
+                                        '        args = fileset(".", "*.txt")\n      }\n    }\n  }\n}\n')  # fmt: skip
+    assert cleat("job", "validate", box.dir / "jobs/a.hcl", check=False).stderr == ""
+
+
 def test_the_example(cleat):
     assert cleat("job", "validate", TOP / "tools/examples/hello.hcl").returncode == 0
 

@@ -3,12 +3,17 @@
  * shared/hcl/eval.h: values of expressions, told as JSON; and errors, each at its place.
  */
 #include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -134,7 +139,8 @@ static void test_functions(void **state)
         {"basename(\"/a/b.c\")", "\"b.c\""},
         {"ceil(1.2)", "2"},
         {"chomp(\"a\\n\\r\\n\")", "\"a\""},
-        {"coalesce(null, \"\", \"x\", \"y\")", "\"x\""},
+        {"coalesce(null, \"\", \"x\")", "\"\""},
+        {"coalesce(null, 1, \"x\")", "\"1\""},
         {"coalescelist([], [1])", "[1]"},
         {"compact([\"a\", \"\", null])", "[\"a\"]"},
         {"concat([1], [], [2, 3])", "[1,2,3]"},
@@ -150,7 +156,8 @@ static void test_functions(void **state)
          "\"a 7  1.50 true [1] \\\"q\\\" % 00042|z  |\""},
         {"formatlist(\"%s-%s\", [\"a\", \"b\"], \"c\")", "[\"a-c\",\"b-c\"]"},
         {"indent(2, \"a\\nb\")", "\"a\\n  b\""},
-        {"index([\"a\", \"b\"], \"b\")", "1"},
+        {"index([\"a\", \"b\"], 1)", "\"b\""},
+        {"index({a = 1}, \"a\")", "1"},
         {"join(\", \", [\"a\", 1, true])", "\"a, 1, true\""},
         {"jsondecode(\"{\\\"a\\\":[1,null,true]}\")", "{\"a\":[1,null,true]}"},
         {"jsonencode({b = [1, \"x\"], a = null})", "\"{\\\"a\\\":null,\\\"b\\\":[1,\\\"x\\\"]}\""},
@@ -165,6 +172,7 @@ static void test_functions(void **state)
         {"merge({a = 1, b = 1}, {b = 2})", "{\"a\":1,\"b\":2}"},
         {"min(2, 1)", "1"},
         {"parseint(\"ff\", 16)", "255"},
+        {"parseint(\"-Z\", 62)", "-61"},
         {"pow(2, 10)", "1024"},
         {"range(3)", "[0,1,2]"},
         {"range(1, 7, 2)", "[1,3,5]"},
@@ -192,6 +200,70 @@ static void test_functions(void **state)
         {"upper(\"a\")", "\"A\""},
         {"values({a = 1, b = 2})", "[1,2]"},
         {"zipmap([\"a\"], [1])", "{\"a\":1}"},
+        /* keys in order, whatever their order in the file */
+        {"keys({b = 1, a = 2})", "[\"a\",\"b\"]"},
+        {"values({b = 1, a = 2})", "[2,1]"},
+        {"[for k, v in {b = 1, a = 2} : \"${k}${v}\"]", "[\"a2\",\"b1\"]"},
+        {"\"%{ for k, v in {b = 1, a = 2} }${k}%{ endfor }\"", "\"ab\""},
+        {"try(1 / 0, nope.x, [1][3], 7, 8 / 0)", "7"},
+        {"try({a = 1}.b, [for x in [1] : x.y], \"${upper({})}\", \"d\")", "\"d\""},
+        {"can(1 / 0)", "false"},
+        {"can(upper(\"a\"))", "true"},
+        {"false ? try(1) : can(x)", "false"},
+        {"convert([1, true], list(string))", "[\"1\",\"true\"]"},
+        {"convert(\"5\", number) + 1", "6"},
+        {"strrev(\"h\u00e4l\")", "\"l\u00e4h\""},
+        {"reverse(\"abc\")", "\"cba\""},
+        {"upper(\"\u00e4\")", "\"\u00c4\""},
+        {"title(\"a-b_c d\")", "\"A-B_c D\""},
+        {"split(\"\", \"a\u00e4\")", "[\"a\",\"\u00e4\"]"},
+        {"replace(\"ab\", \"\", \"-\")", "\"-a-b-\""},
+        {"replace(\"a/b/c\", \"/b/\", \"\")", "\"ac\""},
+        {"regex_replace(\"hello\", \"l(.)\", \"<$1>\")", "\"he<l>o\""},
+        {"regex_replace(\"ab\", \"(?P<x>a)\", \"$${x}-\")", "\"a-b\""},
+        {"jsonencode({a = \"<x>\", b = 0.1, c = 1e20})",
+         "\"{\\\"a\\\":\\\"\\\\u003cx\\\\u003e\\\",\\\"b\\\":0.1,"
+         "\\\"c\\\":100000000000000000000}\""},
+        {"format(\"%q\", 1)", "\"\\\"1\\\"\""},
+        {"log(8, 2)", "3"},
+        {"signum(-7)", "-1"},
+        {"chunklist([1, 2, 3], 2)", "[[1,2],[3]]"},
+        {"chunklist([1, 2], 0)", "[[1,2]]"},
+        {"setunion([3, 1], [2, 1])", "[1,2,3]"},
+        {"setunion([\"b\"], [1])", "[\"1\",\"b\"]"},
+        {"setintersection([\"c\", \"a\", \"b\"], [\"b\", \"c\"])", "[\"b\",\"c\"]"},
+        {"setproduct([\"a\", \"b\"], [1, 2])", "[[\"a\",1],[\"a\",2],[\"b\",1],[\"b\",2]]"},
+        {"md5(\"a\")", "\"0cc175b9c0f1b6a831c399e269772661\""},
+        {"sha1(\"a\")", "\"86f7e437faa5a7fce15d1ddcb9eaeaea377667b8\""},
+        {"sha256(\"a\")", "\"ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\""},
+        {"substr(sha512(\"a\"), 0, 16)", "\"1f40fc92da241694\""},
+        {"urlencode(\"a b/\u00e4~\")", "\"a+b%2F%C3%A4~\""},
+        {"uuidv5(\"dns\", \"hashicorp.com\")", "\"5ba0091c-1ec8-5ba9-ab02-ff8be7499dd9\""},
+        {"uuidv5(\"6ba7b811-9dad-11d1-80b4-00c04fd430c8\", \"a\") == uuidv5(\"url\", \"a\")",
+         "true"},
+        {"regex_replace(uuidv4(), \"[0-9a-f]\", \"x\")",
+         "\"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx\""},
+        {"substr(bcrypt(\"x\", 4), 0, 7)", "\"$2a$04$\""},
+        {"yamlencode({b = [1, \"x\"], a = null})",
+         "\"\\\"a\\\": null\\n\\\"b\\\":\\n- 1\\n- \\\"x\\\"\\n\""},
+        {"yamldecode(\"a: 1\\nb: [x, yes, ~, 010, 2020-01-02]\")",
+         "{\"a\":1,\"b\":[\"x\",true,null,10,\"2020-01-02T00:00:00Z\"]}"},
+        {"csvdecode(\"a,b\\n1,\\\"x,\\\"\\\"y\\\"\\n\\n,\\n\")",
+         "[{\"a\":\"1\",\"b\":\"x,\\\"y\"},{\"a\":\"\",\"b\":\"\"}]"},
+        {"formatdate(\"EEEE, DD-MMM-YY hh:mm:ss ZZZ\", \"2018-01-02T23:12:01Z\")",
+         "\"Tuesday, 02-Jan-18 23:12:01 UTC\""},
+        {"formatdate(\"H 'o''clock' AA, M/D/YYYY ZZZZZ\", \"2018-01-02T00:12:01-08:00\")",
+         "\"12 o'clock AM, 1/2/2018 -08:00\""},
+        {"timeadd(\"2017-12-31T23:59:59+01:00\", \"-1h30m1s\")", "\"2017-12-31T22:29:58+01:00\""},
+        {"timeadd(\"2017-11-22T00:00:00Z\", \"1.5h\")", "\"2017-11-22T01:30:00Z\""},
+        {"cidrhost(\"10.12.127.0/20\", 268)", "\"10.12.113.12\""},
+        {"cidrhost(\"10.12.112.0/20\", -1)", "\"10.12.127.255\""},
+        {"cidrhost(\"fd00:fd12:3456:7890::/72\", 34)", "\"fd00:fd12:3456:7890::22\""},
+        {"cidrnetmask(\"172.16.0.0/12\")", "\"255.240.0.0\""},
+        {"cidrsubnet(\"172.16.0.0/12\", 4, 2)", "\"172.18.0.0/16\""},
+        {"cidrsubnet(\"fd00:fd12:3456:7890::/56\", 16, 162)", "\"fd00:fd12:3456:7800:a200::/72\""},
+        {"cidrsubnets(\"10.1.0.0/16\", 4, 4, 8, 4)",
+         "[\"10.1.0.0/20\",\"10.1.16.0/20\",\"10.1.32.0/24\",\"10.1.48.0/20\"]"},
     };
     const struct hcl_eval_options options = {0};
 
@@ -229,7 +301,34 @@ static void test_errors(void **state)
         {"x = format(\"%d\")\n", "format() has no value for %d"},
         {"x = format(\"%d\", 1, 2)\n", "format() has 2 values and uses 1"},
         {"x = file(\"/etc/hostname\")\n", "the manager reads no files"},
-        {"x = try(1)\n", "\"try\" is not supported"},
+        {"x = try(1 / 0, nope.x)\n",
+         "nothing in this try() can be had; the last of it: t.hcl:1:16: "
+         "\"nope\" is not known"},
+        {"x = try(1, 2\n", "a bracket of this expression is never closed"},
+        {"x = try(1 2)\n", "expected \",\" or \")\" in the call of \"try\""},
+        {"x = try()\n", "try() takes 1 or more arguments"},
+        {"x = can(1, 2)\n", "can() takes 1 argument"},
+        {"locals {\n a = 1 / 0\n b = try(local.a, 1)\n}\n", "t.hcl:2:8: division by zero"},
+        {"x = convert([], number)\n", "a list is no number"},
+        {"x = regex_replace(\"a\", \"(?=a)\", \"\")\n", "wrong at byte 1: of groups there are"},
+        {"x = yamldecode(\"a: [\")\n", "this is not YAML: line 2 column 1"},
+        {"x = csvdecode(\"a,b\\n1\\n\")\n", "line 2 of the CSV has 1 columns, its first line 2"},
+        {"x = csvdecode(\"a\\n\\\"1\")\n", "a quote of line 2 of the CSV is not closed"},
+        {"x = formatdate(\"YYY\", \"2018-01-02T23:12:01Z\")\n",
+         "formatdate() does not know \"YYY\""},
+        {"x = formatdate(\"YYYY\", \"2018-02-30T23:12:01Z\")\n", "is no time such as"},
+        {"x = timeadd(\"2018-01-02T23:12:01Z\", \"1d\")\n", "\"1d\" is no duration"},
+        {"x = cidrhost(\"10.0.0.0/33\", 1)\n", "the prefix of \"10.0.0.0/33\" is 0 to 32 bits"},
+        {"x = cidrhost(\"10.0.0.0/24\", 256)\n", "does not fit into 8 bits"},
+        {"x = cidrsubnet(\"10.0.0.0/24\", 9, 0)\n", "there are 8 bits behind the prefix"},
+        {"x = cidrsubnets(\"10.0.0.0/24\", 1, 1, 1)\n", "there is no room for network 3"},
+        {"x = cidrnetmask(\"::/8\")\n", "only IPv4 networks have a netmask"},
+        {"x = uuidv5(\"no\", \"a\")\n", "the namespace of uuidv5() is"},
+        {"x = bcrypt(\"a\", 15)\n", "the cost of bcrypt() is 4 to 14"},
+        {"x = rsadecrypt(\"eA==\", \"x\")\n", "is no RSA key in PEM"},
+        {"x = base64decode(\"/w==\")\n", "is no text in UTF-8"},
+        {"x = fileset(\".\", \"*\")\n", "the manager reads no files"},
+        {"x = setproduct([1])\n", "setproduct() takes two lists or more"},
         {"x = \"%{ if true }a\"\n", "a \"%{ endif }\" is missing"},
         {"locals {\n a = local.b\n b = local.a\n}\n", "t.hcl:2:2: the local \"a\" needs itself"},
         {"locals {\n a = 1\n}\nlocals {\n a = 2\n}\n", "t.hcl:5:2: \"a\" is there already"},
@@ -356,6 +455,134 @@ static void test_inputs(void **state)
     hcl_inputs_deinit(&inputs);
 }
 
+static void add_error(void *arg, const char *text)
+{
+    char *all = arg;
+
+    (void)snprintf(all + strlen(all), 1024 - strlen(all), "%.*s\n", (int)strcspn(text, "\n"), text);
+}
+
+/* Each of them once, in whatever block; the first is what the caller gets. */
+static void test_all_errors(void **state)
+{
+    static const char text[] =
+        "a = 1 / 0\nb {\n c = var.no\n d = 2\n e {\n  f = upper()\n }\n}\n"
+        "dynamic \"g\" {\n for_each = [1, 2]\n content {\n  h = g.none\n }\n}\n"
+        "dynamic \"i\" {\n}\nj = 1\n";
+    char all[1024] = "";
+    struct hcl_eval_options options = {.on_error = add_error, .arg = all};
+    struct hcl_file *file = NULL;
+    struct err e = ERR_INIT;
+    struct hcl_body *before;
+
+    (void)state;
+    assert_int_equal(hcl_parse_expr("t", text, strlen(text), &file, &e), 0);
+    before = file->body;
+    assert_int_equal(hcl_eval(file, &options, &e), -EINVAL);
+    assert_ptr_equal(file->body, before);
+    assert_non_null(strstr(e.text, "t:1:7: division by zero"));
+    assert_string_equal(all, "t:1:7: division by zero\n"
+                             "t:3:6: there is no variable \"no\"; add variable \"NAME\" { }\n"
+                             "t:6:7: upper() takes 1 arguments, not 0\n"
+                             "t:12:8: there is no \"none\" in this map; see lookup()\n"
+                             "t:12:8: there is no \"none\" in this map; see lookup()\n"
+                             "t:15:1: write dynamic \"TYPE\" { for_each = LIST, content { } }\n");
+    (void)hcl_file_free(file);
+    *all = '\0';
+    assert_int_equal(
+        read_text("a = [for x in range(60000) : range(60000)]\nb = 1 / 0\n", &options, &file, &e),
+        -EINVAL);
+    assert_non_null(strstr(all, "ask for less"));
+    assert_null(strstr(all, "zero"));
+    (void)hcl_file_free(file);
+}
+
+/* What the key encrypts, rsadecrypt() reads. */
+static void test_rsadecrypt(void **state)
+{
+    const struct hcl_eval_options options = {0}, hasty = {.hasty = true};
+    EVP_PKEY *key = EVP_RSA_gen(2048);
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(key, NULL);
+    BIO *bio = BIO_new(BIO_s_mem());
+    unsigned char sealed[256], base64[400];
+    autofree char *text = NULL, *shown = NULL;
+    size_t size = sizeof(sealed);
+    char *pem;
+    long n;
+
+    (void)state;
+    assert_true(PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL));
+    n = BIO_get_mem_data(bio, &pem);
+    assert_int_equal(EVP_PKEY_encrypt_init(context), 1);
+    assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING), 1);
+    assert_int_equal(EVP_PKEY_encrypt(context, sealed, &size, (const unsigned char *)"geheim", 6),
+                     1);
+    (void)EVP_EncodeBlock(base64, sealed, (int)size);
+    assert_true(asprintf(&text,
+                         "locals {\n k = <<EOT\n%.*sEOT\n}\nx = rsadecrypt(\"%s\", local.k)\n",
+                         (int)n, pem, base64) > 0);
+    check(text, &options, "\"geheim\"");
+    shown = value_of(text, &hasty);
+    assert_non_null(strstr(shown, "rsadecrypt() takes too long for the manager"));
+    BIO_free(bio);
+    EVP_PKEY_CTX_free(context);
+    EVP_PKEY_free(key);
+}
+
+/* Below `base_dir`: a, sub/b.txt, sub/deep/c.txt, and bytes that are no text. */
+static void test_file_functions(void **state)
+{
+    char dir[] = "/tmp/test_hcl_XXXXXX", path[64];
+    struct hcl_eval_options options = {.files = true, .base_dir = dir};
+    static const char *const names[] = {"a", "sub/b.txt", "sub/deep/c.txt", "bin"};
+    static const char *const dirs[] = {"sub/deep", "sub", "."};
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof(path), "%s/sub", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/sub/deep", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        FILE *f;
+
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+        f = fopen(path, "w");
+        assert_non_null(f);
+        (void)fputs(i == 3 ? "\xff" : "text", f);
+        (void)fclose(f);
+    }
+    check("x = file(\"a\")\n", &options, "\"text\"");
+    check("x = fileexists(\"sub/b.txt\")\n", &options, "true");
+    check("x = fileexists(\"sub\")\n", &options, "false");
+    check("x = filebase64(\"bin\")\n", &options, "\"/w==\"");
+    check("x = fileset(\".\", \"*\")\n", &options, "[\"a\",\"bin\"]");
+    check("x = fileset(\".\", \"**/*.txt\")\n", &options, "[\"sub/b.txt\",\"sub/deep/c.txt\"]");
+    check("x = fileset(\"sub\", \"**\")\n", &options, "[\"b.txt\",\"deep/c.txt\"]");
+    check("x = fileset(\".\", \"s*/?.txt\")\n", &options, "[\"sub/b.txt\"]");
+    check("x = fileset(\"none\", \"*\")\n", &options, "[]");
+    check("x = abspath(\"/a/./b//../c/\")\n", &options, "\"/a/c\"");
+    check("x = abspath(\"/../..\")\n", &options, "\"/\"");
+    assert_int_equal(setenv("HOME", "/home/me", 1), 0);
+    check("x = pathexpand(\"~/x\")\n", &options, "\"/home/me/x\"");
+    check("x = pathexpand(\"x\")\n", &options, "\"x\"");
+    {
+        autofree char *shown = value_of("x = file(\"bin\")\n", &options);
+        autofree char *home = value_of("x = pathexpand(\"~you/x\")\n", &options);
+
+        assert_non_null(strstr(shown, "what file() finds here is no text in UTF-8"));
+        assert_non_null(strstr(home, "not another user's home"));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+        assert_int_equal(unlink(path), 0);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, i == 2 ? "" : dirs[i]);
+        assert_int_equal(rmdir(path), 0);
+    }
+}
+
 static void test_files(void **state)
 {
     const struct hcl_eval_options options = {.files = true};
@@ -403,10 +630,12 @@ static void test_plain_files_stay(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),  cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_errors),  cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_dynamic), cmocka_unit_test(test_inputs),
-        cmocka_unit_test(test_files),   cmocka_unit_test(test_plain_files_stay),
+        cmocka_unit_test(test_values),         cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_errors),         cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_dynamic),        cmocka_unit_test(test_inputs),
+        cmocka_unit_test(test_files),          cmocka_unit_test(test_plain_files_stay),
+        cmocka_unit_test(test_all_errors),     cmocka_unit_test(test_rsadecrypt),
+        cmocka_unit_test(test_file_functions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include "tools/cleat/jobfile.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -65,13 +66,22 @@ static int from_json(const char *name, const char *text, size_t size, struct job
     return job_from_json_all(json_is_object(inner) ? inner : json, ret_job, problems, e);
 }
 
+static void on_error(void *arg, const char *text)
+{
+    schema_problems_add(arg, text);
+}
+
 static int from_hcl(const struct cli *cli, const char *name, const char *text, size_t size,
                     struct job **ret_job, struct schema_problems *problems, struct err *e)
 {
     struct hcl_inputs inputs = {0};
-    struct hcl_eval_options options = {.files = true};
+    autofree char *dir = strdup(name); /* what a file is called by that file() reads starts there */
+    struct hcl_eval_options options = {.files = true,
+                                       .base_dir = dir ? dirname(dir) : NULL,
+                                       .on_error = on_error,
+                                       .arg = problems};
     struct hcl_file *file = NULL;
-    int r = collect(cli, &inputs, e);
+    int r = dir ? collect(cli, &inputs, e) : -ENOMEM;
 
     if (!r)
         r = hcl_parse_expr(name, text, size, &file, e);
