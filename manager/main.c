@@ -25,6 +25,7 @@
 #include "manager/store.h"
 #include "shared/cleanup.h"
 #include "shared/evloop.h"
+#include "shared/job/schema.h"
 #include "shared/job/value.h"
 #include "shared/log.h"
 
@@ -150,7 +151,7 @@ struct outcome {
 
 /* Command line after files: what is given by hand wins, in whatever order it stands. */
 static int configure(int argc, char **argv, struct config *config, struct outcome *ret,
-                     struct err *e)
+                     struct schema_problems *problems, struct err *e)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},  {"data-dir", required_argument, NULL, 'd'},
@@ -176,7 +177,7 @@ static int configure(int argc, char **argv, struct config *config, struct outcom
             if (c == 'd')
                 data_dir = optarg;
             if (c == 'c' && pass == 0)
-                r = config_load(config, optarg, e);
+                r = config_load(config, optarg, problems, e);
             if (c == 'a' && pass == 1)
                 add_address(config, optarg, &n_addresses);
         }
@@ -219,7 +220,7 @@ static int reload(struct program *p, struct err *e)
     int r = config_new(&fresh, e);
 
     if (!r)
-        r = configure(p->argc, p->argv, fresh, &outcome, e);
+        r = configure(p->argc, p->argv, fresh, &outcome, NULL, e);
     if (!r && p->throw_away)
         replace(&fresh->data_dir, p->config->data_dir);
     if (!r) {
@@ -363,16 +364,20 @@ int main(int argc, char **argv)
     struct program p = {.argc = argc, .argv = argv};
     struct err e = ERR_INIT;
     struct outcome outcome = {0};
+    struct schema_problems problems = {0};
     int r = config_new(&p.config, &e);
 
     if (!r)
-        r = configure(argc, argv, p.config, &outcome, &e);
+        r = configure(argc, argv, p.config, &outcome, &problems, &e);
     p.throw_away = outcome.throw_away;
     if (!r && p.throw_away && !outcome.check)
         r = make_data_dir(p.config, &e);
     if (r || outcome.check) {
         if (r && e.code)
             (void)fprintf(stderr, "cleat-manager: %s\n", e.text);
+        for (size_t i = 1; i < problems.n; i++)
+            (void)fprintf(stderr, "cleat-manager: %s\n", problems.texts[i]);
+        schema_problems_deinit(&problems);
         if (r && !(outcome.check && e.code))
             (void)fputs("Try cleat-manager -h.\n", stderr);
         r = !r ? show(p.config) : outcome.check && e.code ? EXIT_FAILURE : EXIT_USAGE;

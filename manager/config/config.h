@@ -178,13 +178,17 @@ struct config {
     } written; /* what the members above are made of */
 };
 
+struct schema_problems;
+
 /* All defaults. */
 int config_new(struct config **ret_config, struct err *e);
 
 /* Merges the file, or every *.hcl and *.json of the directory in name order, at `path`. Unknown
  * blocks and attributes are errors that name the nearest known one. -EINVAL, -ENOENT, -ENOTSUP:
- * then config_free() is all that `config` is good for. */
-int config_load(struct config *config, const char *path, struct err *e);
+ * then config_free() is all that `config` is good for, and reading what else is wrong. `problems`
+ * gets all of the errors; NULL: reading ends at the first, which is what `e` says in any case. */
+int config_load(struct config *config, const char *path, struct schema_problems *problems,
+                struct err *e);
 
 /* After the last file: makes what follows from all of them together. -EINVAL. */
 int config_finish(struct config *config, struct err *e);

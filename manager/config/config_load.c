@@ -147,12 +147,11 @@ static int load_json(struct config_context *ctx, struct err *e)
     if (!json_is_object(json))
         return err_set(e, -EINVAL, "%s: a configuration is an object, not %s", ctx->file,
                        value_kind_name(json));
+    ctx->decoded = true;
     r = join_blocks(&config_schema, json);
     if (!r)
         r = schema_decode(&ctx->schema, &config_schema, (struct schema_source){.json = json},
                           ctx->config);
-    if (r && r != -ENOMEM)
-        (void)err_wrap(e, "%s", ctx->file);
     if (!r)
         note_json(ctx, json, "");
     return r;
@@ -186,16 +185,41 @@ static bool ends_in(const char *name, const char *suffix)
     return len > n && strcmp(name + len - n, suffix) == 0;
 }
 
-static int load_file(struct config *config, const char *path, struct err *e)
+/* JSON has no places: what is wrong with it gets the file's name instead. */
+static void name_file(struct schema_problems *problems, size_t first, const char *path)
 {
+    for (size_t i = first; i < problems->n; i++) {
+        char *named;
+
+        if (asprintf(&named, "%s: %s", path, problems->texts[i]) < 0)
+            return;
+        free(problems->texts[i]);
+        problems->texts[i] = named;
+    }
+}
+
+static int load_file(struct config *config, const char *path, struct schema_problems *problems,
+                     struct err *e)
+{
+    size_t before = problems ? problems->n : 0;
+    struct err again, *first = before ? &again : e; /* `e` has the first of all files */
+    bool is_json = ends_in(path, ".json");
     struct config_context ctx = {
-        .schema = {.e = e, .strict = true, .on_unused = on_unused},
+        .schema = {.e = first, .problems = problems, .strict = true, .on_unused = on_unused},
         .config = config,
         .file = path,
     };
-    int r = ends_in(path, ".json") ? load_json(&ctx, e) : load_hcl(&ctx, e);
+    int r = is_json ? load_json(&ctx, first) : load_hcl(&ctx, first);
 
-    return r == -ENOMEM ? err_sys(e, r, "reading %s", path) : r;
+    if (r == -ENOMEM)
+        return err_sys(e, r, "reading %s", path);
+    if (r && is_json && ctx.decoded)
+        (void)err_wrap(first, "%s", path);
+    if (r && problems && is_json && ctx.decoded)
+        name_file(problems, before, path);
+    if (r && problems && problems->n == before && first)
+        schema_problems_add(problems, first->text);
+    return r;
 }
 
 static int is_configuration(const struct dirent *entry)
@@ -209,7 +233,8 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int load_directory(struct config *config, const char *path, struct err *e)
+static int load_directory(struct config *config, const char *path, struct schema_problems *problems,
+                          struct err *e)
 {
     struct dirent **entries = NULL;
     int n = scandir(path, &entries, is_configuration, by_name), r = 0;
@@ -220,23 +245,29 @@ static int load_directory(struct config *config, const char *path, struct err *e
         r = err_set(e, -ENOENT, "there is no *.hcl or *.json file in %s; add one or name a file",
                     path);
     for (int i = 0; i < n; i++) {
+        bool goes_on = r == 0 || (problems && problems->n && r != -ENOMEM);
         autofree char *file = NULL;
 
-        if (r == 0 && asprintf(&file, "%s/%s", path, entries[i]->d_name) < 0)
+        if (goes_on && asprintf(&file, "%s/%s", path, entries[i]->d_name) < 0) {
             r = err_sys(e, -ENOMEM, "reading %s", path);
-        if (r == 0)
-            r = load_file(config, file, e);
+        } else if (goes_on) {
+            int one = load_file(config, file, problems, e);
+
+            r = one && r != -ENOMEM ? one : r;
+        }
         free(entries[i]);
     }
     free(entries);
     return r;
 }
 
-int config_load(struct config *config, const char *path, struct err *e)
+int config_load(struct config *config, const char *path, struct schema_problems *problems,
+                struct err *e)
 {
     struct stat st;
 
     if (stat(path, &st) < 0)
         return err_sys(e, -errno, "reading the configuration %s", path);
-    return S_ISDIR(st.st_mode) ? load_directory(config, path, e) : load_file(config, path, e);
+    return S_ISDIR(st.st_mode) ? load_directory(config, path, problems, e)
+                               : load_file(config, path, problems, e);
 }

@@ -21,6 +21,7 @@ struct config_context {
     struct schema_context schema;
     struct config *config;
     const char *file;
+    bool decoded; /* it could be read, and what it says is looked at */
 };
 
 extern const struct schema config_schema;    /* a whole file: struct config */

@@ -26,6 +26,7 @@ struct parser {
     struct lexer lx;
     struct token tok;
     bool expressions;
+    bool one_line; /* in a block whose items begin on the line of its brace */
     unsigned int depth;
     size_t n_items;
     struct err *e;
@@ -187,9 +188,23 @@ static int parse_list(struct parser *p, struct hcl_value *ret)
     return 0;
 }
 
+/* What begins on the line of its brace ends on it, as HCL 2 wants it. */
+static int check_one_line(struct parser *p)
+{
+    if (!p->one_line || p->tok.kind != TOKEN_NEWLINE)
+        return 0;
+    return fail_at(p, p->tok.pos,
+                   "a block that begins on the line of its \"{\" ends on that line; put a line end "
+                   "behind the \"{\", or the \"}\" here");
+}
+
 /* After an item inside braces: a line end, a comma, or the closing brace. */
 static int end_item(struct parser *p, const char *what)
 {
+    int r = check_one_line(p);
+
+    if (r < 0)
+        return r;
     if (p->tok.kind == TOKEN_NEWLINE || p->tok.kind == TOKEN_COMMA)
         return advance(p);
     if (p->tok.kind == TOKEN_CLOSE_BRACE || p->tok.kind == TOKEN_END)
@@ -250,11 +265,13 @@ static int parse_map_item(struct parser *p, struct hcl_value *map)
 static int parse_map(struct parser *p, struct hcl_value *ret)
 {
     struct hcl_pos open = p->tok.pos;
+    bool one_line = p->one_line;
     int r = enter(p);
 
     if (r < 0)
         return r;
     ret->kind = HCL_MAP;
+    p->one_line = false; /* inside brackets lines may end */
     r = advance(p);
     for (;;) {
         if (r >= 0)
@@ -267,6 +284,7 @@ static int parse_map(struct parser *p, struct hcl_value *ret)
             return fail_at(p, open, "this map is never closed; add \"}\"");
         r = parse_map_item(p, ret);
     }
+    p->one_line = one_line;
     p->depth--;
     return 0;
 }
@@ -376,6 +394,7 @@ static int parse_labels(struct parser *p, struct hcl_block *block)
 static int parse_block(struct parser *p, struct hcl_body *body, const struct token *name)
 {
     struct hcl_block block = {.type = name->text, .pos = name->pos};
+    bool one_line = p->one_line;
     struct hcl_block *blocks;
     int r = count_item(p, name->pos);
 
@@ -390,7 +409,9 @@ static int parse_block(struct parser *p, struct hcl_body *body, const struct tok
     r = advance(p);
     if (r < 0)
         return r;
+    p->one_line = p->tok.kind != TOKEN_NEWLINE;
     r = parse_body(p, TOKEN_CLOSE_BRACE, &block.body);
+    p->one_line = one_line;
     if (r < 0)
         return r;
     if (p->tok.kind == TOKEN_END)
@@ -429,8 +450,10 @@ static int parse_body(struct parser *p, enum token_kind end, struct hcl_body **r
     if (!body)
         return -ENOMEM;
     for (;;) {
-        int r = skip_lines(p);
+        int r = check_one_line(p);
 
+        if (r == 0)
+            r = skip_lines(p);
         if (r < 0)
             return r;
         if (p->tok.kind == end || p->tok.kind == TOKEN_END)

@@ -484,7 +484,8 @@ static int decode_labelled(struct schema_context *ctx, const struct schema_field
     if (!blocks)
         return -ENOMEM;
     for (size_t i = 0; i < body->n_blocks; i++)
-        if (strcmp(body->blocks[i].type, field->hcl) == 0) {
+        /* one without a label was refused, and what else is wrong is still looked for */
+        if (strcmp(body->blocks[i].type, field->hcl) == 0 && body->blocks[i].n_labels) {
             blocks[named.n_blocks] = body->blocks[i];
             blocks[named.n_blocks].type = body->blocks[i].labels[0];
             blocks[named.n_blocks++].n_labels = 0;

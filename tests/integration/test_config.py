@@ -46,6 +46,15 @@ def test_check(check, box):
     assert not (box.dir / "data").exists()
 
 
+def test_check_tells_every_error(check, box):
+    done = check(a_hcl='data_dir = "x"\nnane = "y"\nclient {\n  gc_interval = "soon"\n}\n', b_hcl='plugin {\n}\n',
+                 c_json='{"log_level": "loud"}')  # fmt: skip
+    assert done.returncode == 1 and done.stdout == ""
+    conf = f"{box.dir}/conf"
+    for place in ("a.hcl:1:12: ", "a.hcl:2:1: ", "a.hcl:4:17: ", "b.hcl:1:1: ", "c.json: log_level: "):
+        assert done.stderr.count(f"cleat-manager: {conf}/{place}") == 1, (place, done.stderr)
+
+
 def test_the_manual_page_has_all_options():
     names = set()
     for source in (TOP / "manager/config").glob("config_*.c"):

@@ -13,6 +13,7 @@
 
 #include "manager/config/config.h"
 #include "shared/cleanup.h"
+#include "shared/job/schema.h"
 #include "shared/job/value.h"
 #include "shared/place.h"
 
@@ -57,16 +58,22 @@ static struct config *new_config(void)
     return config;
 }
 
-/* Loads `text` as a file over `config`; JSON where it begins with "{". */
+/* Loads `text` as a file over `config`; JSON where it begins with "{". All that is wrong is told,
+ * the first of it as it is without the rest. */
 static int load(struct config *config, const char *text, struct err *e)
 {
     const char *name = *text == '{' ? "one.json" : "one.hcl";
+    struct schema_problems problems = {0};
     char path[128];
     int r;
 
     write_file(name, text);
     (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-    r = config_load(config, path, e);
+    r = config_load(config, path, &problems, e);
+    assert_int_equal(r == 0, problems.n == 0);
+    if (problems.n && e)
+        assert_string_equal(problems.texts[0], e->text);
+    schema_problems_deinit(&problems);
     if (!r)
         r = config_finish(config, e);
     remove_file(name);
@@ -130,11 +137,11 @@ static void test_everything(void **state)
         "data_dir = \"/d\"\nname = \"n\"\ndatacenter = \"dc2\"\nregion = \"r\"\n"
         "executor = \"/x/e\"\nlog_level = \"DEBUG\"\n"
         "addresses = [\"unix:///s\", \"http://127.0.0.1:4646\"]\n"
-        "client {\n  enabled = true\n  chroot_env { \"/a\" = \"/b\"\n \"/c\" = \"/d\" }\n"
+        "client {\n  enabled = true\n  chroot_env {\n \"/a\" = \"/b\"\n \"/c\" = \"/d\" }\n"
         "  meta { k = 1 }\n  max_kill_timeout = \"1m\"\n  cgroup_parent = \"p/q\"\n"
         "  disable_remote_exec = true\n}\n"
         "plugin \"raw_exec\" {\n  config {\n    enabled = true\n  }\n}\n"
-        "plugin exec { config { allow_caps = [\"ALL\"]\n"
+        "plugin exec {\n config {\n allow_caps = [\"ALL\"]\n"
         "userns_base = 5000\n allow_unconfined_seccomp = true\n default_pid_mode = \"host\"\n"
         "default_ipc_mode = \"host\"\n no_pivot_root = true\n allow_devices = [\"/dev/x*\"] } }\n");
     assert_string_equal(config->data_dir, "/d");
@@ -161,17 +168,17 @@ static void test_everything(void **state)
     assert_int_equal(config->exec.userns_base, 5000);
     assert_string_equal(config->exec.allow_devices[0], "/dev/x*");
 
-    must_load(config, "plugin exec { config { allow_caps = [] } }");
+    must_load(config, "plugin exec {\n config {\n allow_caps = [] } }");
     assert_null(config->exec.allow_caps[0]);
     must_load(config, "client { meta { l = 2 } }");
     assert_string_equal(json_string_value(json_object_get(config->meta, "k")), "1");
     assert_string_equal(json_string_value(json_object_get(config->meta, "l")), "2");
     assert_true(config->raw_exec_enabled);
     assert_int_equal(config->n_chroot_env, 2);
-    must_load(config, "client { host_volume \"a\" { path = \"/a\" }\n"
-                      "host_volume \"b\" { path = \"/b\"\n read_only = true } }");
-    must_load(config, "client { host_volume \"c\" { path = \"/c\" }\n"
-                      "host_volume \"a\" { path = \"/other\"\n read_only = true } }");
+    must_load(config, "client {\n host_volume \"a\" { path = \"/a\" }\n"
+                      "host_volume \"b\" {\n path = \"/b\"\n read_only = true } }");
+    must_load(config, "client {\n host_volume \"c\" { path = \"/c\" }\n"
+                      "host_volume \"a\" {\n path = \"/other\"\n read_only = true } }");
     assert_int_equal(config->n_volumes, 3);
     assert_string_equal(config->volumes[0].name, "a");
     assert_string_equal(config->volumes[0].path, "/other");
@@ -195,20 +202,63 @@ static void test_directory(void **state)
     struct err e = ERR_INIT;
 
     (void)state;
-    assert_int_equal(config_load(config, dir, &e), -ENOENT);
+    assert_int_equal(config_load(config, dir, NULL, &e), -ENOENT);
     write_file("20.hcl", "name = \"second\"\nregion = \"kept\"\n");
     write_file("10.hcl", "name = \"first\"\nregion = \"lost\"\n");
     write_file("30.txt", "name = \"no\"\n");
     write_file(".hidden.hcl", "name = \"no\"\n");
-    assert_int_equal(config_load(config, dir, &e), 0);
+    assert_int_equal(config_load(config, dir, NULL, &e), 0);
     assert_string_equal(config->name, "second");
     assert_string_equal(config->region, "kept");
     remove_file("10.hcl");
     remove_file("20.hcl");
     remove_file("30.txt");
     remove_file(".hidden.hcl");
-    assert_int_equal(config_load(config, "/nonexistent/x.hcl", &e), -ENOENT);
+    assert_int_equal(config_load(config, "/nonexistent/x.hcl", NULL, &e), -ENOENT);
     assert_non_null(strstr(e.text, "/nonexistent/x.hcl"));
+    (void)config_free(config);
+}
+
+/* Every error of every file, each with its place; one that cannot even be read is told too. */
+static void test_all_problems(void **state)
+{
+    static const struct {
+        const char *name, *text;
+    } files[] = {
+        {"a.hcl", "data_dir = \"x\"\nnane = \"y\"\nclient {\n  gc_interval = \"soon\"\n"
+                  "  chroot_env { \"/a\" = 1 }\n}\nports {\n  http = 0\n}\n"},
+        {"b.json", "{\"client\": {\"enabled\": false}, \"log_level\": \"loud\"}"},
+        {"c.hcl", "a = [\n"},
+        {"d.hcl", "name = \"fine\"\n"},
+        {"e.json", "{"},
+    };
+    static const char *const expected[] = {
+        "a.hcl:2:1: unknown attribute \"nane\"",
+        "a.hcl:1:12: \"data_dir\" must be an absolute path",
+        "a.hcl:8:10: \"http\" is less than",
+        "a.hcl:5:3: chroot_env maps absolute paths",
+        "a.hcl:4:17: \"gc_interval\" must be a duration",
+        "b.json: log_level: ",
+        "b.json: client.enabled: ",
+        "c.hcl:1:5: this list is never closed",
+        "e.json:1:1: ",
+    };
+    struct schema_problems problems = {0};
+    struct config *config = new_config();
+    struct err e = ERR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(files); i++)
+        write_file(files[i].name, files[i].text);
+    assert_int_not_equal(config_load(config, dir, &problems, &e), 0);
+    for (size_t i = 0; i < problems.n; i++)
+        if (i >= ARRAY_LEN(expected) || !strstr(problems.texts[i], expected[i]))
+            fail_msg("%s\nnot %s", problems.texts[i], i < ARRAY_LEN(expected) ? expected[i] : "");
+    assert_int_equal(problems.n, ARRAY_LEN(expected));
+    assert_string_equal(problems.texts[0], e.text);
+    schema_problems_deinit(&problems);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++)
+        remove_file(files[i].name);
     (void)config_free(config);
 }
 
@@ -280,7 +330,7 @@ static void test_refusals(void **state)
         {"client { artifact { allow_file_paths = [\"/a/../b\"] } }", -EINVAL, "absolute paths"},
         {"client { artifact { filesystem_isolation_extra_paths = [\"/x\"] } }", -EINVAL,
          "\"/x\" is no extra path; write \"f:r:/etc"},
-        {"client { template { wait {\nmin = \"9m\"\nmax = \"1m\" } } }", -EINVAL,
+        {"client {\n template {\n wait {\nmin = \"9m\"\nmax = \"1m\" } } }", -EINVAL,
          "\"min\" is more than \"max\""},
         {"client { options { \"driver.raw_exec.enable\" = \"yes\" } }", -EINVAL,
          "one.hcl:1:20: \"driver.raw_exec.enable\" is \"true\" or \"false\", not \"yes\""},
@@ -354,7 +404,7 @@ static void test_merging(void **state)
 
     (void)state;
     must_load(config, "client { chroot_env { \"/a\" = \"/a\" } }");
-    must_load(config, "client { chroot_env { \"/b\" = \"/b\"\n \"/a\" = \"/c\" } }");
+    must_load(config, "client {\n chroot_env {\n \"/b\" = \"/b\"\n \"/a\" = \"/c\" } }");
     assert_int_equal(config->n_chroot_env, 2);
     assert_string_equal(config->chroot_env[0].target, "/c");
     must_load(config, "client {\n gc_max_allocs = 7\n artifact { s3_timeout = \"1s\" }\n"
@@ -439,7 +489,7 @@ static void test_legacy_options(void **state)
     assert_string_equal(config->user_denylist, "root,Administrator");
     assert_string_equal(config->user_checked_drivers, "exec,qemu,java");
     assert_string_equal(config->env_denylist, CONFIG_ENV_DENYLIST);
-    must_load(config, "client { options {\n\"driver.raw_exec.enable\" = \"true\"\n"
+    must_load(config, "client {\n options {\n\"driver.raw_exec.enable\" = \"true\"\n"
                       "\"user.blacklist\" = \"a,b\"\n\"env.blacklist\" = \"\"\n"
                       "\"driver.whitelist\" = \"exec, raw_exec\"\n"
                       "\"docker.cleanup.image\" = \"false\"\n"
@@ -510,7 +560,7 @@ static void test_fragments(void **state)
         struct err e = ERR_INIT;
         autofree char *unused = NULL;
 
-        if (config_load(config, cases[i].path, &e) < 0)
+        if (config_load(config, cases[i].path, NULL, &e) < 0)
             fail_msg("%s", e.text);
         unused = config_unused(config);
         assert_non_null(unused);
@@ -560,12 +610,13 @@ static void test_replace(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_everything),
-        cmocka_unit_test(test_directory), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_addresses), cmocka_unit_test(test_merging),
-        cmocka_unit_test(test_json),      cmocka_unit_test(test_legacy_options),
-        cmocka_unit_test(test_unused),    cmocka_unit_test(test_questions),
-        cmocka_unit_test(test_fragments), cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_directory),      cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_all_problems),   cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_merging),        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_legacy_options), cmocka_unit_test(test_unused),
+        cmocka_unit_test(test_questions),      cmocka_unit_test(test_fragments),
+        cmocka_unit_test(test_replace),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -192,7 +192,7 @@ static struct config *load(const char *text)
     assert_non_null(f);
     assert_true(fputs(text, f) >= 0 && fclose(f) == 0);
     assert_int_equal(config_new(&config, NULL), 0);
-    if (config_load(config, path, &e) < 0 || config_finish(config, &e) < 0)
+    if (config_load(config, path, NULL, &e) < 0 || config_finish(config, &e) < 0)
         fail_msg("%s\n%s", text, e.text);
     return config;
 }

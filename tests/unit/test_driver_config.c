@@ -92,8 +92,8 @@ static void test_surroundings(void **state)
     (void)state;
     read_config(
         "raw_exec",
-        "config { command = \"c\"\n stdin = \"/i\"\n oom_score_adj = 7\n nice = -3\n"
-        "ulimit { nofile = \"1024:2048\"\n core = 0\n memlock = \"5:unlimited\"\n cpu = -1 } }",
+        "config {\n command = \"c\"\n stdin = \"/i\"\n oom_score_adj = 7\n nice = -3\n"
+        "ulimit {\n nofile = \"1024:2048\"\n core = 0\n memlock = \"5:unlimited\"\n cpu = -1 } }",
         &config);
     assert_string_equal(config.stdin_path, "/i");
     assert_int_equal(config.oom_score_adj, 7);
@@ -120,7 +120,7 @@ static void test_surroundings(void **state)
     driver_config_deinit(&config);
     read_config(
         "exec",
-        "config { command = \"c\"\n pid_mode = \"host\"\n ipc_mode = \"private\"\n"
+        "config {\n command = \"c\"\n pid_mode = \"host\"\n ipc_mode = \"private\"\n"
         "hostname = \"h\"\n network_mode = \"none\"\n ulimit = { nofile = 9 }\n"
         "devices = [{ host_path = \"/dev/fuse\" },\n"
         "{ host_path = \"/x\", container_path = \"/dev/y\", cgroup_permissions = \"r\" }] }",
@@ -175,7 +175,7 @@ static void test_refusals(void **state)
         {"exec", "config { comand = \"c\" }", -EINVAL,
          "t.hcl:4:10: unknown attribute \"comand\" in a config block of the driver exec; did you "
          "mean \"command\"?"},
-        {"exec", "config { command = \"c\"\n argz = [] }", -EINVAL, "t.hcl:5:2: unknown attribute"},
+        {"exec", "config {\n command = \"c\"\n argz = [] }", -EINVAL, "t.hcl:6:2: unknown attribute"},
         {"exec", "config { command = [\"c\"] }", -EINVAL,
          "\"command\" must be a string, not a list"},
         {"exec", "config { command = \"c\", args = \"'x\" }", -EINVAL,
@@ -220,22 +220,22 @@ static void test_refusals(void **state)
         {"exec", "config { command = \"c\", nice = 20 }", -EINVAL, "the most allowed, 19"},
         {"exec", "config { command = \"c\", oom_score_adj = -1 }", -EINVAL, "the least allowed, 0"},
         {"exec", "config { command = \"c\", ulimit = 5 }", -EINVAL, "\"ulimit\" must be a map"},
-        {"exec", "config { command = \"c\"\n ulimit { nofiles = 5 } }", -EINVAL,
+        {"exec", "config {\n command = \"c\"\n ulimit { nofiles = 5 } }", -EINVAL,
          "there is no ulimit \"nofiles\"; did you mean \"nofile\"?"},
-        {"exec", "config { command = \"c\"\n ulimit { nofile = \"9:8\" } }", -EINVAL,
+        {"exec", "config {\n command = \"c\"\n ulimit { nofile = \"9:8\" } }", -EINVAL,
          "SOFT not above HARD, or \"unlimited\", not \"9:8\""},
-        {"exec", "config { command = \"c\"\n ulimit { nofile = \"\" } }", -EINVAL,
+        {"exec", "config {\n command = \"c\"\n ulimit { nofile = \"\" } }", -EINVAL,
          "ulimit nofile must"},
-        {"exec", "config { command = \"c\"\n ulimit { nofile = [] } }", -EINVAL,
+        {"exec", "config {\n command = \"c\"\n ulimit { nofile = [] } }", -EINVAL,
          "ulimit nofile must"},
         {"exec", "config { command = \"c\", seccomp = \"off\" }", -EINVAL,
          "\"seccomp\" cannot be \"off\"; write \"default\" or \"unconfined\""},
-        {"exec", "config { command = \"c\"\n ulimit { bogus = 5 } }", -EINVAL,
+        {"exec", "config {\n command = \"c\"\n ulimit { bogus = 5 } }", -EINVAL,
          "there is no ulimit \"bogus\"."},
         {"raw_exec", "config { command = \"c\", cap_add = [] }", -EINVAL,
          "unknown attribute \"cap_add\" in a config block of the driver raw_exec. Correct"},
         {"raw_exec", "config { command = \"c\", hostname = \"h\" }", -EINVAL, "unknown attribute"},
-        {"raw_exec", "config { command = \"c\"\n bind { } }", -EINVAL, "unknown block \"bind\""},
+        {"raw_exec", "config {\n command = \"c\"\n bind { } }", -EINVAL, "unknown block \"bind\""},
     };
 
     (void)state;

@@ -92,6 +92,25 @@ static void test_strings(void **state)
     }
 }
 
+/* Blocks in one line, and what may go on over several nevertheless. */
+static void test_one_line(void **state)
+{
+    static const char *const cases[] = {
+        "a { b = 1 }\n",
+        "a {}\n",
+        "a { b = 1, c = 2 }\nd = 1\n",
+        "a { \"/x\" = \"/y\" }\n",
+        "a { b = {\n c = 1\n } }\n",
+        "a { b = [\n1,\n2] }\n",
+        "a { b { c = 1 } }\n",
+        "a {\n b { c = 1 }\n d = 2\n}\n",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        (void)hcl_file_free(parse(cases[i]));
+}
+
 static void test_numbers(void **state)
 {
     struct hcl_file *file = parse("a = [0, -1, 2.5, 1e3, 1.5E-1]");
@@ -111,6 +130,12 @@ static void test_errors(void **state)
         const char *message;
     } cases[] = {
         {"a = 1\nb = 2\na = 3\n", "3:1", "\"a\" is set already at line 1 column 1"},
+        {"a { b = 1\n}\n", "1:10",
+         "a block that begins on the line of its \"{\" ends on that line"},
+        {"a { b = 1,\n c = 2 }\n", "1:11", "ends on that line"},
+        {"a { b = { c = 1\n d = 2 }\n}\n", "2:9", "ends on that line"},
+        {"a { b {\n c = 1\n }\n}\n", "3:3", "ends on that line"},
+        {"a { b = 1 # c\n}\n", "1:14", "ends on that line"},
         {"a = { x = 1, x = 2 }", "1:14", "\"x\" is in this map already"},
         {"a = \"x\nb = 1", "1:5", "string is not closed"},
         {"a = \"${x\"", "1:6", "interpolation is not closed"},
@@ -239,13 +264,10 @@ static void test_file(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_structure),
-        cmocka_unit_test(test_strings),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_error_shows_line),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_file),
+        cmocka_unit_test(test_structure), cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_one_line),  cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_errors),    cmocka_unit_test(test_error_shows_line),
+        cmocka_unit_test(test_limits),    cmocka_unit_test(test_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

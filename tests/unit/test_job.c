@@ -97,14 +97,14 @@ static void test_everything(void **state)
                             "    restart { attempts = 5, interval = \"10m\", delay = \"1m\" }\n"
                             "    ephemeral_disk { size = 500 }\n"
                             "    task \"t\" {\n      driver = \"exec\"\n"
-                            "      config { command = \"sh\"\n args = [\"-c\", 1] }\n"
-                            "      env { PORT = 8080\n \"A.b\" = \"${x}\" }\n"
+                            "      config {\n command = \"sh\"\n args = [\"-c\", 1] }\n"
+                            "      env {\n PORT = 8080\n \"A.b\" = \"${x}\" }\n"
                             "      user = \"www-data\"\n      kill_signal = \"SIGINT\"\n"
                             "      kill_timeout = \"1m30s\"\n      shutdown_delay = \"2s\"\n"
-                            "      logs { max_files = 3\n max_file_size = 7\n disabled = true\n"
+                            "      logs {\n max_files = 3\n max_file_size = 7\n disabled = true\n"
                             "        max_age = \"48h\"\n compress = \"gzip\"\n"
                             "        compress_after = \"10m\"\n on_full = \"block\" }\n"
-                            "      resources { cpu = 500\n memory = 64 }\n"
+                            "      resources {\n cpu = 500\n memory = 64 }\n"
                             "      restart { mode = \"delay\" }\n"
                             "    }\n  }\n"
                             "  task \"alone\" {\n    driver = \"raw_exec\"\n"
@@ -238,7 +238,7 @@ static void test_resources(void **state)
     struct job *job = must_read(
         read_hcl, "job \"j\" {\n"
                   "  task \"cores\" {\n driver = \"exec\"\n config { command = \"c\" }\n"
-                  "    resources { cores = 2\n memory = 64\n memory_max = 128\n pids = 9 }\n  }\n"
+                  "    resources {\n cores = 2\n memory = 64\n memory_max = 128\n pids = 9 }\n  }\n"
                   "  task \"free\" {\n driver = \"exec\"\n config { command = \"c\" }\n"
                   "    resources { memory_max = -1 }\n  }\n}\n");
     const struct job_resources *cores = &job->groups[0].tasks[0].resources;
@@ -259,11 +259,11 @@ static void test_volumes(void **state)
 {
     struct job *job = must_read(
         read_hcl, "job \"j\" {\n  group \"g\" {\n"
-                  "    volume \"a\" { type = \"host\"\n source = \"x\" }\n"
-                  "    volume \"b\" { type = \"host\"\n source = \"x\"\n read_only = true }\n"
+                  "    volume \"a\" {\n type = \"host\"\n source = \"x\" }\n"
+                  "    volume \"b\" {\n type = \"host\"\n source = \"x\"\n read_only = true }\n"
                   "    task \"t\" {\n driver = \"exec\"\n config { command = \"c\" }\n"
-                  "      volume_mount { volume = \"b\"\n destination = \"/b..\" }\n"
-                  "      volume_mount { volume = \"a\"\n destination = \"${NOMAD_TASK_DIR}/a\"\n"
+                  "      volume_mount {\n volume = \"b\"\n destination = \"/b..\" }\n"
+                  "      volume_mount {\n volume = \"a\"\n destination = \"${NOMAD_TASK_DIR}/a\"\n"
                   "        read_only = true\n propagation_mode = \"host-to-task\" }\n"
                   "    }\n  }\n}\n");
     struct job *of_nomad = must_read(
@@ -352,9 +352,9 @@ static void test_lifecycle(void **state)
     JOB("group \"g\" {\n" body                                                                     \
         "\n task \"t\" {\n driver = \"exec\"\n config { command = \"c\" }\n}\n}")
 
-#define MOUNT(path) "volume_mount { volume = \"data\"\n destination = \"" path "\" }\n"
+#define MOUNT(path) "volume_mount {\n volume = \"data\"\n destination = \"" path "\" }\n"
 #define VOLUME(body)                                                                               \
-    JOB("group \"g\" {\n volume \"data\" { type = \"host\"\n source = \"d\" }\n"                   \
+    JOB("group \"g\" {\n volume \"data\" {\n type = \"host\"\n source = \"d\" }\n"                   \
         "task \"t\" {\n driver = \"exec\"\n config { command = \"c\" }\n" body "}\n}")
 
 #define LEADER(name)                                                                               \
@@ -407,18 +407,18 @@ static void test_hcl_refusals(void **state)
          "t.hcl:3:1: a periodic job is of the type \"batch\" or \"sysbatch\", not \"service\""},
         {LAUNCHED("system", "parameterized { }"), -EINVAL, "a parameterized job is of the type"},
         {LAUNCHED("batch", "periodic { }"), -EINVAL, "is periodic, but not when"},
-        {LAUNCHED("batch", "periodic { cron = \"@daily\"\ncrons = [\"@hourly\"] }"), -EINVAL,
+        {LAUNCHED("batch", "periodic {\n cron = \"@daily\"\ncrons = [\"@hourly\"] }"), -EINVAL,
          "\"cron\" and \"crons\" both say when"},
         {LAUNCHED("batch", "periodic { cron = \"61 * * * *\" }"), -EINVAL,
          "t.hcl:3:1: \"61 * * * *\" is no cron expression: \"61\" cannot be the minute"},
         {LAUNCHED("batch", "periodic { crons = [\"@daily\", \"* * *\"] }"), -EINVAL, "too few"},
-        {LAUNCHED("batch", "periodic { cron = \"@daily\"\ntime_zone = \"Mars/Base\" }"), -EINVAL,
+        {LAUNCHED("batch", "periodic {\n cron = \"@daily\"\ntime_zone = \"Mars/Base\" }"), -EINVAL,
          "this host knows no time zone \"Mars/Base\""},
-        {LAUNCHED("batch", "periodic { cron = \"@daily\"\ntime_zone = \"../../../etc/passwd\" }"),
+        {LAUNCHED("batch", "periodic {\n cron = \"@daily\"\ntime_zone = \"../../../etc/passwd\" }"),
          -EINVAL, "this host knows no time zone"},
         {LAUNCHED("batch", "parameterized { payload = \"no\" }"), -EINVAL,
          "write \"optional\", \"required\" or \"forbidden\""},
-        {LAUNCHED("batch", "parameterized { meta_required = [\"a\"]\nmeta_optional = [\"a\"] }"),
+        {LAUNCHED("batch", "parameterized {\n meta_required = [\"a\"]\nmeta_optional = [\"a\"] }"),
          -EINVAL, "\"a\" is in \"meta_required\" and in \"meta_optional\""},
         {TASK("dispatch_payload { file = \"../x\" }"), -EINVAL, "a path below the task's local/"},
         {TASK("dispatch_payload { file = \"/x\" }"), -EINVAL, "a path below the task's local/"},
@@ -428,18 +428,18 @@ static void test_hcl_refusals(void **state)
         {GROUP("network { port \"http\" {} }"), -ENOTSUP, "\"network\" is known to Nomad"},
         {GROUP("volume \"v\" { }"), -EINVAL, "a volume needs \"type\""},
         {GROUP("volume \"v\" { type = \"host\" }"), -EINVAL, "a volume needs \"source\""},
-        {GROUP("volume \"v\" { type = \"csi\"\n source = \"x\" }"), -ENOTSUP,
+        {GROUP("volume \"v\" {\n type = \"csi\"\n source = \"x\" }"), -ENOTSUP,
          "the type \"csi\" are not supported by this release"},
-        {GROUP("volume \"v\" { type = \"nfs\"\n source = \"x\" }"), -EINVAL,
+        {GROUP("volume \"v\" {\n type = \"nfs\"\n source = \"x\" }"), -EINVAL,
          "there is no type \"nfs\" of volumes"},
-        {GROUP("volume \"v\" { type = \"host\"\n source = \"x\"\n per_alloc = true }"), -ENOTSUP,
+        {GROUP("volume \"v\" {\n type = \"host\"\n source = \"x\"\n per_alloc = true }"), -ENOTSUP,
          "\"per_alloc\" is known to Nomad"},
         {GROUP("volume { type = \"host\" }"), -EINVAL, "\"volume\" takes exactly one name"},
         {TASK("volume_mount { destination = \"/x\" }"), -EINVAL, "a volume_mount needs \"volume\""},
         {TASK("volume_mount { volume = \"v\" }"), -EINVAL, "a volume_mount needs \"destination\""},
-        {TASK("volume_mount { volume = \"v\"\n destination = \"/x\" }"), -EINVAL,
+        {TASK("volume_mount {\n volume = \"v\"\n destination = \"/x\" }"), -EINVAL,
          "t.hcl:5:1: the volume_mount asks for the volume \"v\", which the group \"t\" does not"},
-        {VOLUME("volume_mount { volume = \"datum\"\n destination = \"/x\" }"), -EINVAL,
+        {VOLUME("volume_mount {\n volume = \"datum\"\n destination = \"/x\" }"), -EINVAL,
          "does not have; did you mean \"data\"? Add volume \"datum\" { … }"},
         {VOLUME(MOUNT("/x") MOUNT("/y") MOUNT("/x")), -EINVAL, "two volumes are to be at \"/x\""},
         {VOLUME(MOUNT("x")), -EINVAL, "an absolute path without \"..\", not \"x\""},
@@ -447,7 +447,7 @@ static void test_hcl_refusals(void **state)
         {VOLUME(MOUNT("/..")), -EINVAL, "without \"..\", not \"/..\""},
         {VOLUME(MOUNT("//")), -EINVAL, "cannot be shown at \"/\""},
         {VOLUME(MOUNT("//proc/x")), -EINVAL, "cannot be shown at \"/proc/x\""},
-        {VOLUME("volume_mount { volume = \"data\"\n destination = \"/x\"\n"
+        {VOLUME("volume_mount {\n volume = \"data\"\n destination = \"/x\"\n"
                 "propagation_mode = \"shared\" }"),
          -EINVAL, "write \"private\", \"host-to-task\" or \"bidirectional\""},
         {GROUP("service { }"), -ENOTSUP, "\"service\" is known to Nomad"},
@@ -495,7 +495,7 @@ static void test_hcl_refusals(void **state)
         {TASK("resources { memory = 9 }"), -EINVAL,
          "\"memory\" is less than the least allowed, 10"},
         {TASK("resources { cpu = 0 }"), -EINVAL, "\"cpu\" is less than the least allowed, 1"},
-        {TASK("resources { cores = 2\n cpu = 100 }"), -EINVAL,
+        {TASK("resources {\n cores = 2\n cpu = 100 }"), -EINVAL,
          "a task takes \"cores\", which are its own, or \"cpu\""},
         {TASK("resources { memory_max = 200 }"), -EINVAL,
          "\"memory_max\", 200, is less than \"memory\", 300"},
@@ -511,12 +511,12 @@ static void test_hcl_refusals(void **state)
         {TASK("logs { on_full = \"wait\" }"), -EINVAL, "\"drop\" or \"block\""},
         {TASK("logs { compress_after = \"1m\" }"), -EINVAL, "add compress = \"gzip\""},
         {TASK("logs { max_age = \"10ms\" }"), -EINVAL, "\"max_age\" of log files is less than 1s"},
-        {TASK("logs { max_age = \"1m\"\n compress = \"gzip\" }"), -EINVAL,
+        {TASK("logs {\n max_age = \"1m\"\n compress = \"gzip\" }"), -EINVAL,
          "before \"compress_after\" comes"},
         {TASK("logs { max_age = \"-1s\" }"), -EINVAL, "\"max_age\" must be a duration"},
         {JOB("group \"g\" { ephemeral_disk { size = 9 } }"), -EINVAL,
          "\"size\" is less than the least allowed, 10"},
-        {TASK("resources { memory = 20\n secrets = 11 }"), -EINVAL,
+        {TASK("resources {\n memory = 20\n secrets = 11 }"), -EINVAL,
          "leaves less than 10 MiB of it to the task"},
         {JOB("group \"g\" { ephemeral_disk { size = -1 } }"), -EINVAL, "\"size\" is less than"},
         {TASK("template { }"), -EINVAL, "\"destination\""},
@@ -534,18 +534,18 @@ static void test_hcl_refusals(void **state)
         {TASK("artifact { source = \"example.org/x\" }"), -EINVAL, "begin it with https://"},
         {TASK("artifact { source = \"ftp://x/y\" }"), -EINVAL, "\"ftp://x/y\""},
         {TASK("artifact { source = \"gcs::https://x/y\" }"), -ENOTSUP, "Google Cloud Storage"},
-        {TASK("artifact { source = \"http://x/y\"\n options { checksum = \"md5:12\" } }"), -EINVAL,
+        {TASK("artifact {\n source = \"http://x/y\"\n options { checksum = \"md5:12\" } }"), -EINVAL,
          "has 32 hex digits, not 2"},
-        {TASK("artifact { source = \"http://${x}/y\"\n options { checksum = \"crc32:12\" } }"),
+        {TASK("artifact {\n source = \"http://${x}/y\"\n options { checksum = \"crc32:12\" } }"),
          -EINVAL, "there is no checksum of the type \"crc32\""},
-        {TASK("artifact { source = \"http://x/y\"\n options { archive = \"rar\" } }"), -EINVAL,
+        {TASK("artifact {\n source = \"http://x/y\"\n options { archive = \"rar\" } }"), -EINVAL,
          "archive = \"rar\" is no kind of archive"},
-        {TASK("artifact { source = \"git::http://x/y\"\n options { checksum = \"md5:1\" } }"),
+        {TASK("artifact {\n source = \"git::http://x/y\"\n options { checksum = \"md5:1\" } }"),
          -EINVAL, "a repository has no checksum"},
-        {TASK("artifact { source = \"http://x/y\"\n mode = \"link\" }"), -EINVAL, "\"mode\""},
-        {TASK("artifact { source = \"http://x/y\"\n destination = \"local/../../../x\" }"), -EINVAL,
+        {TASK("artifact {\n source = \"http://x/y\"\n mode = \"link\" }"), -EINVAL, "\"mode\""},
+        {TASK("artifact {\n source = \"http://x/y\"\n destination = \"local/../../../x\" }"), -EINVAL,
          "leads out of the allocation's directory"},
-        {TASK("artifact { source = \"http://x/y\"\n headers { \"a b\" = \"c\" } }"), -EINVAL,
+        {TASK("artifact {\n source = \"http://x/y\"\n headers { \"a b\" = \"c\" } }"), -EINVAL,
          "\"a b\" is no name and value of an HTTP header"},
     };
 

@@ -30,9 +30,9 @@ enum wrap {
 static const char *const heads[WRAP_N] = {
     [AS_JOB] = "",
     [IN_JOB] = "job \"j\" {\n",
-    [IN_EXEC_TASK] = "job \"j\" { task \"t\" { driver = \"exec\"\n",
-    [IN_NSPAWN_TASK] = "job \"j\" { task \"t\" { driver = \"nspawn\"\n",
-    [IN_DOCKER_TASK] = "job \"j\" { task \"t\" { driver = \"docker\"\n",
+    [IN_EXEC_TASK] = "job \"j\" {\n task \"t\" {\n driver = \"exec\"\n",
+    [IN_NSPAWN_TASK] = "job \"j\" {\n task \"t\" {\n driver = \"nspawn\"\n",
+    [IN_DOCKER_TASK] = "job \"j\" {\n task \"t\" {\n driver = \"docker\"\n",
     [ONLY_HCL] = "",
 };
 

@@ -59,13 +59,13 @@ char *__wrap_strdup(const char *text)
 
 static const char text[] =
     "job \"j\" {\n  datacenters = [\"a\", \"b\"]\n  meta { a = 1 }\n  type = \"batch\"\n"
-    "  periodic { crons = [\"0 0 * * *\"]\n time_zone = \"UTC\" }\n"
+    "  periodic {\n crons = [\"0 0 * * *\"]\n time_zone = \"UTC\" }\n"
     "  parameterized { meta_required = [\"a\"] }\n"
-    "  constraint { attribute = \"${attr.a}\"\n operator = \">\"\n version = \"1.2\" }\n"
+    "  constraint {\n attribute = \"${attr.a}\"\n operator = \">\"\n version = \"1.2\" }\n"
     "  group \"g\" {\n    restart { attempts = 1 }\n"
-    "    volume \"v\" { type = \"host\"\n source = \"s\" }\n"
+    "    volume \"v\" {\n type = \"host\"\n source = \"s\" }\n"
     "    task \"t\" {\n      driver = \"exec\"\n"
-    "      volume_mount { volume = \"v\"\n destination = \"/v\" }\n"
+    "      volume_mount {\n volume = \"v\"\n destination = \"/v\" }\n"
     "      config {\n        command = \"c\"\n        args = \"x 'y z'\"\n      }\n"
     "      env = { A = 1, B = \"${x}\" }\n    }\n  }\n"
     "  task \"u\" {\n    driver = \"raw_exec\"\n    config = { command = \"c\", args = [1, 2] }\n"

@@ -115,7 +115,7 @@ static void test_kinds(void **state)
 /* The program's own time zone is left as it was. */
 static void test_time_zones(void **state)
 {
-    struct job *job = read_job("batch", "periodic { cron = \"0 12 * * *\"\n"
+    struct job *job = read_job("batch", "periodic {\n cron = \"0 12 * * *\"\n"
                                         "time_zone = \"Asia/Tokyo\" }");
     time_t noon = 1700000000;
     struct tm before, after;
