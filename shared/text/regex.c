@@ -181,7 +181,7 @@ static int repeat_length(const struct reader *rd)
 static int repetition(struct reader *rd, size_t n)
 {
     if (!rd->operand && !rd->repeated) {
-        if (*rd->at != '{' && (rd->out[-1] == '(' || rd->out[-1] == '|' || rd->at == rd->start))
+        if (*rd->at != '{' && (rd->at == rd->start || rd->out[-1] == '(' || rd->out[-1] == '|'))
             return refuse(rd, "there is nothing to repeat");
     }
     if (rd->repeated)
