@@ -40,7 +40,8 @@ class Chaos(World):
     """One run. Jobs are looked at for the last time when they are over, and then forgotten."""
 
     def __init__(self, box, n_tasks, seed):
-        super().__init__(box, {})
+        # The directories hold what the tasks wrote down; fifty would not reach until a job is over.
+        super().__init__(box, {}, f"gc_max_allocs = {PLACED_MAX + n_tasks}\n")
         self.n_jobs = max(2, n_tasks // GROUPS)
         self.random = random.Random(seed)
         self.hits = Counter()  # {(alloc id, task): executors and main processes killed}

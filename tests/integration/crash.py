@@ -40,10 +40,10 @@ def need(condition, *facts):
 class World:
     """One data directory, the managers that serve it one after the other, and what they were asked."""
 
-    def __init__(self, box, faults):
+    def __init__(self, box, faults, config=""):
         self.box = box
         self.faults = faults  # {which manager, from 0, or EXECUTOR: options of strace}
-        self.manager = box.manager()
+        self.manager = box.manager(config=config)
         self.starts = 0
         self.promised = {}  # job id: what was acknowledged last, "run" or "stop"
         self.doubtful = None  # id of the job that a request is under way for

@@ -316,7 +316,9 @@ def test_while_directories_are_removed(manager):
     wait_for(lambda: not manager.alloc_dir(alloc_id).exists(), "the directory to be gone")
 
 
-def test_under_many_signals(manager):
+def test_under_many_signals(box):
+    box.expect_continue()
+    manager = box.manager().start()
     for signo in 50 * [signal.SIGHUP, signal.SIGCONT] + 50 * [signal.SIGTERM, signal.SIGINT, signal.SIGCONT]:
         manager.process.send_signal(signo)
     assert manager.process.wait(timeout=20 * SLOW) == 0

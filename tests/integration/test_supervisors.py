@@ -137,6 +137,7 @@ def supervisor(request):
 
 
 def test_tasks_outlive_what_the_supervisor_does(box, supervisor):
+    box.expect_continue()  # s6 and runit send it after SIGTERM
     manager = box.manager()
     supervisor.install(box, manager)
 
