@@ -166,6 +166,7 @@ int record_open(struct record *rec, struct ev_loop *loop, int state_dir, int sta
         }
         go_on(rec);
     }
+    rec->status.terms_id = spec->terms_id;
     rec->task_dir = spec->task_dir;
     rec->out_fd = open_out(spec->task_dir, e);
     r = rec->out_fd < 0 ? rec->out_fd : identify(&rec->status, e);

@@ -422,6 +422,20 @@ static void on_upgrade_failed(void *arg, const char *why)
 
 /* Commands */
 
+/* On record, so that a manager that comes later knows as well. */
+static void take_terms(struct supervisor *s, const struct spec_terms *terms)
+{
+    if (s->record.status.terms_id == terms->id)
+        return;
+    spec_take_terms(s->spec, terms);
+    for (int i = 0; i < STREAM_N; i++)
+        pump_limits_changed(&s->pumps[i]);
+    housekeeper_stir(&s->housekeeper);
+    s->record.status.terms_id = terms->id;
+    record_say(&s->record, "Restart policy, stop and log settings are those of the changed job");
+    record_commit(&s->record, NULL, false);
+}
+
 static void on_command(void *arg, const struct ctl_msg *msg)
 {
     struct supervisor *s = arg;
@@ -453,6 +467,9 @@ static void on_command(void *arg, const struct ctl_msg *msg)
         set_paused(s, false, "Continued in order to stop");
         memcpy(s->stop_reason, msg->reason, sizeof(s->stop_reason));
         feed(s, (struct life_input){.event = LIFE_EV_RESTART});
+        break;
+    case CTL_TERMS:
+        take_terms(s, &msg->terms);
         break;
     case CTL_UPGRADE:
         upgrade_begin(&s->upgrade, msg->path);

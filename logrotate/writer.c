@@ -161,6 +161,16 @@ int writer_open(struct log_writer *w, int dirfd, const char *name, uint64_t max_
     return 0;
 }
 
+void writer_set_limits(struct log_writer *w, uint64_t max_size, uint32_t max_files)
+{
+    bool fewer = max_files < w->max_files;
+
+    w->max_size = max_size;
+    w->max_files = max_files;
+    if (fewer && w->number >= max_files)
+        (void)segment_scan(w->dirfd, w->name, trim_old, w);
+}
+
 enum part {
     PART_WRITE,  /* write the first *ret_len bytes into the live segment */
     PART_ROTATE, /* go on in a new segment */

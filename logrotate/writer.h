@@ -44,6 +44,10 @@ struct log_writer {
 int writer_open(struct log_writer *w, int dirfd, const char *name, uint64_t max_size,
                 uint32_t max_files, struct err *e);
 
+/* Other limits from now on: what is too old by them goes, and the live segment ends where it is too
+ * large. Both >= 1. */
+void writer_set_limits(struct log_writer *w, uint64_t max_size, uint32_t max_files);
+
 /* Writes from `data`. `more`: further bytes are at hand, so a partial line near the cut may be left
  * for the caller to offer again with what follows; never more than writer_line_window() bytes are.
  * Returns the number of bytes consumed (all of `size` when !more), or a negative errno when the

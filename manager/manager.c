@@ -29,6 +29,7 @@
 #include "manager/task/spawn.h"
 #include "manager/task/task.h"
 #include "manager/task/task_redefine.h"
+#include "manager/task/task_terms.h"
 #include "manager/task/upgrade.h"
 #include "manager/worker.h"
 #include "shared/cleanup.h"
@@ -211,6 +212,9 @@ void manager_reconfigure(struct manager *m, json_t *fixed, const char *error)
     m->attributes = fingerprint_attributes(m->config, &m->cgroup);
     cores_share(m);
     feasible_reconsider(m);
+    for (struct alloc *alloc = m->allocs; alloc; alloc = alloc->next)
+        for (size_t i = 0; i < alloc->group->n_tasks; i++)
+            task_renew_terms(&alloc->tasks[i]); /* max_kill_timeout */
 }
 
 static bool has_executors(const struct manager *m)

@@ -470,6 +470,17 @@ void pump_adopt(struct pump *p, int fd, const struct pump_loss *loss, const char
         start_reading(p);
 }
 
+void pump_limits_changed(struct pump *p)
+{
+    if (p->writer.number >= 0)
+        writer_set_limits(&p->writer, p->limits->max_file_size, p->limits->max_files);
+    if (p->loss.error && p->held && !pump_is_blocked(p)) { /* it was, and is to drop from now on */
+        pump_flush(p);
+        start_reading(p);
+        arm(p, quiet_s);
+    }
+}
+
 void pump_end(struct pump *p)
 {
     p->ending = true;

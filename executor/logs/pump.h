@@ -108,5 +108,8 @@ bool pump_pass_line(struct pump *p);
 /* Reads and writes all that is in the pipe now, whoever may go on writing. */
 void pump_drain(struct pump *p);
 
+/* What `limits` point to has changed. */
+void pump_limits_changed(struct pump *p);
+
 /* The last thing: drains, drops and counts what still cannot be written, lets go of everything. */
 void pump_end(struct pump *p);

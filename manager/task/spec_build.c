@@ -33,21 +33,6 @@ void spec_build_restart(const struct task *task, struct spec_restart *ret_restar
     };
 }
 
-static int plan_kill(const struct config *config, const struct job_task *def,
-                     struct exec_spec *spec, struct err *e)
-{
-    uint64_t timeout = (uint64_t)def->kill_timeout_ns;
-
-    spec->kill_signal = *def->kill_signal ? signal_parse(def->kill_signal) : SIGINT;
-    if (spec->kill_signal < 0)
-        return err_set(e, -EINVAL, "unknown kill_signal \"%s\" of task \"%s\"", def->kill_signal,
-                       def->name);
-    spec->kill_timeout_ns =
-        timeout > config->max_kill_timeout_ns ? config->max_kill_timeout_ns : timeout;
-    spec->shutdown_delay_ns = (uint64_t)def->shutdown_delay_ns;
-    return 0;
-}
-
 /* The tasks of a group share its disk: each one's logs may take an equal part. */
 static struct spec_logs plan_logs(const struct job_logs *logs, const struct job_group *group)
 {
@@ -63,11 +48,35 @@ static struct spec_logs plan_logs(const struct job_logs *logs, const struct job_
     };
 }
 
+int spec_build_terms(const struct config *config, const struct task *task,
+                     struct spec_terms *ret_terms, struct err *e)
+{
+    const struct job_task *def = task->def;
+    uint64_t timeout = (uint64_t)def->kill_timeout_ns;
+    struct spec_terms terms = {
+        .kill_signal = *def->kill_signal ? signal_parse(def->kill_signal) : SIGINT,
+        .kill_timeout_ns =
+            timeout > config->max_kill_timeout_ns ? config->max_kill_timeout_ns : timeout,
+        .shutdown_delay_ns = (uint64_t)def->shutdown_delay_ns,
+        .logs = plan_logs(&def->logs, task->alloc->group),
+    };
+
+    if (terms.kill_signal < 0)
+        return err_set(e, -EINVAL, "unknown kill_signal \"%s\" of task \"%s\"", def->kill_signal,
+                       def->name);
+    spec_build_restart(task, &terms.restart);
+    terms.id = spec_terms_id(&terms);
+    *ret_terms = terms;
+    return 0;
+}
+
 static int plan_common(const struct spec_build_input *in, const struct task *task, struct bag *bag,
                        struct exec_spec *spec, struct err *e)
 {
     const struct job_task *def = task->def;
     const struct alloc *alloc = task->alloc;
+    struct spec_terms terms;
+    int r;
 
     spec->alloc_id = (char *)alloc->id;
     spec->task = def->name;
@@ -76,9 +85,12 @@ static int plan_common(const struct spec_build_input *in, const struct task *tas
     spec->task_dir = bag_printf(bag, "%s/%s", alloc->dir, def->name);
     spec->shared_dir = bag_printf(bag, "%s/alloc", alloc->dir);
     spec->log_dir = bag_printf(bag, "%s/alloc/logs", alloc->dir);
-    spec->logs = plan_logs(&def->logs, alloc->group);
-    spec_build_restart(task, &spec->restart);
-    return plan_kill(in->config, def, spec, e);
+    r = spec_build_terms(in->config, task, &terms, e);
+    if (r)
+        return r;
+    spec->logs.disabled = terms.logs.disabled;
+    spec_take_terms(spec, &terms);
+    return 0;
 }
 
 static int plan_user(const struct driver *driver, const struct task *task,

@@ -21,6 +21,7 @@
 #include "manager/task/spec_build.h"
 #include "manager/task/task_handle.h"
 #include "manager/task/task_redefine.h"
+#include "manager/task/task_terms.h"
 #include "manager/task/task_wait.h"
 #include "manager/task/templates.h"
 #include "shared/cleanup.h"
@@ -370,6 +371,7 @@ static bool read_record(struct task *task, struct task_status *ret_record)
     here = strcmp(ret_record->boot_id, task->alloc->manager->boot_id) == 0;
     task->status.pid = here ? ret_record->pid : 0;
     task->status.pid_start = here ? ret_record->pid_start : 0;
+    task->terms_id = ret_record->terms_id;
     return true;
 }
 
@@ -377,7 +379,8 @@ void task_on_record(struct task *task)
 {
     struct task_status record;
 
-    (void)read_record(task, &record);
+    if (read_record(task, &record))
+        task_renew_terms(task);
 }
 
 /* The last one that tells of the life of the task, and not of what happened beside it. */
@@ -391,6 +394,7 @@ static const struct task_event *last_event(const struct task *task)
         case TASK_EVENT_PAUSE_FAILED:
         case TASK_EVENT_UPGRADED:
         case TASK_EVENT_UPGRADE_FAILED:
+        case TASK_EVENT_NOT_UPDATED:
             break;
         default:
             return &task->events[i];

@@ -23,6 +23,7 @@
 #include "manager/core.h"
 #include "manager/task/spawn.h"
 #include "manager/task/task.h"
+#include "manager/task/task_terms.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
 #include "shared/proto/wire.h"
@@ -38,6 +39,8 @@ struct task_handle {
     bool stop;  /* asked for, and not sent yet if not `ready` */
     bool stop_fail;
     char *stop_reason;
+    uint32_t version;  /* WIRE_VERSION that it answered with */
+    uint64_t terms_id; /* the last ones sent; 0: none */
     char release[sizeof(((struct evt_msg *)0)->release)];
 };
 
@@ -188,6 +191,23 @@ int task_handle_pause(struct task_handle *handle, bool paused)
     return handle->ready ? send_command(handle, &msg) : -EAGAIN;
 }
 
+int task_handle_send_terms(struct task_handle *handle, const struct spec_terms *terms)
+{
+    const struct ctl_msg msg = {.type = CTL_TERMS, .terms = *terms};
+    int r;
+
+    if (!handle->ready)
+        return -EAGAIN;
+    if (handle->version < 2)
+        return -EPROTONOSUPPORT;
+    if (handle->terms_id == terms->id)
+        return 0;
+    r = send_command(handle, &msg);
+    if (!r)
+        handle->terms_id = terms->id;
+    return r;
+}
+
 const char *task_handle_release(const struct task_handle *handle)
 {
     return handle->release;
@@ -214,6 +234,7 @@ static void on_hello(struct task_handle *handle, const struct evt_msg *msg)
     bool first = !handle->ready;
 
     memcpy(handle->release, msg->release, sizeof(handle->release));
+    handle->version = msg->version;
     handle->ready = true;
     close_fd(&handle->ctl_fd);
     if (first && handle->stop)
@@ -262,6 +283,8 @@ static void on_evt_readable(struct ev_loop *loop, ev_io *w, int revents)
     }
     if (take_frames(handle, evt_buffer, (size_t)n))
         task_on_record(handle->task);
+    else /* it may have answered just now */
+        task_renew_terms(handle->task);
 }
 
 static void on_executor_exit(struct ev_loop *loop, ev_io *w, int revents)

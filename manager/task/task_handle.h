@@ -14,6 +14,7 @@
 #include "shared/proto/status.h"
 
 struct ctl_msg;
+struct spec_terms;
 
 /* Starts an executor on the state directory `dir`, which holds the spec. */
 int task_handle_spawn(struct task *task, const char *dir, struct err *e);
@@ -36,6 +37,10 @@ int task_handle_pause(struct task_handle *handle, bool paused);
 /* Gives the executor a command that every release knows, whether it has answered yet or not.
  * -ENXIO: it is on its way out. */
 int task_handle_send(struct task_handle *handle, const struct ctl_msg *msg);
+
+/* Gives the executor terms to run its task on; those it was given last are not given again. -EAGAIN
+ * as above; -EPROTONOSUPPORT: it is of a release that takes none. */
+int task_handle_send_terms(struct task_handle *handle, const struct spec_terms *terms);
 
 /* The release the executor said it is, "" before it answered. */
 const char *task_handle_release(const struct task_handle *handle);

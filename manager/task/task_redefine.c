@@ -14,6 +14,7 @@
 #include "manager/core.h"
 #include "manager/task/task.h"
 #include "manager/task/task_handle.h"
+#include "manager/task/task_terms.h"
 #include "shared/cleanup.h"
 #include "shared/proto/spec.h"
 #include "shared/proto/wire.h"
@@ -37,7 +38,7 @@ bool task_is_of_before(const struct task *task, const struct task_status *record
            may_start_over(task);
 }
 
-static struct exec_spec *read_spec(const char *dir)
+struct exec_spec *task_read_spec(const char *dir)
 {
     autofd int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     struct exec_spec *spec = NULL;
@@ -59,7 +60,7 @@ void task_read_planned(struct task *task, const char *dir)
 
     if (!task->definition)
         return;
-    spec = read_spec(dir);
+    spec = task_read_spec(dir);
     task->planned = spec ? spec->definition : 0;
     task->order_seq = spec ? spec->foreign_seq : 0;
     if (task_handle_read_record(dir, &record) == 0 && task_is_of_before(task, &record))
@@ -98,8 +99,10 @@ static void redefine_queued(struct task *task)
 
 void task_redefine(struct task *task)
 {
-    if (!task_is_stale(task))
+    if (!task_is_stale(task)) {
+        task_renew_terms(task);
         return;
+    }
     switch (task->machine.phase) {
     case TASK_PHASE_QUEUED:
         redefine_queued(task);

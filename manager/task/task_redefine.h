@@ -28,5 +28,8 @@ void task_read_planned(struct task *task, const char *dir);
  * another one is to be started over. */
 void task_look_at_all(const struct alloc *alloc);
 
+/* The order in `dir`, which the caller frees; NULL: none that can be read. */
+struct exec_spec *task_read_spec(const char *dir);
+
 /* A stale task whose executor is gone: kills what is left of it, and starts it over. */
 void task_start_over(struct task *task);

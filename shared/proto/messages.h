@@ -7,3 +7,6 @@
 #include "shared/proto/fields.h"
 
 extern const struct field task_event_fields[];
+extern const struct field spec_restart_fields[];
+extern const struct field spec_log_fields[];
+extern const struct field spec_terms_fields[];

@@ -13,6 +13,8 @@
 
 #include "shared/cleanup.h"
 #include "shared/proto/fields.h"
+#include "shared/proto/messages.h"
+#include "shared/proto/terms.h"
 
 struct gid_box {
     gid_t gid;
@@ -64,25 +66,6 @@ static const struct field limits_fields[] = {
     FIELD_SPARSE(struct spec_limits, io_weight, UINT, .max = 10000),
     FIELD_SPARSE(struct spec_limits, oom_group, BOOL),
     FIELD_SPARSE(struct spec_limits, own_devices, BOOL),
-    {0}};
-
-static const struct field restart_fields[] = {
-    FIELD(struct spec_restart, attempts, UINT),
-    FIELD(struct spec_restart, interval_ns, UINT),
-    FIELD(struct spec_restart, delay_ns, UINT),
-    FIELD(struct spec_restart, mode, UINT, .max = SPEC_RESTART_MODE_N - 1),
-    FIELD(struct spec_restart, on_success, BOOL),
-    {0}};
-
-static const struct field log_fields[] = {
-    FIELD(struct spec_logs, max_files, UINT),
-    FIELD(struct spec_logs, max_file_size, UINT),
-    FIELD(struct spec_logs, disabled, BOOL),
-    FIELD_SPARSE(struct spec_logs, max_age_ns, UINT),
-    FIELD_SPARSE(struct spec_logs, max_total_bytes, UINT),
-    FIELD_SPARSE(struct spec_logs, compress, UINT, .max = SPEC_COMPRESS_N - 1),
-    FIELD_SPARSE(struct spec_logs, compress_after_ns, UINT),
-    FIELD_SPARSE(struct spec_logs, on_full, UINT, .max = SPEC_ON_FULL_N - 1),
     {0}};
 
 static const struct field spec_fields[] = {
@@ -155,13 +138,14 @@ static const struct field spec_fields[] = {
     FIELD(struct exec_spec, cpu_shares, UINT),
     FIELD(struct exec_spec, memory_bytes, UINT),
     FIELD_SPARSE(struct exec_spec, limits, MAP, .sub = limits_fields),
-    FIELD(struct exec_spec, restart, MAP, .sub = restart_fields),
+    FIELD(struct exec_spec, restart, MAP, .sub = spec_restart_fields),
     FIELD(struct exec_spec, kill_signal, INT),
     FIELD(struct exec_spec, kill_timeout_ns, UINT),
     FIELD(struct exec_spec, shutdown_delay_ns, UINT),
-    FIELD(struct exec_spec, logs, MAP, .sub = log_fields),
+    FIELD(struct exec_spec, logs, MAP, .sub = spec_log_fields),
     FIELD_SPARSE(struct exec_spec, foreign_seq, UINT),
     FIELD_SPARSE(struct exec_spec, definition, UINT),
+    FIELD_SPARSE(struct exec_spec, terms_id, UINT),
     {0}};
 
 /* The spec comes first, so that the public pointer is also the box's. */
@@ -212,14 +196,17 @@ static bool subids_fit(const struct exec_spec *spec)
 /* Rules that go beyond a field's own range. */
 static int check(const struct exec_spec *spec, struct err *e)
 {
+    struct spec_terms terms;
+
+    spec_terms_of(spec, &terms);
+    if (spec_terms_check(&terms, e) < 0) {
+        err_wrap(e, "spec");
+        return -EBADMSG;
+    }
     if (!spec->args[0])
         return err_set(e, -EBADMSG, "spec: \"args\" is empty, there is nothing to run");
     if (!spec->task[0] || strchr(spec->task, '/'))
         return err_set(e, -EBADMSG, "spec: \"task\" is no file name: \"%s\"", spec->task);
-    if (spec->kill_signal < 0 || spec->kill_signal > 64)
-        return err_set(e, -EBADMSG, "spec: \"kill_signal\" %d is no signal", spec->kill_signal);
-    if (!spec->logs.disabled && (!spec->logs.max_files || !spec->logs.max_file_size))
-        return err_set(e, -EBADMSG, "spec: \"logs\" keeps no files");
     if (spec->work_dir && spec->work_dir[0] != '/')
         return err_set(e, -EBADMSG, "spec: \"work_dir\" is not absolute: \"%s\"", spec->work_dir);
     for (size_t i = 0; i < spec->n_mounts; i++)

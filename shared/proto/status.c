@@ -58,6 +58,7 @@ static const struct field status_fields[] = {
     FIELD(struct task_status, log_lost_bytes, UINT),
     FIELD_SPARSE(struct task_status, paused, BOOL),
     FIELD_SPARSE(struct task_status, log_lost_stderr_bytes, UINT),
+    FIELD_SPARSE(struct task_status, terms_id, UINT),
     FIELD_SPARSE(struct task_status, window_count, UINT),
     FIELD_SPARSE(struct task_status, window_ns, UINT),
     {.key = "events",
@@ -107,6 +108,7 @@ const char *task_event_type_name(enum task_event_type type)
         "Downloading Artifacts",
         "Failed Artifact Download",
         "Template",
+        "Not Updated",
     };
     _Static_assert(sizeof(names) / sizeof(names[0]) == TASK_EVENT_TYPE_N, "a name per event type");
 

@@ -65,6 +65,7 @@ enum task_event_type {
     TASK_EVENT_DOWNLOADING,     /* manager: artifacts */
     TASK_EVENT_DOWNLOAD_FAILED, /* manager */
     TASK_EVENT_TEMPLATE,        /* manager: what its templates wait for, or what went wrong */
+    TASK_EVENT_NOT_UPDATED,     /* manager: its executor cannot take changed terms (terms.h) */
     TASK_EVENT_TYPE_N,          /* a newer executor may send larger numbers: "Unknown" */
 };
 
@@ -99,6 +100,7 @@ struct task_status {
     bool paused;                    /* RUNNING, but frozen */
     uint64_t log_lost_bytes;        /* of both streams … */
     uint64_t log_lost_stderr_bytes; /* … and of standard error alone; older executors: 0 */
+    uint64_t terms_id;              /* of the order's terms it acts by; older executors: 0 */
     uint32_t window_count;          /* restarts by policy since … */
     uint64_t window_ns;             /* … this, CLOCK_MONOTONIC; 0: none yet */
     size_t n_events;

@@ -33,6 +33,7 @@ static const struct field ctl_fields[] = {
     FIELD_AS("fail", struct ctl_wire, msg.fail, BOOL, .optional = true),
     FIELD_AS("reason", struct ctl_wire, msg.reason, TEXT, .optional = true),
     FIELD_AS("path", struct ctl_wire, msg.path, TEXT, .optional = true),
+    FIELD_AS("terms", struct ctl_wire, msg.terms, MAP, .sparse = true, .sub = spec_terms_fields),
     {0}};
 
 static const struct field evt_fields[] = {
@@ -105,6 +106,9 @@ int ctl_decode(const char *payload, size_t size, struct ctl_msg *ret_msg, struct
         return err_set(e, -EPROTONOSUPPORT, "command %llu is unknown to this release",
                        (unsigned long long)wire.type);
     wire.msg.type = (enum ctl_type)wire.type;
+    r = wire.msg.type == CTL_TERMS ? spec_terms_check(&wire.msg.terms, e) : 0;
+    if (r < 0)
+        return r;
     *ret_msg = wire.msg;
     return 0;
 }

@@ -30,9 +30,10 @@
 
 #include "shared/err.h"
 #include "shared/proto/status.h"
+#include "shared/proto/terms.h"
 
 enum {
-    WIRE_VERSION = 1,
+    WIRE_VERSION = 2, /* 2: CTL_TERMS */
     WIRE_FRAME_MAX = 4096,
 };
 
@@ -66,15 +67,17 @@ enum ctl_type {
     CTL_UPGRADE, /* check the executor binary at `path`, then become it, under the running task */
     CTL_PAUSE,   /* freeze every process of the task */
     CTL_RESUME,  /* … and let them go on; STOP and RESTART do so first */
+    CTL_TERMS,   /* run the task on `terms` from now on: steps under way go on as they began */
     CTL_TYPE_N,
 };
 
 struct ctl_msg {
     enum ctl_type type;
-    uint32_t version; /* HELLO: WIRE_VERSION of the sender */
-    int signal;       /* SIGNAL */
-    bool fail;        /* STOP: the task counts as failed (a sibling failed) */
-    char path[1024];  /* UPGRADE: absolute */
+    uint32_t version;        /* HELLO: WIRE_VERSION of the sender */
+    int signal;              /* SIGNAL */
+    bool fail;               /* STOP: the task counts as failed (a sibling failed) */
+    struct spec_terms terms; /* TERMS */
+    char path[1024];         /* UPGRADE: absolute */
     char reason[STATUS_TEXT_BYTES];
 };
 

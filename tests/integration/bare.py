@@ -12,6 +12,7 @@ import records
 from harness import BUILD, PAYLOAD, process_gone, wait_for
 
 HELLO, SIGNAL, STOP, RESTART, PING = range(5)
+TERMS = 8
 EVT_HELLO, EVT_STATUS = range(2)
 
 

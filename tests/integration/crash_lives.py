@@ -13,10 +13,10 @@ KILLED = [*STAYS[:3], "start", "exit 0"]
 ENDS = ["start", "exit 3"] * 2
 
 
-def stays(drivers=DRIVERS, **fields):
+def stays(drivers=DRIVERS, signal="SIGTERM", **fields):
     """Tasks that fail once, then stay until they are stopped."""
-    steps = ["quit:TERM:0", "account:local/account", "once:local/ran:7", "pause"]
-    tasks = (task(*steps, name=d, driver=d, KillSignal="SIGTERM") for d in drivers)
+    steps = ["quit:TERM:0", "quit:USR1:5", "account:local/account", "once:local/ran:7", "pause"]
+    tasks = (task(*steps, name=d, driver=d, KillSignal=signal) for d in drivers)
     return job(group(*tasks, policy=POLICY), id="stays", type="service", **fields)
 
 
@@ -91,6 +91,24 @@ ORDER = [
 ]
 
 
+def has_new_terms(world):
+    """The executors act by others than were in their orders."""
+    return all(records.task_status(world.manager, *t)["terms_id"]
+               != records.read_statefile(records.task_dir(world.manager, *t) / "spec")["terms_id"]
+               for t in world.tasks("stays"))  # fmt: skip
+
+
+# A changed stop, which the tasks are not started anew for.
+TERMS = [
+    (lambda w: w.register(stays()), stand),
+    (lambda w: w.register(stays(signal="SIGUSR1")), has_new_terms),
+    (lambda w: w.check_running("stays"), None),
+    (lambda w: w.stop("stays"), lambda w: w.is_told("stays")),
+    (lambda w: w.check_ended("stays", [*STAYS[:-1], "exit 5"]), None),
+    *END,
+]
+
+
 def executors_life(driver):
     """The fault is the first executor's."""
     return [
@@ -109,6 +127,7 @@ SCENARIOS = {
     "executor-exec": Scenario(executors_life("exec"), EXECUTOR),
     "executor-raw_exec": Scenario(executors_life("raw_exec"), EXECUTOR),
     "order": Scenario(ORDER, 0),
+    "terms": Scenario(TERMS, 0),
     "double": Scenario(WHOLE_LIFE, 1),
 }
 

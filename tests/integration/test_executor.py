@@ -11,7 +11,7 @@ import pytest
 
 import leftovers
 import records
-from bare import EVT_HELLO, HELLO, PING, RESTART, SIGNAL, STOP, Events
+from bare import EVT_HELLO, HELLO, PING, RESTART, SIGNAL, STOP, TERMS, Events
 from harness import BUILD, HIDE_CGROUP2, has_v1, process_gone, wait_for
 
 
@@ -94,7 +94,7 @@ def test_hello_then_every_change_once_and_in_order(executor):
     one.start()
     events = Events(one)
     hello = events.next()
-    assert hello["type"] == EVT_HELLO and hello["version"] == 1
+    assert hello["type"] == EVT_HELLO and hello["version"] == 2
     _, status = one.end()
     seen = []
     while message := events.next():
@@ -127,6 +127,32 @@ def test_nobody_reading_never_blocks_it(executor):
         last = message
     assert last
     events.close()
+
+
+def terms(one, terms_id, **changed):
+    """Those of its order, but for what is changed."""
+    keys = ("restart", "kill_signal", "kill_timeout_ns", "shutdown_delay_ns", "logs")
+    return {"id": terms_id, **{k: one.spec[k] for k in keys}, **changed}
+
+
+def test_other_terms_under_a_running_task(executor):
+    """Restart policy, stop and log limits change, and are on record; the task runs on."""
+    one = executor("quit:TERM:9", "print:up", "pause", terms_id=1).start()
+    wait_for(lambda: one.output() == "up\n", "the task to be up")
+    pid = one.wait_pid()
+    assert one.status()["terms_id"] == 1
+    policy = {**one.spec["restart"], "attempts": 1}
+    logs = {**one.spec["logs"], "max_file_size": 3}
+    one.command(TERMS, terms=terms(one, 2, restart=policy, logs=logs, kill_signal=signal.SIGTERM))
+    wait_for(lambda: one.status()["terms_id"] == 2, "the record")
+    assert one.status()["pid"] == pid and one.status()["attempt"] == 0
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: one.output() == "up\n" * 2, "the restart it is allowed now")
+    assert [p.read_bytes() for p in sorted(one.log_dir.glob("t.stdout.*"))] == [b"up\n"] * 2
+    one.command(TERMS, terms=terms(one, 3, kill_signal=99))  # no signal: nothing changes
+    one.command(STOP, reason="asked")
+    code, status = one.end()
+    assert code == 0 and status["exit_code"] == 9 and status["terms_id"] == 2
 
 
 def test_signal_stop_and_restart(executor):

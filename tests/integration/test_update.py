@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A changed job: what is started anew, and what runs on."""
+import os
+import signal
 import threading
 import time
 from contextlib import suppress
@@ -7,6 +9,7 @@ from http.client import HTTPException
 
 import pytest
 
+import records
 from harness import process_gone, wait_for
 from jobs import MS, SECOND, group, job, restart, task
 
@@ -114,6 +117,29 @@ def test_a_count_adds_or_stops_the_difference(manager):
     assert running(manager) == {("g", 0): before["g", 0]}
 
 
+def terms_of(manager, alloc_id):
+    """What the executors of tasks a and b say they act by."""
+    return [records.task_status(manager, alloc_id, name)["terms_id"] for name in "ab"]
+
+
+def plan_counts(manager, spec):
+    answer = manager.call("PUT", f"/v1/job/{spec['ID']}/plan", {"Job": spec})
+    return {k: n for k, n in answer["Annotations"]["DesiredTGUpdates"]["g"].items() if n}
+
+
+def test_the_configuration_changes_what_needs_no_restart(manager):
+    spec = two()
+    manager.run(spec)
+    before = running(manager)
+    ((alloc_id, _),) = before.values()
+    terms = terms_of(manager, alloc_id)
+    text = manager.config_path.read_text()
+    manager.config_path.write_text(text.replace("client {\n", 'client {\n  max_kill_timeout = "1s"\n'))
+    manager.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: not set(terms) & set(terms_of(manager, alloc_id)), "the executors to know")
+    assert running(manager) == before
+
+
 def test_what_needs_no_restart_restarts_nothing(manager):
     spec = two()
     manager.run(spec)
@@ -121,12 +147,20 @@ def test_what_needs_no_restart_restarts_nothing(manager):
     spec["Priority"] = 70
     spec["TaskGroups"][0]["RestartPolicy"] = restart(1, 20 * MS)
     spec["TaskGroups"][0]["Tasks"][0]["KillTimeout"] = 9 * SECOND
+    ((alloc_id, pids),) = before.values()
+    terms = terms_of(manager, alloc_id)
+    assert plan_counts(manager, spec) == {"InPlaceUpdate": 1}
     manager.run(spec)
+    wait_for(lambda: not set(terms) & set(terms_of(manager, alloc_id)), "the executors to know")
     assert running(manager) == before
     assert manager.get("/v1/job/two")["Version"] == 1
     manager.kill9()
     manager.start()
     assert running(manager) == before
+    os.kill(pids["b"], signal.SIGKILL)  # the one restart there is now, and at once
+    wait_for(lambda: manager.task(alloc_id, "b")["Restarts"] == 1, "the restart", timeout=5)
+    os.kill(manager.wait_running(alloc_id, "b"), signal.SIGKILL)
+    assert manager.wait_dead(alloc_id, "b")["Failed"]
 
 
 def test_the_type_cannot_change(manager):

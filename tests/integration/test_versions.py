@@ -121,6 +121,27 @@ def test_executors_become_the_other_release_under_their_tasks(box, old):
     check_stop(manager, pids)
 
 
+@pytest.mark.timeout(240)
+def test_an_executor_that_takes_no_changed_terms(box, old):
+    """It is told of, and has them as soon as it is upgraded."""
+    manager = use(box.manager(), NEW, old).start()
+    job = simple("quit:TERM:7", "quit:INT:8", "print:up", "pause", type="service")
+    alloc_id = manager.run_one(job)
+    wait_for(lambda: manager.output(alloc_id) == "up\n", "the task to be up")
+    pid = manager.wait_running(alloc_id)
+    job["TaskGroups"][0]["Tasks"][0]["KillSignal"] = "SIGTERM"
+    manager.run(job)
+    assert "cleat system upgrade-executors" in manager.wait_event(alloc_id, "Not Updated")["DisplayMessage"]
+    manager.kill9()
+    use(manager, executor=NEW).start()
+    assert manager.wait_running(alloc_id) == pid
+    assert [e["Type"] for e in manager.task(alloc_id)["Events"]].count("Not Updated") == 1
+    manager.call("PUT", "/v1/system/upgrade-executors")
+    wait_for(lambda: records.task_status(manager, alloc_id).get("terms_id"), "the terms")
+    manager.stop("job")
+    assert manager.wait_dead(alloc_id)["ExitCode"] == 7
+
+
 def test_records_of_a_newer_release_stop_the_start(manager):
     """Of a format this release does not know, or a job it cannot run: nothing at all is changed."""
     alloc_id = manager.run_one(simple("pause", type="service"))

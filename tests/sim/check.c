@@ -12,6 +12,7 @@
 #include "manager/alloc/alloc.h"
 #include "manager/alloc/stages.h"
 #include "manager/core.h"
+#include "manager/task/spec_build.h"
 #include "manager/task/task.h"
 #include "manager/task/task_handle.h"
 #include "manager/task/task_redefine.h"
@@ -252,7 +253,7 @@ static struct proc *main_of(const struct proc *executor)
 void check_kill(struct proc *executor, uint32_t attempt)
 {
     const struct proc *p = main_of(executor);
-    uint64_t timeout = executor->dir->kill_timeout_ns;
+    uint64_t timeout = p && p->signalled ? p->kill_timeout_ns : executor->dir->kill_timeout_ns;
 
     if (!p || p->attempt != attempt || !p->executed || !p->told || !timeout)
         return;
@@ -267,7 +268,7 @@ void check_clock(void)
         const struct proc *p = &world.procs[i];
 
         if (p->alive && p->main && p->signalled && !p->killed && p->executor->alive &&
-            world.mono_ns > p->signalled_ns + p->dir->kill_timeout_ns + SECOND)
+            world.mono_ns > p->signalled_ns + p->kill_timeout_ns + SECOND)
             violated("%s: pid %d outlives its kill_timeout", p->dir->path, p->pid);
     }
 }
@@ -339,6 +340,21 @@ static enum task_state told_state(const struct task *task, const struct task_sta
                                                                    : record->state;
 }
 
+/* A change of the job that starts nothing anew has reached the executor. */
+static void check_terms(const struct task *task, const struct dir *dir)
+{
+    struct spec_terms terms;
+    struct err e;
+
+    if (dir->definition != task->definition || task->status.state == TASK_STATE_DEAD ||
+        alloc_ends(task->alloc, task))
+        return;
+    if (spec_build_terms(manager_config(world.manager), task, &terms, &e))
+        violated("%s: %s", dir->path, e.text);
+    if (terms.id != dir->terms_id || terms.id != task->terms_id)
+        violated("%s does not run on the terms its job has now, or does not say so", dir->path);
+}
+
 static void check_supervised(const struct task *task, const struct dir *dir)
 {
     const struct task_summary *s = &task->status;
@@ -351,6 +367,7 @@ static void check_supervised(const struct task *task, const struct dir *dir)
         !task_handle_is_stopping(task->handle))
         violated("%s is that of version %llu, and not of %llu", dir->path,
                  (unsigned long long)dir->definition, (unsigned long long)task->definition);
+    check_terms(task, dir);
     if (s->seq != record.seq || s->state != told_state(task, &record) ||
         s->exit_code != record.exit_code || s->exit_signal != record.exit_signal ||
         s->pid != record.pid)

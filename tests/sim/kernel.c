@@ -251,6 +251,7 @@ static void send_signal(struct proc *p, int signo)
     } else if (!p->signalled) {
         p->signalled = true;
         p->signalled_ns = world.mono_ns;
+        p->kill_timeout_ns = p->dir->kill_timeout_ns;
     }
 }
 

@@ -94,6 +94,13 @@ static int read_spec(int dir, struct exec_spec **ret_spec, struct err *e)
     return r < 0 ? r : spec_decode(data, size, ret_spec, e);
 }
 
+static void learn_terms(struct dir *dir, const struct exec_spec *spec)
+{
+    dir->policy = spec->restart;
+    dir->kill_timeout_ns = spec->kill_timeout_ns;
+    dir->terms_id = spec->terms_id;
+}
+
 static void supervise(struct proc *p)
 {
     int dir = open(p->dir->path, O_PATH | O_DIRECTORY | O_CLOEXEC), fd;
@@ -109,8 +116,7 @@ static void supervise(struct proc *p)
         proc_exit(fd == -EBUSY ? WIRE_EXIT_LOCKED : WIRE_EXIT_STATE);
     if (read_spec(dir, &spec, &e) < 0)
         proc_exit(WIRE_EXIT_STATE);
-    p->dir->policy = spec->restart;
-    p->dir->kill_timeout_ns = spec->kill_timeout_ns;
+    learn_terms(p->dir, spec);
     p->dir->recall |= p->dir->definition != spec->definition;
     p->dir->definition = spec->definition;
     if (status_read(fd, &status, &e) == 0)
@@ -395,6 +401,13 @@ bool pump_pass_line(struct pump *p)
 void pump_drain(struct pump *p)
 {
     (void)p;
+}
+
+/* The limits are part of the executor's order, which has other terms now. */
+void pump_limits_changed(struct pump *p)
+{
+    trace("%s: the executor takes other terms", current->dir->path);
+    learn_terms(current->dir, container_of(p->limits, struct exec_spec, logs));
 }
 
 void pump_end(struct pump *p)

@@ -72,7 +72,8 @@ struct proc {
     bool stubborn;   /* ignores polite signals */
     bool signalled;  /* by one to end by */
     bool frozen;
-    uint64_t signalled_ns; /* CLOCK_MONOTONIC */
+    uint64_t signalled_ns;    /* CLOCK_MONOTONIC */
+    uint64_t kill_timeout_ns; /* then */
 };
 
 /* What manager and executor share of one task, and what the checks know of it. */
@@ -101,6 +102,7 @@ struct dir {
     struct spec_restart policy;
     uint64_t kill_timeout_ns;
     uint64_t definition; /* that the executor has read */
+    uint64_t terms_id;   /* … of what it acts by */
     uint32_t next_leaf;  /* no leaf cgroup of this boot has this number or a higher one */
     bool exit_unrecorded;
     bool ran;             /* its program was executed, now or earlier */

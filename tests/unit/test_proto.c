@@ -285,6 +285,7 @@ static struct task_status full_status(uint64_t seq)
         .exit_signal = INT32_MIN,
         .log_lost_bytes = UINT64_MAX,
         .log_lost_stderr_bytes = UINT64_MAX,
+        .terms_id = UINT64_MAX,
     };
 
     memset(s.boot_id, 'b', sizeof(s.boot_id) - 1);
@@ -357,6 +358,84 @@ static void test_frames(void **state)
     assert_int_equal(wire_frame(frame, sizeof(frame), &payload, &payload_size, &used), -EBADMSG);
 }
 
+static struct spec_terms example_terms(void)
+{
+    struct exec_spec spec = example_spec();
+    struct spec_terms terms;
+
+    spec_terms_of(&spec, &terms);
+    return terms;
+}
+
+static int pass_on(const struct spec_terms *terms, struct ctl_msg *ret_msg)
+{
+    const struct ctl_msg msg = {.type = CTL_TERMS, .terms = *terms};
+    char frame[WIRE_FRAME_MAX];
+    struct err e = ERR_INIT;
+    const char *payload;
+    size_t size, used;
+
+    assert_int_equal(wire_frame(frame, ctl_encode(&msg, frame), &payload, &size, &used), 0);
+    return ctl_decode(payload, size, ret_msg, &e);
+}
+
+static void test_terms(void **state)
+{
+    struct spec_terms terms = example_terms(), bad = terms;
+    struct exec_spec spec = example_spec();
+    uint64_t id = terms.id;
+    struct ctl_msg msg;
+
+    (void)state;
+    terms.restart.attempts = 9;
+    terms.kill_signal = 15;
+    terms.shutdown_delay_ns = UINT64_MAX;
+    terms.logs.max_age_ns = 7;
+    terms.id = spec_terms_id(&terms);
+    assert_true(terms.id && terms.id != id);
+    assert_int_equal(pass_on(&terms, &msg), 0);
+    assert_memory_equal(&msg.terms, &terms, sizeof(terms));
+    spec_take_terms(&spec, &msg.terms);
+    assert_int_equal(spec.restart.attempts, 9);
+    assert_int_equal(spec.logs.max_age_ns, 7);
+    assert_true(spec.terms_id == terms.id);
+    spec.logs.disabled = true; /* it has no logs, and gets none */
+    terms.logs.max_files = 1;
+    spec_take_terms(&spec, &terms);
+    assert_true(spec.logs.disabled);
+    assert_int_equal(spec.logs.max_files, 10);
+    bad.kill_signal = 65;
+    assert_int_equal(pass_on(&bad, &msg), -EBADMSG);
+    bad = terms;
+    bad.logs.max_file_size = 0;
+    assert_int_equal(pass_on(&bad, &msg), -EBADMSG);
+}
+
+/* Each field makes a difference. */
+static void test_terms_id(void **state)
+{
+    const struct spec_terms terms = example_terms();
+    struct spec_terms other[8];
+
+    (void)state;
+    for (size_t i = 0; i < 8; i++)
+        other[i] = terms;
+    other[0].restart.delay_ns++;
+    other[1].restart.mode = SPEC_RESTART_FAIL;
+    other[2].restart.on_success = true;
+    other[3].kill_signal++;
+    other[4].kill_timeout_ns++;
+    other[5].shutdown_delay_ns++;
+    other[6].logs.max_file_size++;
+    other[7].logs.on_full = SPEC_ON_FULL_BLOCK;
+    for (size_t i = 0; i < 8; i++)
+        for (size_t k = 0; k < i; k++)
+            assert_true(spec_terms_id(&other[i]) != spec_terms_id(&other[k]));
+    other[0] = terms;
+    other[0].id = 1;
+    assert_true(spec_terms_id(&other[0]) == terms.id);
+}
+
 static void test_newer_command(void **state)
 {
     /* {"type": 200, "shiny": [1]} */
@@ -376,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_spec_limits), cmocka_unit_test(test_spec_cut),
         cmocka_unit_test(test_spec_rules),  cmocka_unit_test(test_status_slots),
         cmocka_unit_test(test_frames),      cmocka_unit_test(test_newer_command),
+        cmocka_unit_test(test_terms),       cmocka_unit_test(test_terms_id),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -368,6 +368,38 @@ static void test_blocked_loses_nothing(void **state)
     assert_false(pump_is_blocked(&pump));
 }
 
+/* Each way while nothing can be written. */
+static void test_other_limits(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    spec.logs.on_full = SPEC_ON_FULL_BLOCK;
+    fault = ENOSPC;
+    put(fd, "one\n");
+    turn();
+    assert_true(pump_is_blocked(&pump));
+    spec.logs.on_full = SPEC_ON_FULL_DROP;
+    pump_limits_changed(&pump);
+    put(fd, "two\n");
+    turn();
+    assert_int_equal(lost_bytes, 8);
+    spec.logs.on_full = SPEC_ON_FULL_BLOCK;
+    spec.logs.max_file_size = 6;
+    pump_limits_changed(&pump);
+    put(fd, "three\n");
+    turn();
+    assert_true(pump_is_blocked(&pump));
+    fault = 0;
+    turn();
+    turn();
+    put(fd, "four\n");
+    turn();
+    assert_int_equal(lost_bytes, 8);
+    expect("three\nfour\n");
+    assert_int_equal(pump.writer.number, 1);
+}
+
 static void test_the_end_waits_for_no_disk(void **state)
 {
     autofd int fd = attach();
@@ -697,6 +729,7 @@ int main(void)
         TEST(test_no_line_is_made_of_two),
         TEST(test_a_stream_without_lines_resumes),
         TEST(test_blocked_loses_nothing),
+        TEST(test_other_limits),
         TEST(test_the_end_waits_for_no_disk),
         TEST(test_hand_over),
         TEST(test_a_pipe_in_use_goes_on),

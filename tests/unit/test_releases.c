@@ -215,6 +215,27 @@ static void test_ctl_0_1(void **state)
     assert_int_equal(at, size);
 }
 
+/* Since wire version 2. */
+static void test_terms_0_1(void **state)
+{
+    static char data[FIXTURE_MAX], now[WIRE_FRAME_MAX];
+    size_t size = read_fixture("terms", data), payload_size, consumed;
+    const char *payload;
+    struct ctl_msg msg;
+    struct err e;
+
+    (void)state;
+    assert_int_equal(wire_frame(data, size, &payload, &payload_size, &consumed), 0);
+    assert_int_equal(consumed, size);
+    assert_int_equal(ctl_decode(payload, payload_size, &msg, &e), 0);
+    assert_int_equal(msg.type, CTL_TERMS);
+    assert_int_equal(msg.terms.restart.mode, SPEC_RESTART_DELAY);
+    assert_int_equal(msg.terms.kill_timeout_ns, 5000000000);
+    assert_int_equal(msg.terms.logs.max_files, 10);
+    assert_keys_kept(payload, payload_size, now + FRAME_HEADER,
+                     ctl_encode(&msg, now) - FRAME_HEADER);
+}
+
 static void test_evt_0_1(void **state)
 {
     static char data[FIXTURE_MAX], now[WIRE_FRAME_MAX];
@@ -243,9 +264,8 @@ static void test_evt_0_1(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spec_0_1),
-        cmocka_unit_test(test_status_0_1),
-        cmocka_unit_test(test_ctl_0_1),
+        cmocka_unit_test(test_spec_0_1), cmocka_unit_test(test_status_0_1),
+        cmocka_unit_test(test_ctl_0_1),  cmocka_unit_test(test_terms_0_1),
         cmocka_unit_test(test_evt_0_1),
     };
 

@@ -153,6 +153,28 @@ static void test_window(void **state)
     writer_close(&w);
 }
 
+static void test_other_limits(void **state)
+{
+    struct log_writer w = open_writer(4, 100);
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        put(&w, "abc\n");
+    writer_set_limits(&w, 8, 2); /* the two newest stay, and the live one goes on */
+    assert_false(logdir_has(&d, NAME ".2"));
+    assert_true(logdir_has(&d, NAME ".3"));
+    put(&w, "abc\n");
+    assert_int_equal(w.number, 4);
+    writer_set_limits(&w, 4, 2); /* it is too large now */
+    put(&w, "abc\n");
+    assert_int_equal(w.number, 5);
+    assert_false(logdir_has(&d, NAME ".3"));
+    writer_set_limits(&w, 4, 100);
+    put(&w, "abc\n");
+    assert_true(logdir_has(&d, NAME ".4"));
+    writer_close(&w);
+}
+
 static void test_trims(void **state)
 {
     struct log_writer w;
@@ -378,6 +400,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_continues_the_highest_number, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_or_larger_than_now_allowed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_window, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trims, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trims_compressed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_odd_entries, setup, teardown),
