@@ -30,8 +30,9 @@ void manager_reconfigure(struct manager *m, json_t *fixed, const char *error);
 struct manager *manager_free(struct manager *m);
 
 /* Registers `job` (taken over on success): same definition as the newest version and not stopped is
- * no new version; else manager/job/update.h says what becomes of the allocations. *ret_record is
- * borrowed. -EINVAL (definition refused: driver unknown or unavailable here …), -ENOSPC, -EROFS.
+ * no new version, and replaces what failed of it; else manager/job/update.h says what becomes of
+ * the allocations. *ret_record is borrowed. -EINVAL (definition refused: driver unknown or
+ * unavailable here …), -ENOSPC, -EROFS.
  */
 int manager_job_register(struct manager *m, struct job *job, struct job_record **ret_record,
                          struct err *e);
@@ -54,6 +55,15 @@ char *manager_job_warnings(const struct manager *m, const struct job *job);
  * and its allocations are removed as soon as they are finished. */
 int manager_job_deregister(struct manager *m, const char *job_id, bool purge, struct err *e);
 
+/* Has the job looked at again; what failed of it is replaced only with `force`. *ret_record is
+ * borrowed. -ENOENT; -EINVAL: it is one that others are launched from; -ENOSPC … as above. */
+int manager_job_evaluate(struct manager *m, const char *id, bool force,
+                         struct job_record **ret_record, struct err *e);
+
+/* Stops an allocation for another one in its place. Nothing happens to one that is told to stop, or
+ * has ended well. Recorded before it happens; -ENOSPC, -EROFS … */
+int manager_alloc_stop(struct manager *m, struct alloc *alloc, struct err *e);
+
 /* What a parameterized job is dispatched with. */
 struct dispatch {
     const json_t *meta;  /* strings */
@@ -68,8 +78,8 @@ struct dispatch {
 int manager_job_dispatch(struct manager *m, const char *job_id, const struct dispatch *d,
                          struct job_record **ret_child, struct err *e);
 
-/* Launches the periodic job now, whatever its times, and whether or not it prohibits overlap. The
- * same errors. */
+/* Launches the periodic job now, whatever its times, and whether or not it prohibits overlap; one
+ * that is disabled is refused, as in Nomad. The same errors. */
 int manager_periodic_force(struct manager *m, const char *job_id, struct job_record **ret_child,
                            struct err *e);
 

@@ -172,13 +172,12 @@ void alloc_queue(struct alloc *alloc)
 
 enum client_status alloc_judge(const struct task *tasks, size_t n_tasks)
 {
-    bool failed = false, lost = false, running = false, pending = false, begun = false;
+    bool failed = false, lost = false, running = false, pending = false;
 
     for (size_t i = 0; i < n_tasks; i++) {
         const struct task *task = &tasks[i];
 
         running |= task->status.state == TASK_STATE_RUNNING;
-        begun |= task->status.state == TASK_STATE_DEAD || task->status.started_ns;
         pending |= task->status.state == TASK_STATE_PENDING;
         if (task->status.state == TASK_STATE_DEAD && task->status.failed) {
             lost |= task->machine.lost;
@@ -187,7 +186,7 @@ enum client_status alloc_judge(const struct task *tasks, size_t n_tasks)
     }
     if (failed || lost)
         return failed ? CLIENT_FAILED : CLIENT_LOST;
-    if (running || (pending && begun)) /* between a task and the next one, or its next try */
+    if (running)
         return CLIENT_RUNNING;
     return pending ? CLIENT_PENDING : CLIENT_COMPLETE;
 }

@@ -48,7 +48,8 @@ void alloc_stop(struct alloc *alloc);
 void alloc_purge(struct alloc *alloc);
 
 /* Nomad's client status by the tasks alone: one dead and failed fails the rest (lost, if its
- * supervisor died); else running if any runs, pending if any is yet to run, else complete. */
+ * supervisor died); else running if any runs, pending if any is yet to run or to be tried again,
+ * else complete. */
 enum client_status alloc_judge(const struct task *tasks, size_t n_tasks);
 
 /* True once nothing will run any more. */

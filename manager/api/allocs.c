@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * /v1/allocations, /v1/allocation/:id, /v1/client/allocation/:id/stats, /pause, /restart, /signal.
+ * /v1/allocations, /v1/allocation/:id, /v1/client/allocation/:id/stats, /pause, /restart, /signal;
+ * /v1/allocation/:id/stop.
  */
 #include <string.h>
 
@@ -152,6 +153,28 @@ void alloc_signal(struct request *r)
     else if (task_of_body(r, alloc, body, "Task", &task))
         reply_done(r, manager_signal(alloc, task, signo, &e), &e);
     json_decref(body);
+}
+
+/* Another allocation takes its place, as it is its job that has to be stopped for good. */
+void alloc_stop_one(struct request *r)
+{
+    struct alloc *alloc = find_alloc(r);
+    const struct job_record *record;
+    struct err e = ERR_INIT;
+    char eval_id[37];
+
+    if (!alloc)
+        return;
+    if (manager_alloc_stop(r->api->manager, alloc, &e)) {
+        request_reply_err(r, &e);
+        return;
+    }
+    record = manager_find_job(r->api->manager, alloc->job->job->id);
+    encode_eval_id(r->api->manager, record ? record : alloc->job, eval_id);
+    request_reply_json(
+        r, 200,
+        json_pack("{s:s, s:I}", "EvalID", eval_id, "Index", (json_int_t)alloc->modify_index));
+    api_changed(r->api);
 }
 
 /* {"TaskName": …, "AllTasks": …}, or no body. */

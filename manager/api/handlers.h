@@ -41,6 +41,7 @@ void job_scale(struct request *r);
 void job_scale_status(struct request *r);
 void job_summary(struct request *r);
 void job_evaluations(struct request *r);
+void job_evaluate(struct request *r);
 void job_deployments(struct request *r); /* of one job, or all */
 void job_deployment(struct request *r);
 void eval_list(struct request *r);
@@ -59,6 +60,7 @@ void alloc_pause(struct request *r);
 void alloc_pause_state(struct request *r);
 void alloc_restart(struct request *r);
 void alloc_signal(struct request *r);
+void alloc_stop_one(struct request *r);
 struct alloc *find_alloc(struct request *r); /* the path's; NULL after a 404 */
 
 /* The task ?task= names; NULL after a 400. */

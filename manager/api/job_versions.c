@@ -245,6 +245,24 @@ void job_evaluations(struct request *r)
     reply_list_end(&list, r);
 }
 
+/* {"EvalOptions": {"ForceReschedule": true}}, or no body: then nothing that failed is replaced. */
+void job_evaluate(struct request *r)
+{
+    struct job_record *record = find_job(r);
+    autojson json_t *body = !record ? NULL : r->body_size ? request_json(r) : json_object();
+    const json_t *force = json_object_get(json_object_get(body, "EvalOptions"), "ForceReschedule");
+    struct err e = ERR_INIT;
+
+    if (!body)
+        return;
+    if (manager_job_evaluate(r->api->manager, r->arg, json_is_true(force), &record, &e)) {
+        request_reply_err(r, &e);
+        return;
+    }
+    job_reply_changed(r, record, NULL);
+    api_changed(r->api);
+}
+
 /* A change takes effect at once, so there is no deployment to follow. */
 void job_deployments(struct request *r)
 {

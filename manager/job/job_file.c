@@ -51,7 +51,7 @@ static json_t *version_entry(json_t *versions, const struct job_record *record)
 }
 
 /* "Tasks" are those that were started anew in it, and by which version; "Kept" that it is to run
- * although there is a newer version. */
+ * although there is a newer version, "Stopped" that it is not although there is none. */
 static json_t *alloc_entry(const struct alloc *alloc, const struct job_record *newest)
 {
     json_t *entry =
@@ -59,7 +59,10 @@ static json_t *alloc_entry(const struct alloc *alloc, const struct job_record *n
                   "Index", alloc->index, "CreateIndex", (json_int_t)alloc->create_index,
                   "CreateTime", (json_int_t)alloc->create_ns);
 
-    if (alloc->job != newest && feasible_keeps(newest->job, newest->blocked, alloc))
+    if (alloc->job == newest && alloc->desired == DESIRED_STOP && !newest->stop)
+        (void)json_object_set_new(entry, "Stopped", json_true());
+    if (alloc->job != newest && alloc->desired == DESIRED_RUN &&
+        feasible_keeps(newest->job, newest->blocked, alloc))
         (void)json_object_set_new(entry, "Kept", json_true());
     for (size_t i = 0; i < alloc->group->n_tasks; i++) {
         const struct task *task = &alloc->tasks[i];
@@ -172,7 +175,8 @@ static int load_alloc(struct manager *m, struct job_record *record, const json_t
     for (size_t i = 0; i < group->n_tasks; i++)
         alloc->tasks[i].definition = (uint64_t)json_integer_value(
             json_object_get(json_object_get(json, "Tasks"), group->tasks[i].name));
-    if (newest->stop || (record != newest && !json_is_true(json_object_get(json, "Kept"))))
+    if (newest->stop || json_is_true(json_object_get(json, "Stopped")) ||
+        (record != newest && !json_is_true(json_object_get(json, "Kept"))))
         alloc->desired = DESIRED_STOP;
     r = store_read_alloc(&m->store, id, &known, e);
     if (!r)

@@ -21,6 +21,7 @@
 #include "manager/job/feasible.h"
 #include "manager/job/job_file.h"
 #include "manager/job/periodic.h"
+#include "manager/job/replace.h"
 #include "manager/job/update.h"
 #include "manager/task/driver.h"
 #include "shared/cleanup.h"
@@ -227,6 +228,22 @@ static int change_to(struct manager *m, struct job *job, const struct update *up
     return 0;
 }
 
+/* The same definition once more: what failed of it is tried anew, all else stays. */
+static int register_again(struct manager *m, struct job_record *old, struct job *job,
+                          struct job_record **ret_record, struct err *e)
+{
+    size_t n;
+    int r = replace_failed(m, old, &n, e);
+
+    if (r)
+        return r;
+    job_free(job);
+    json_decref(old->replaced);
+    old->replaced = NULL;
+    *ret_record = old;
+    return 0;
+}
+
 int manager_job_register(struct manager *m, struct job *job, struct job_record **ret_record,
                          struct err *e)
 {
@@ -238,13 +255,8 @@ int manager_job_register(struct manager *m, struct job *job, struct job_record *
         r = check_change(old, job, e);
     if (r)
         return r;
-    if (old && is_placed(m, old, job)) {
-        job_free(job);
-        json_decref(old->replaced);
-        old->replaced = NULL;
-        *ret_record = old;
-        return 0;
-    }
+    if (old && is_placed(m, old, job))
+        return register_again(m, old, job, ret_record, e);
     update_plan(m, job, &update);
     r = budget_check(m, update_new_tasks(&update), e);
     if (!r)

@@ -134,5 +134,9 @@ int manager_periodic_force(struct manager *m, const char *job_id, struct job_rec
                        job_id);
     if (record->stop)
         return err_set(e, -EINVAL, "job \"%s\" is stopped: run it again first", job_id);
+    if (!record->job->periodic.enabled)
+        return err_set(e, -EINVAL,
+                       "job \"%s\" is disabled: run it with periodic { enabled = true } first",
+                       job_id);
     return launch(m, record, now_s(), ret_child, e);
 }

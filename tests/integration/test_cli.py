@@ -91,7 +91,7 @@ def test_wrong_use(box, words, hint):
 @pytest.mark.parametrize(
     "words,hint",
     [(["fs"], "alloc fs"), (["validate", "x"], "job validate"), (["inspect", "x"], "job inspect"),
-     (["dispatch", "x"], "job dispatch"), (["job", "restart", "x"], "alloc restart")],
+     (["dispatch", "x"], "job dispatch"), (["eval", "x"], "job eval")],
 )  # fmt: skip
 def test_names_that_nomad_has_are_answered_in_a_line(box, words, hint):
     done = box.manager().cli(*words, check=False, address=False)
@@ -213,6 +213,57 @@ def test_run_of_an_unchanged_job_says_so(manager):
     text = hcl(script="sleep 1000").replace('"web"', '"alive"', 1)
     manager.cli("run", "-", stdin=text)
     assert 'Job "alive" is unchanged, nothing to do\n' in manager.cli("run", "-", stdin=text).stdout
+
+
+def test_run_of_an_unchanged_job_replaces_what_failed_of_it(box, manager):
+    gate = box.dir / "gate"
+    text = hcl(script=f"test -e {gate}", type="batch")
+    assert manager.cli("run", "-", stdin=text, check=False).returncode == 1
+    (failed,) = manager.get("/v1/job/web/allocations")
+    gate.touch()
+    again = manager.cli("run", "-", stdin=text).stdout
+    assert 'Job "web" is unchanged, 1 allocation that failed is replaced\n' in again
+    one, two = sorted(manager.get("/v1/job/web/allocations"), key=lambda a: a["CreateIndex"])
+    assert (one["ID"], one["DesiredStatus"], one["ClientStatus"]) == (failed["ID"], "stop", "failed")
+    assert (two["DesiredStatus"], two["ClientStatus"], two["JobVersion"]) == ("run", "complete", 0)
+    assert "nothing is run" in manager.cli("run", "-", stdin=text).stdout
+
+
+def test_job_eval_replaces_what_failed_if_it_is_told_to(manager):
+    manager.cli("run", "-detach", "-", stdin=hcl(script="exit 3", type="batch"))
+    (failed,) = manager.get("/v1/job/web/allocations")
+    manager.wait_client(failed["ID"], "failed")
+    assert 'Job "web" was evaluated\n' == manager.cli("job", "eval", "web").stdout
+    assert len(manager.get("/v1/job/web/allocations")) == 1
+    assert "started anew" in manager.cli("job", "eval", "-force-reschedule", "web").stdout
+    assert len(manager.get("/v1/job/web/allocations")) == 2
+    assert manager.cli("job", "eval", "none", check=False).returncode == 4
+
+
+def test_a_stopped_allocation_is_replaced(manager, web):
+    stopped = manager.cli("alloc", "stop", web[:8]).stdout
+    old, new = sorted(manager.get("/v1/job/web/allocations"), key=lambda a: a["CreateIndex"])
+    assert stopped == f"Allocation {web[:8]} is stopped\nAllocation {new['ID'][:8]} takes its place\n"
+    assert (old["ID"], old["DesiredStatus"], old["ClientStatus"]) == (web, "stop", "complete")
+    manager.kill9()
+    manager.start()
+    manager.wait_client(new["ID"], "running")
+    assert manager.alloc(web)["DesiredStatus"] == "stop"
+    assert manager.cli("alloc", "stop", web).stdout.startswith(f"Allocation {web[:8]} is stopped\n")
+    assert len(manager.get("/v1/job/web/allocations")) == 2
+
+
+def test_job_restart(manager, web):
+    assert manager.cli("job", "restart", "web").stdout == f"Restarting the tasks that run of {web[:8]}\n"
+    (name,) = manager.alloc(web)["TaskStates"]
+    manager.wait_event(web, "Started", name, count=2)
+    assert f'Restarting task "{name}" of' in manager.cli("job", "restart", "-task", name, "web").stdout
+    manager.wait_event(web, "Started", name, count=3)
+    none = manager.cli("job", "restart", "-task", "none", "web", check=False)
+    assert none.returncode == 1 and "nothing of job" in none.stderr
+    manager.stop("web")
+    manager.wait_client(web, "complete")
+    assert manager.cli("job", "restart", "web", check=False).returncode == 1
 
 
 def test_job_status(manager, web):

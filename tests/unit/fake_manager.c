@@ -98,6 +98,19 @@ int manager_job_revert(struct manager *m, const char *id, uint64_t version,
     return err_set(e, -ENOENT, "job %s has no such version", id);
 }
 
+int manager_job_evaluate(struct manager *m, const char *id, bool force,
+                         struct job_record **ret_record, struct err *e)
+{
+    *ret_record = manager_find_job(m, id);
+    return force ? err_set(e, -ENOSPC, "the fake cannot replace anything of %s", id) : 0;
+}
+
+int manager_alloc_stop(struct manager *m, struct alloc *alloc, struct err *e)
+{
+    (void)m;
+    return err_set(e, -ENOSPC, "the fake cannot stop %s", alloc->id);
+}
+
 int manager_job_deregister(struct manager *m, const char *job_id, bool purge, struct err *e)
 {
     (void)purge;

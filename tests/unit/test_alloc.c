@@ -35,10 +35,10 @@ static void test_client_status(void **state)
     } cases[] = {
         {"p", CLIENT_PENDING},   {"r", CLIENT_RUNNING},  {"d", CLIENT_COMPLETE},
         {"f", CLIENT_FAILED},    {"l", CLIENT_LOST},     {"pp", CLIENT_PENDING},
-        {"pr", CLIENT_RUNNING},  {"pd", CLIENT_RUNNING}, {"rd", CLIENT_RUNNING},
+        {"pr", CLIENT_RUNNING},  {"pd", CLIENT_PENDING}, {"rd", CLIENT_RUNNING},
         {"dd", CLIENT_COMPLETE}, {"fr", CLIENT_FAILED},  {"df", CLIENT_FAILED},
         {"lr", CLIENT_LOST},     {"lf", CLIENT_FAILED},  {"pf", CLIENT_FAILED},
-        {"w", CLIENT_RUNNING},   {"wp", CLIENT_RUNNING}, {"wf", CLIENT_FAILED},
+        {"w", CLIENT_PENDING},   {"wp", CLIENT_PENDING}, {"wf", CLIENT_FAILED},
     };
 
     (void)state;

@@ -322,6 +322,8 @@ static void test_not_periodic_any_more(void **state)
     assert_true(ev_is_active(&f->m.launcher));
     (void)add(f, "p", "\"Periodic\": {\"Spec\": \"@hourly\", \"Enabled\": false}");
     assert_false(ev_is_active(&f->m.launcher));
+    assert_int_equal(manager_periodic_force(&f->m, "p", &child, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "disabled"));
     assert_int_equal(count_allocs(f), 0);
     (void)add(f, "p", "\"Priority\": 50");
     assert_int_equal(count_allocs(f), 2);

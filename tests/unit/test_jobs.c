@@ -179,6 +179,77 @@ static void test_all_is_there_after_a_crash(void **state)
     assert_int_equal(manager_find_alloc(&f->m, id)->job->version, 1);
 }
 
+static void load_again(struct fixture *f)
+{
+    struct err e = ERR_INIT;
+
+    close_manager(f);
+    open_manager(f);
+    assert_int_equal(jobs_load(&f->m, &e), 0);
+}
+
+/* Those of the job "a", as "run" and "stop" of each index: "0r1r". */
+static void assert_allocs(const struct fixture *f, const char *expected)
+{
+    char text[64] = "";
+
+    for (const struct alloc *a = f->m.allocs; a; a = a->next)
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%u%c", a->index,
+                       a->desired == DESIRED_RUN ? 'r' : 's');
+    assert_string_equal(text, expected);
+}
+
+static void test_a_stopped_allocation_is_made_up_for(void **state)
+{
+    struct fixture *f = *state;
+    struct job_record *record = add(f, "a", 2);
+    struct err e = ERR_INIT;
+
+    assert_int_equal(manager_alloc_stop(&f->m, f->m.allocs, &e), 0);
+    assert_allocs(f, "0s1r0r");
+    assert_int_equal(manager_alloc_stop(&f->m, f->m.allocs, &e), 0); /* it is told already */
+    assert_allocs(f, "0s1r0r");
+    assert_true(f->m.allocs->next->next->create_index > record->create_index);
+    load_again(f);
+    assert_allocs(f, "0s1r0r");
+    assert_int_equal(manager_find_job(&f->m, "a")->version, 0);
+    assert_int_equal(manager_job_deregister(&f->m, "a", false, &e), 0);
+    assert_allocs(f, "0s1s0s");
+}
+
+static void end(struct alloc *alloc, bool failed)
+{
+    alloc->tasks[0].status.state = TASK_STATE_DEAD;
+    alloc->tasks[0].status.failed = failed;
+    alloc->client = alloc_judge(alloc->tasks, 1);
+}
+
+/* And what ended well stays. */
+static void test_what_failed_is_replaced(void **state)
+{
+    struct fixture *f = *state;
+    struct job_record *record = add(f, "a", 3);
+    struct err e = ERR_INIT;
+
+    end(f->m.allocs, true);
+    end(f->m.allocs->next, false);
+    assert_int_equal(manager_alloc_stop(&f->m, f->m.allocs->next, &e), 0);
+    assert_int_equal(manager_job_evaluate(&f->m, "a", false, &record, &e), 0);
+    assert_allocs(f, "0r1r2r");
+    assert_int_equal(manager_job_evaluate(&f->m, "a", true, &record, &e), 0);
+    assert_int_equal(record->version, 0);
+    assert_allocs(f, "0s1r2r0r");
+    end(f->m.allocs->next->next->next, true);
+    assert_ptr_equal(add(f, "a", 3), record); /* the same definition again */
+    assert_allocs(f, "0s1r2r0s0r");
+    load_again(f);
+    assert_allocs(f, "0s1r2r0s0r");
+    assert_int_equal(manager_job_evaluate(&f->m, "b", true, &record, &e), -ENOENT);
+    assert_int_equal(manager_job_deregister(&f->m, "a", false, &e), 0);
+    assert_int_equal(manager_job_evaluate(&f->m, "a", true, &record, &e), 0);
+    assert_allocs(f, "0s1s2s0s0s");
+}
+
 /* Jobs and allocations as they are listed, with their index of creation. */
 static char *list_all(const struct fixture *f)
 {
@@ -515,6 +586,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_versions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_all_is_there_after_a_crash, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_stopped_allocation_is_made_up_for, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_what_failed_is_replaced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_order_outlives_the_manager, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_registration_without_record_did_not_happen, set_up,
                                         tear_down),

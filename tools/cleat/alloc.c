@@ -380,6 +380,12 @@ const struct command alloc_commands[] = {
      "\nA task gets its kill_signal, SIGKILL after its kill_timeout, and is started again at once. "
      "That does\nnot count against its restart policy.\n",
      "3f2a\n3f2a web\n-all-tasks 3f2a", alloc_restart},
+    {"alloc stop", NULL, "ID", 1, 1, " detach ", "Stop an allocation for another in its place",
+     "\nIts tasks get their kill_signal, and SIGKILL after their kill_timeout; another allocation "
+     "of "
+     "the\njob is started. Waits until the one that stops is dead. To stop all for good: cleat job "
+     "stop.\n",
+     "3f2a\n-detach 3f2a", alloc_stop},
     {"alloc signal", NULL, "ID [TASK]", 1, 2, " s task ",
      "Send a signal to the running tasks of an allocation, or to one",
      "\nThe task's main process gets it. What ends by it is restarted by the task's restart "

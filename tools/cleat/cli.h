@@ -45,7 +45,7 @@ struct cli {
     int n_meta;
     const char *token;
     const char *check_index, *version;
-    bool purge, diffs;
+    bool purge, diffs, force;
     const char *id_prefix;
     const char *priority;
     struct {

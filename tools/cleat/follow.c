@@ -274,7 +274,8 @@ static struct counts look_at(struct follow *f, const json_t *allocs, json_int_t 
         json_int_t attempt = 1;
         bool starting;
 
-        if (get_int(alloc, "JobVersion") != version)
+        if (get_int(alloc, "JobVersion") != version ||
+            strcmp(get_text(alloc, "DesiredStatus"), "run") != 0)
             continue;
         starting = status_is(alloc, "running") && is_starting(f, alloc, &attempt);
         tell_failures(f, alloc);

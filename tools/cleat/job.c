@@ -31,7 +31,8 @@ static int get_allocs(const struct cli *cli, const char *job_id, json_int_t vers
     if (r)
         return r;
     *ret_allocs = json_array();
-    json_array_foreach(all, i, alloc) if (get_int(alloc, "JobVersion") == version)(void)
+    json_array_foreach(all, i, alloc) if (get_int(alloc, "JobVersion") == version &&
+                                          !strcmp(get_text(alloc, "DesiredStatus"), "run"))(void)
         json_array_append(*ret_allocs, alloc);
     json_decref(all);
     return CLI_OK;
@@ -63,13 +64,25 @@ static bool has_ended(const json_t *allocs)
     return json_array_size(allocs) > 0;
 }
 
+static size_t count_since(const json_t *allocs, json_int_t since_ns)
+{
+    const json_t *alloc;
+    size_t i, n = 0;
+
+    json_array_foreach(allocs, i, alloc) n += get_int(alloc, "CreateTime") >= since_ns;
+    return n;
+}
+
 static void print_registered(const char *job_id, json_int_t version, bool unchanged,
                              const json_t *allocs, json_int_t called_ns)
 {
     const json_t *alloc;
-    size_t i;
+    size_t i, n;
 
-    if (unchanged && has_ended(allocs))
+    if (unchanged && (n = count_since(allocs, called_ns)))
+        (void)printf("Job \"%s\" is unchanged, %zu allocation%s that failed %s replaced\n", job_id,
+                     n, n == 1 ? "" : "s", n == 1 ? "is" : "are");
+    else if (unchanged && has_ended(allocs))
         (void)printf(
             "Job \"%s\" is unchanged and has ended, nothing is run; to run it again, enter "
             "\"cleat stop %s\", then this once more\n",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cleat job plan, history, revert, scale, inspect.
+ * cleat job plan, history, revert, scale, inspect; where restart and eval are listed (order.c).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,6 +17,7 @@
 #include "tools/cleat/job.h"
 #include "tools/cleat/job_diff.h"
 #include "tools/cleat/jobfile.h"
+#include "tools/cleat/order.h"
 #include "tools/cleat/output.h"
 
 enum {
@@ -285,6 +286,12 @@ const struct command version_commands[] = {
      "Change how many allocations a group has",
      "\nThe group may be left out where there is only one. Waits as \"job run\" does.\n",
      "web 5\nweb frontend 5", job_scale},
+    {"job restart", NULL, "ID", 1, 1, " all-tasks task ", "Restart the tasks of a job that run",
+     "\nThose of each allocation, as \"alloc restart\" does.\n", "web\n-task nginx web",
+     job_restart},
+    {"job eval", NULL, "ID", 1, 1, " force-reschedule ", "Have a job looked at again",
+     "\nWith -force-reschedule, allocations that failed are replaced by new ones.\n",
+     "-force-reschedule web", job_eval},
     {"job inspect", NULL, "ID", 1, 1, " version ", "Show a job as the API has it",
      "\nThe JSON is one that \"job run\" reads.\n", "web\n-version 3 web", job_inspect},
     {0},

@@ -57,6 +57,7 @@ static const struct option_help {
      "only if that is the job's modify index, as \"job plan\" shows it; 0: only if\n"
      "                 there is no such job"},
     {"purge", 'U', NULL, false, "forget it as well, and remove its allocations"},
+    {"force-reschedule", 'R', NULL, false, "replace the allocations that failed"},
     {"p", 'D', NULL, false, "with what each version changed"},
     {"version", 'E', "N", false, "that version"},
     {"json", 'j', NULL, true, "print JSON"},
@@ -238,6 +239,9 @@ static void set_option(struct cli *cli, int letter, const char *value)
     case 'U':
         cli->purge = true;
         break;
+    case 'R':
+        cli->force = true;
+        break;
     case 'D':
         cli->diffs = true;
         break;
@@ -266,6 +270,7 @@ static const struct other_name {
 } other_names[] = {
     {"alloc-status", "cleat alloc status"},
     {"dispatch", "cleat job dispatch"},
+    {"eval", "cleat job eval"},
     {"exec", "cleat alloc exec"},
     {"fs", "cleat alloc fs"},
     {"gc", "cleat system gc"},
@@ -279,9 +284,6 @@ static const struct other_name {
     {"agent", "cleat-manager"},
     {"agent-info", "cleat node status"},
     {"job allocs", "cleat job status JOB"},
-    {"job restart",
-     "cleat alloc restart ID, for each of the allocations that cleat job status shows"},
-    {"alloc stop", "cleat alloc restart ID to start it anew, cleat job stop JOB to end it"},
     {"system reconcile", "cleat system gc"},
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cleat alloc restart, alloc signal.
+ * cleat alloc restart, alloc signal, alloc stop; job restart, job eval.
  */
 #pragma once
 
@@ -8,3 +8,6 @@
 
 int alloc_restart(struct cli *cli);
 int alloc_signal(struct cli *cli);
+int alloc_stop(struct cli *cli);
+int job_restart(struct cli *cli);
+int job_eval(struct cli *cli);
