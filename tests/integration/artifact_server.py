@@ -287,13 +287,13 @@ class Bucket:
         whole(handler, text.encode())
 
 
-def certificate(directory, name, address="127.0.0.1"):
-    """A certificate that signs itself, for that address: (certificate, key)."""
+def certificate(directory, name, san="IP:127.0.0.1"):
+    """A certificate that signs itself, for that address or name: (certificate, key)."""
     cert, key = directory / f"{name}.pem", directory / f"{name}.key"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
          "-keyout", key, "-out", cert, "-days", "2", "-subj", f"/CN={name}", "-addext",
-         f"subjectAltName=IP:{address}"],
+         f"subjectAltName={san}"],
         check=True, capture_output=True,
     )  # fmt: skip
     cert.chmod(0o644)

@@ -2,9 +2,15 @@
 """Small HTTP servers that speak what templates ask of Vault (KV, versions 1 and 2) and of Consul (KV, blocking queries)."""
 import base64
 import json
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
+
+
+class Listener(ThreadingHTTPServer):
+    def handle_error(self, request, address):
+        pass  # a handshake that was broken off
 
 
 class Server:
@@ -39,10 +45,22 @@ class Server:
             def log_message(self, *args):
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = Listener(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
         self.address = f"http://127.0.0.1:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
+
+    def use_tls(self, certificate, client=None):
+        """Speaks HTTPS from now on, with those files (certificate, key); asks clients for the one given here."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        if client:
+            context.load_verify_locations(client)
+            context.verify_mode = ssl.CERT_REQUIRED
+        # The handshake is for the connection's thread: one that fails must not end the server.
+        self.http.socket = context.wrap_socket(self.http.socket, server_side=True, do_handshake_on_connect=False)
+        self.address = f"https://127.0.0.1:{self.http.server_port}"
+        return self
 
     def close(self):
         with self.changed:

@@ -384,7 +384,7 @@ def test_size_limits(fetch, server):
 
 
 def test_certificates(fetch, box):
-    right, wrong = (faults.certificate(box.dir, name, ip) for name, ip in
+    right, wrong = (faults.certificate(box.dir, name, f"IP:{ip}") for name, ip in
                     (("right", "127.0.0.1"), ("wrong", "127.0.0.2")))
     for pair, good in (right, True), (wrong, False):
         server = Server(tls=pair)

@@ -36,6 +36,9 @@ from test_volumes import SHARED, WRITTEN, host_volumes, mount_late, mount_lines,
 
 SUBIDS = 1_900_000_000, 65536
 
+# No template waits for changes to calm down.
+QUICK_TEMPLATES = '  template {\n    wait {\n      min = "0s"\n      max = "1s"\n    }\n  }\n'
+
 # Runs its arguments in a user namespace that has every id, and allows no further ones below it.
 NO_MORE_NAMESPACES = """
 import ctypes, os, sys
@@ -240,6 +243,60 @@ def test_secrets_are_the_users_alone(rootless):
     assert secrets.stat().st_mode & 0o7777 == 0o700
     assert (rootless.data_dir / "allocs").stat().st_mode & 0o7777 == 0o700
     assert rootless.data_dir.stat().st_mode & 0o7777 == 0o700
+
+
+def templated(manager, *templates, steps=("pause",), driver="exec"):
+    """A running task whose templates read data/in; returns its id, and that file."""
+    fields = {"command": str(manager.payload)} if driver == "raw_exec" else {}
+    the_task = task(*steps, driver=driver, Templates=list(templates), **fields)
+    alloc_id = manager.run_one(job(group(the_task, policy=restart()), type="service"))
+    manager.wait_event(alloc_id, "Template")
+    path = manager.alloc_dir(alloc_id) / "alloc/data/in"
+    path.write_text("one")
+    manager.wait_running(alloc_id)
+    return alloc_id, path
+
+
+def rendered(manager, alloc_id, destination="local/out"):
+    return manager.alloc_dir(alloc_id) / "t" / destination
+
+
+def replace(path, text):
+    fresh = path.with_name("new")
+    fresh.write_text(text)
+    fresh.rename(path)
+
+
+READS = {"EmbeddedTmpl": '{{ file "/alloc/data/in" }}', "Splay": 0}
+
+
+@pytest.mark.parametrize("driver", ["exec", "raw_exec"])
+def test_templates(box, account, driver):
+    """They are the user's files; a change restarts the task."""
+    manager = box.manager(user=account.pw_name, config=QUICK_TEMPLATES).start()
+    alloc_id, path = templated(manager, {**READS, "DestPath": "local/out", "Perms": "0640"}, driver=driver)
+    out = rendered(manager, alloc_id)
+    assert (out.read_text(), out.stat().st_uid, out.stat().st_mode & 0o7777) == ("one", account.pw_uid, 0o640)
+    replace(path, "two")
+    wait_for(lambda: manager.task(alloc_id)["Restarts"] == 1, "the restart")
+    manager.wait_running(alloc_id)
+    assert out.read_text() == "two" and out.stat().st_uid == account.pw_uid
+
+
+def test_templates_that_signal_and_run_scripts(box, account):
+    manager = box.manager(user=account.pw_name, config=QUICK_TEMPLATES).start()
+    change = {"Command": str(PAYLOAD_IN_ROOT), "Args": ["write:/local/ran"], "Timeout": 10**10}
+    alloc_id, path = templated(
+        manager, {**READS, "DestPath": "local/a", "ChangeMode": "signal", "ChangeSignal": "SIGUSR1"},
+        {**READS, "DestPath": "secrets/b", "ChangeMode": "script", "ChangeScript": change},
+        steps=("handle:USR1", "print:ready", "pause"),
+    )  # fmt: skip
+    wait_for(lambda: "ready" in manager.output(alloc_id), "the handler")
+    replace(path, "two")
+    wait_for(lambda: "caught=USR1" in manager.output(alloc_id), "the signal")
+    wait_for(lambda: rendered(manager, alloc_id, "local/ran").exists(), "the script")
+    assert rendered(manager, alloc_id, "secrets/b").read_text() == "two"
+    assert manager.task(alloc_id)["Restarts"] == 0
 
 
 def test_namespaces(rootless):

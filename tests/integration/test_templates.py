@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from artifact_server import certificate
 from harness import BUILD, PAYLOAD_IN_ROOT, SLOW, wait_for
 from jobs import SECOND, job, group, restart, task
 from secret_servers import Consul, Vault
@@ -429,6 +430,108 @@ def test_vault(box):
         vault.secrets["app"] = {"user": "u", "pw": "changed"}
         wait_for(lambda: "caught=HUP" in manager.output(alloc_id), "the signal")
         wait_for(lambda: out.read_text().startswith("u changed"), "the new secret")
+
+
+# TLS
+
+
+@pytest.fixture
+def certificates(box):
+    """By name: (certificate, key) that sign themselves; "named" is for a name, the others for the address."""
+    box.dir.chmod(0o755)
+    made = {name: certificate(box.dir, name) for name in ("server", "other", "client")}
+    made["named"] = certificate(box.dir, "named", san="DNS:vault.example.org")
+    return made
+
+
+def tls_block(name, server, **fields):
+    return server_block(name, server, "".join(f"  {key} = {value}\n" for key, value in fields.items()))
+
+
+def quoted(path):
+    return f'"{path}"'
+
+
+@pytest.mark.parametrize(
+    "serves, fields",
+    [("server", {"ca_file": "server"}), ("other", {"tls_skip_verify": "true"}),
+     ("named", {"ca_file": "named", "tls_server_name": '"vault.example.org"'}), ("server", {"ca_path": "hashed"})],
+)  # fmt: skip
+def test_vault_by_tls(box, certificates, serves, fields):
+    fields = {key: quoted(certificates[value][0]) if value in certificates else value for key, value in fields.items()}
+    if fields.get("ca_path"):
+        hashed = box.dir / "hashed"
+        hashed.mkdir()
+        (hashed / "server.pem").write_bytes(certificates["server"][0].read_bytes())
+        subprocess.run(["openssl", "rehash", hashed], check=True)
+        fields["ca_path"] = quoted(hashed)
+    with Vault({"app": {"pw": "p"}}) as vault:
+        vault.use_tls(certificates[serves])
+        manager = with_servers(box, tls_block("vault", vault, **fields))
+        alloc_id = run(manager, template('{{ with secret "secret/app" }}{{ .Data.data.pw }}{{ end }}', "secrets/out"))
+        manager.wait_running(alloc_id)
+        assert file_of(manager, alloc_id, "secrets/out").read_text() == "p"
+
+
+@pytest.mark.parametrize(
+    "serves, fields, words",
+    [("other", {"ca_file": "server"}, "certificate"), ("named", {"ca_file": "named"}, "no alternative certificate"),
+     ("server", {"ca_file": "server", "tls_server_name": '"vault.example.org"'}, "no alternative certificate"),
+     ("server", {}, "certificate")],
+)  # fmt: skip
+def test_a_server_that_is_not_who_it_says_gets_no_token(box, certificates, serves, fields, words):
+    fields = {key: quoted(certificates[value][0]) if value in certificates else value for key, value in fields.items()}
+    with Vault({"app": {}}) as vault:
+        vault.use_tls(certificates[serves])
+        manager = with_servers(box, tls_block("vault", vault, **fields), options=RETRY % ("vault", 2))
+        alloc_id = run(manager, template('{{ with secret "secret/app" }}{{ end }}'))
+        manager.wait_dead(alloc_id)
+        message = events(manager, alloc_id, "Setup Failure")[0]
+        assert "Vault at https://127.0.0.1" in message and words in message and vault.token not in message
+        assert vault.requests == []
+
+
+@pytest.mark.parametrize("shows", ["client", "other", None])
+def test_a_server_that_asks_for_a_certificate(box, certificates, shows):
+    fields = {"ca_file": quoted(certificates["server"][0])}
+    if shows:
+        fields.update(zip(("cert_file", "key_file"), map(quoted, certificates[shows])))
+    with Vault({"app": {"pw": "p"}}) as vault:
+        vault.use_tls(certificates["server"], client=certificates["client"][0])
+        manager = with_servers(box, tls_block("vault", vault, **fields), options=RETRY % ("vault", 2))
+        alloc_id = run(manager, template('{{ with secret "secret/app" }}{{ .Data.data.pw }}{{ end }}'))
+        if shows == "client":
+            manager.wait_running(alloc_id)
+            assert file_of(manager, alloc_id, "local/out").read_text() == "p"
+        else:
+            manager.wait_dead(alloc_id)
+            assert "Vault at https://127.0.0.1" in events(manager, alloc_id, "Setup Failure")[0]
+            assert vault.requests == []
+
+
+@pytest.mark.parametrize("verify", ["true", "false"])
+def test_consul_by_tls(box, certificates, verify):
+    """Its address is one without a scheme, as Nomad has it."""
+    with Consul(k="one") as consul:
+        consul.use_tls(certificates["server"])
+        consul.address = consul.address[len("https://"):]
+        more = {"ca_file": quoted(certificates["server"][0])} if verify == "true" else {}
+        manager = with_servers(box, tls_block("consul", consul, ssl="true", verify_ssl=verify, **more))
+        alloc_id = run(manager, template('{{ key "k" }}', ChangeMode="noop"))
+        manager.wait_running(alloc_id)
+        out = file_of(manager, alloc_id, "local/out")
+        assert out.read_text() == "one"
+        consul.set("k", "two")
+        wait_for(lambda: out.read_text() == "two", "the changed key")
+
+
+def test_consul_refuses(box):
+    with Consul(k="v") as consul:
+        manager = with_servers(box, server_block("consul", consul).replace(consul.token, "wrong"))
+        alloc_id = run(manager, template('{{ key "k" }}'))
+        manager.wait_dead(alloc_id)
+        message = events(manager, alloc_id, "Setup Failure")[0]
+        assert "local/out:1:4: key: Consul refuses (status 403)" in message and "wrong" not in message
 
 
 def test_vault_refuses(box):
