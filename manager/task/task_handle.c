@@ -33,6 +33,7 @@ struct task_handle {
     struct task *task;
     ev_io evt;  /* the event pipe */
     ev_io gone; /* the executor's pidfd */
+    ev_io full; /* the control pipe, while a stop waits for room in it */
     int ctl_fd; /* held until the executor answered, else -1 */
     bool child; /* ours to wait for */
     bool ready; /* it answered */
@@ -161,10 +162,29 @@ static void send_stop(struct task_handle *handle)
     if (handle->stop_reason)
         (void)snprintf(msg.reason, sizeof(msg.reason), "%s", handle->stop_reason);
     r = send_command(handle, &msg);
+    if (r == -EAGAIN && handle->full.fd < 0) { /* an executor that is stopped, or flooded */
+        char dir[PATH_MAX];
+
+        handle_dir(handle, dir, sizeof(dir));
+        r = open_in(dir, WIRE_CTL, O_WRONLY | O_NONBLOCK);
+        if (r >= 0) {
+            ev_io_set(&handle->full, r, EV_WRITE);
+            ev_io_start(handle_loop(handle), &handle->full);
+            return;
+        }
+    }
     /* ENXIO: it is on its way out, its pidfd will tell. */
     if (r && r != -ENXIO)
         log_error("alloc %s task %s: send stop to its executor: %s", task->alloc->id,
                   task->def->name, strerror(-r));
+}
+
+static void on_ctl_writable(struct ev_loop *loop, ev_io *w, int revents)
+{
+    (void)revents;
+    ev_io_stop(loop, w);
+    close_fd(&w->fd);
+    send_stop(container_of(w, struct task_handle, full));
 }
 
 int task_handle_upgrade(struct task_handle *handle, const char *path)
@@ -313,6 +333,7 @@ static struct task_handle *handle_new(struct task *task)
     handle->ctl_fd = -1;
     ev_io_init(&handle->evt, on_evt_readable, -1, EV_READ);
     ev_io_init(&handle->gone, on_executor_exit, -1, EV_READ);
+    ev_io_init(&handle->full, on_ctl_writable, -1, EV_WRITE);
     return handle;
 }
 
@@ -322,8 +343,10 @@ struct task_handle *task_handle_free(struct task_handle *handle)
         return NULL;
     ev_io_stop(handle_loop(handle), &handle->evt);
     ev_io_stop(handle_loop(handle), &handle->gone);
+    ev_io_stop(handle_loop(handle), &handle->full);
     close_fd(&handle->evt.fd);
     close_fd(&handle->gone.fd);
+    close_fd(&handle->full.fd);
     close_fd(&handle->ctl_fd);
     free(handle->stop_reason);
     free(handle);

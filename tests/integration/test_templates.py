@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Templates: rendered before the task starts, again when something changes, and what follows from that."""
 import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
+import records
 from artifact_server import certificate
 from harness import BUILD, PAYLOAD_IN_ROOT, SLOW, wait_for
 from jobs import SECOND, job, group, restart, task
 from secret_servers import Consul, Vault
+from test_executor_crash import executor
 
 # Nobody waits for changes to calm down, and nobody is spared by a splay.
 QUICK = '  template {\n    wait {\n      min = "0s"\n      max = "1s"\n    }\n    block_query_wait = "1s"\n%s  }\n'
@@ -203,6 +206,29 @@ def test_a_signal(quick):
     replace(path, "two")
     wait_for(lambda: "caught=USR1" in quick.output(alloc_id), "the signal")
     assert restarts(quick, alloc_id) == 0
+
+
+def test_a_task_that_cannot_be_signalled_fails(quick):
+    """Its executor stands still, and its control pipe is full: what the signal failed of ends the task once it can."""
+    alloc_id, path = start_with_file(
+        quick, steps=("handle:USR1", "print:ready", "pause"), ChangeMode="signal", ChangeSignal="SIGUSR1"
+    )
+    wait_for(lambda: "ready" in quick.output(alloc_id), "the handler")
+    pid = executor(quick, alloc_id)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        pipe = os.open(records.task_dir(quick, alloc_id) / "ctl", os.O_WRONLY | os.O_NONBLOCK)
+        with pytest.raises(BlockingIOError):
+            while True:
+                os.write(pipe, b"\xff" * 4096)
+        os.close(pipe)
+        replace(path, "two")
+        wait_for(lambda: "Template failed to send SIGUSR1" in quick.log(), "the failure")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    quick.wait_client(alloc_id, "failed")
+    assert any("Template failed to send SIGUSR1" in text for text in events(quick, alloc_id, "Killing"))
+    assert "caught=USR1" not in quick.output(alloc_id)
 
 
 def test_noop(quick):
