@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "shared/cleanup.h"
 
@@ -455,7 +456,7 @@ static int find_archive(struct parse *p)
         to->archive = artifact_archive_of(p->rest, NULL);
         return 0;
     }
-    if (strcmp(asked, "false") == 0 || strcmp(asked, "0") == 0)
+    if (strcasecmp(asked, "false") == 0 || strcasecmp(asked, "f") == 0 || strcmp(asked, "0") == 0)
         return 0;
     (void)snprintf(dotted, sizeof(dotted), "x.%s", asked);
     to->archive = artifact_archive_of(dotted, NULL);

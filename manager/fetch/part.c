@@ -243,14 +243,17 @@ static bool is_short(const struct part *part)
 {
     struct statvfs fs;
 
-    return fstatvfs(part->fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < part->size;
+    return fstatvfs(part->fd, &fs) == 0 &&
+           (uint64_t)fs.f_bavail * fs.f_frsize < part->size - (uint64_t)part->freed;
 }
 
 /* With `lock`, for nobody may take the file for a whole beginning from here on. What still is in
  * memory only need not be written either. */
 static void free_until(struct part *part, off_t at)
 {
-    if (at - part->freed < FREE_AT_ONCE || (part->noted && !is_short(part)))
+    bool due = !part->noted && at - part->freed >= FREE_AT_ONCE;
+
+    if (at == part->freed || (!due && !is_short(part)))
         return;
     drop_note(part);
     (void)fallocate(part->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, part->freed,

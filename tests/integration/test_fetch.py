@@ -590,12 +590,13 @@ def test_archives(fetch, server):
 
 
 @pytest.mark.parametrize("fault", [None, faults.whole_with_ranges])
-def test_an_archive_is_given_back_while_it_is_unpacked(fetch, server, box, fault):
+@pytest.mark.parametrize("disk,unit", [("100m", 1 << 20), ("1m", 10 << 10)], ids=["disk", "secrets"])
+def test_an_archive_is_given_back_while_it_is_unpacked(fetch, server, box, fault, disk, unit):
     """On a disk that has no room for it and for all that is in it: also where a later attempt could go on with it."""
-    data = os.urandom(1 << 20)
+    data = os.urandom(unit)
     small = box.dir / "small"
     (small / "t/local").mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100m", "none", small / "t/local"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk}", "none", small / "t/local"], check=True)
     try:
         url = server.put("/x.tar", tar(*((str(i), data) for i in range(60))), fault)
         fetch.good(url, directory=small, max_unpacked=1 << 30)
