@@ -84,7 +84,7 @@ REVIVAL = [
 # The restart of a running task, while the policy would allow none.
 ORDER = [
     (lambda w: w.register(stays()), stand),
-    (lambda w: w.restart("stays"), lambda w: w.is_restarted("stays", STAYS[:-1])),
+    (lambda w: w.restart("stays"), lambda w: w.is_restarted("stays")),
     (lambda w: w.check_restarted("stays", STAYS[:-1]), None),
     (lambda w: w.stop("stays"), lambda w: w.is_told("stays")),
     *END,
