@@ -22,6 +22,7 @@
 #include "manager/core.h"
 #include "manager/host/cores.h"
 #include "manager/host/fingerprint.h"
+#include "manager/host/host_stats.h"
 #include "manager/host/reap.h"
 #include "manager/job/feasible.h"
 #include "manager/job/jobs.h"
@@ -299,6 +300,11 @@ json_t *manager_node_json(const struct manager *m)
     if (m->config_error)
         (void)json_object_set_new(node, "ConfigError", json_string(m->config_error));
     return node;
+}
+
+json_t *manager_host_stats(const struct manager *m)
+{
+    return host_stats(m->config->data_dir, fingerprint_core_mhz(m->attributes));
 }
 
 const char *manager_node_id(const struct manager *m)

@@ -137,6 +137,7 @@ struct alloc *manager_find_alloc(const struct manager *m, const char *id);
  * Attributes (fingerprint), Drivers, Resources …; and the 36-character node id. */
 json_t *manager_node_json(const struct manager *m);
 const char *manager_node_id(const struct manager *m);
+json_t *manager_host_stats(const struct manager *m); /* manager/host/host_stats.h */
 const struct config *manager_config(const struct manager *m);
 struct ev_loop *manager_loop(const struct manager *m);
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * /v1/allocations, /v1/allocation/:id, /v1/client/allocation/:id/stats, /pause, /restart, /signal;
- * /v1/allocation/:id/stop.
+ * /v1/allocations, /v1/allocation/:id, /stop, /v1/client/allocation/:id/stats, /pause, /restart,
+ * /signal.
  */
 #include <string.h>
 
 #include "manager/api/context.h"
 #include "manager/api/encode.h"
 #include "manager/api/handlers.h"
+#include "manager/api/list.h"
 #include "manager/host/stats.h"
 #include "shared/units.h"
 
@@ -43,22 +44,44 @@ const struct task *find_task(struct request *r, const struct alloc *alloc)
     return NULL;
 }
 
-void alloc_list(struct request *r)
+uint64_t alloc_newest_index(const struct manager *m)
 {
-    const char *prefix = request_param(r, "prefix");
     uint64_t index = 0;
 
-    for (const struct alloc *a = manager_allocs(r->api->manager); a; a = a->next)
+    for (const struct alloc *a = manager_allocs(m); a; a = a->next)
         if (a->modify_index > index)
             index = a->modify_index;
-    if (request_block(r, index))
+    return index;
+}
+
+/* ?task_states=false and ?resources=true choose what a list says of each. */
+static json_t *encode_listed(const struct alloc *alloc, bool states, bool resources)
+{
+    json_t *json = encode_alloc_stub(alloc);
+
+    if (!states)
+        (void)json_object_del(json, "TaskStates");
+    if (resources)
+        (void)json_object_set_new(json, "AllocatedResources", encode_resources(alloc->group));
+    return json;
+}
+
+void alloc_list(struct request *r)
+{
+    bool states, resources;
+
+    if (!request_param_bool(r, "task_states", true, &states) ||
+        !request_param_bool(r, "resources", false, &resources) ||
+        request_block(r, alloc_newest_index(r->api->manager)))
         return;
-    struct reply_list list;
-    reply_list_begin(&list, r);
+    struct list list;
+    if (!list_begin(&list, r))
+        return;
     for (const struct alloc *a = manager_allocs(r->api->manager); a; a = a->next)
-        if (!prefix || !strncmp(a->id, prefix, strlen(prefix)))
-            reply_list_add(&list, encode_alloc_stub(a));
-    reply_list_end(&list, r);
+        if (list_wants(&list, a->id, a->job->job->namespace_))
+            list_add(&list, encode_listed(a, states, resources),
+                     list.filter ? encode_alloc(a) : NULL);
+    list_end(&list);
 }
 
 void alloc_read(struct request *r)

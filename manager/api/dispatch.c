@@ -7,17 +7,21 @@
 #include "manager/api/context.h"
 #include "manager/api/encode.h"
 #include "manager/api/handlers.h"
+#include "manager/api/job_request.h"
 #include "shared/cleanup.h"
 
 /* `child_key`: Nomad's replies have it under another name, or not at all. */
 static void reply_launched(struct request *r, const struct job_record *child, const char *child_key)
 {
+    json_int_t index = (json_int_t)child->modify_index;
+    char eval_id[37];
+
+    encode_eval_id(r->api->manager, child, eval_id);
     r->index = child->modify_index;
     request_reply_json(r, 200,
-                       json_pack("{s:s, s:s, s:i, s:I, s:I}", child_key, child->job->id, "EvalID",
-                                 "", "EvalCreateIndex", 0, "JobCreateIndex",
-                                 (json_int_t)child->create_index, "Index",
-                                 (json_int_t)child->modify_index));
+                       json_pack("{s:s, s:s, s:I, s:I, s:I}", child_key, child->job->id, "EvalID",
+                                 eval_id, "EvalCreateIndex", index, "JobCreateIndex",
+                                 (json_int_t)child->create_index, "Index", index));
 }
 
 /* The text at `key`; NULL after a 400. */
@@ -59,7 +63,7 @@ static bool read_dispatch(struct request *r, const json_t *body, struct dispatch
 
 void job_dispatch(struct request *r)
 {
-    json_t *body = r->body_size ? request_json(r) : json_object();
+    json_t *body = !find_job(r) ? NULL : r->body_size ? request_json(r) : json_object();
     struct job_record *child;
     struct dispatch d;
     struct err e = ERR_INIT;
@@ -80,7 +84,9 @@ void job_periodic_force(struct request *r)
     struct job_record *child;
     struct err e = ERR_INIT;
 
-    if (manager_periodic_force(r->api->manager, r->arg, &child, &e))
+    if (!find_job(r))
+        ;
+    else if (manager_periodic_force(r->api->manager, r->arg, &child, &e))
         request_reply_err(r, &e);
     else {
         reply_launched(r, child, "JobID");

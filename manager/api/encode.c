@@ -315,7 +315,33 @@ json_t *encode_alloc_stub(const struct alloc *alloc)
     return json;
 }
 
-static json_t *encode_resources(const struct job_group *group)
+/* Nomad's older form, of which clients of the newest take their sums: a task's, or a group's. */
+static json_t *encode_sum(int64_t cpu, int64_t memory_mb, int64_t memory_max_mb, int64_t disk_mb)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:i, s:n, s:n}", "CPU", (json_int_t)cpu, "MemoryMB",
+                     (json_int_t)memory_mb, "MemoryMaxMB", (json_int_t)memory_max_mb, "DiskMB",
+                     (json_int_t)disk_mb, "IOPS", 0, "Networks", "Devices");
+}
+
+static void set_sums(json_t *json, const struct job_group *group)
+{
+    int64_t cpu = 0, memory_mb = 0, memory_max_mb = 0;
+    json_t *tasks = json_object();
+
+    for (size_t i = 0; i < group->n_tasks; i++) {
+        const struct job_resources *res = &group->tasks[i].resources;
+
+        cpu += res->cpu_mhz;
+        memory_mb += res->memory_mb;
+        memory_max_mb += res->memory_max_mb > 0 ? res->memory_max_mb : res->memory_mb;
+        set(tasks, group->tasks[i].name,
+            encode_sum(res->cpu_mhz, res->memory_mb, res->memory_max_mb, 0));
+    }
+    set(json, "Resources", encode_sum(cpu, memory_mb, memory_max_mb, group->disk.size_mb));
+    set(json, "TaskResources", tasks);
+}
+
+json_t *encode_resources(const struct job_group *group)
 {
     json_t *tasks = json_object();
 
@@ -328,14 +354,20 @@ static json_t *encode_resources(const struct job_group *group)
                                             (json_int_t)res->memory_mb, "MemoryMaxMB",
                                             (json_int_t)res->memory_max_mb));
     }
-    return json_pack("{s:o}", "Tasks", tasks);
+    return json_pack("{s:o, s:{s:I, s:n, s:n}}", "Tasks", tasks, "Shared", "DiskMB",
+                     (json_int_t)group->disk.size_mb, "Networks", "Ports");
 }
 
 json_t *encode_alloc(const struct alloc *alloc)
 {
     json_t *json = encode_alloc_stub(alloc);
 
+    set_sums(json, alloc->group);
     set(json, "AllocatedResources", encode_resources(alloc->group));
+    set(json, "Metrics",
+        json_pack("{s:i, s:i, s:i, s:{s:i}}", "NodesEvaluated", 1, "NodesInPool", 1,
+                  "NodesFiltered", 0, "NodesAvailable", manager_config(alloc->manager)->datacenter,
+                  1));
     set(json, "Job", encode_job(alloc->manager, alloc->job));
     return json;
 }
@@ -360,12 +392,36 @@ static json_t *encode_blocked(const json_t *blocked)
     return text;
 }
 
+json_t *encode_failed_groups(const json_t *blocked, const struct job *job)
+{
+    json_t *failed, *entry;
+    const char *name;
+
+    if (!blocked)
+        return json_null();
+    failed = json_object();
+    json_object_foreach((json_t *)blocked, name, entry)
+    {
+        const struct job_group *group = job_find_group(job, name);
+        json_int_t placed = json_integer_value(json_object_get(entry, "Placed"));
+
+        (void)json_object_set_new(
+            failed, name,
+            json_pack("{s:i, s:i, s:i, s:{s:i}, s:I}", "NodesEvaluated", 1, "NodesInPool", 1,
+                      "NodesFiltered", 1, "ConstraintFiltered",
+                      json_string_value(json_object_get(entry, "Why")), 1, "CoalescedFailures",
+                      (json_int_t)(group->count - placed - 1)));
+    }
+    return failed;
+}
+
 /* The fields of the record that a job and its stub both show. */
 static void set_record(json_t *json, const struct job_record *record, const char *status,
                        const json_t *blocked)
 {
     set_text(json, "ParentID", record->job->parent_id);
     set(json, "Stop", json_boolean(record->stop));
+    set(json, "Stable", json_false()); /* no deployment tells */
     set_text(json, "Status", status);
     set(json, "StatusDescription", encode_blocked(blocked));
     set_int(json, "Version", record->version);
@@ -437,19 +493,26 @@ static const char *status_of(const struct job_record *record, const json_t *summ
     return job_record_status_of(record, of_job, json_is_true(json_object_get(of_job, "Live")));
 }
 
-/* The counts of the groups the job has now. */
-static json_t *encode_summary(const struct job *job, const json_t *summaries)
+/* The counts of the groups the job has now; queued is what waits to be placed. */
+static json_t *encode_summary(const struct job_record *record, const json_t *summaries)
 {
+    const struct job *job = record->job;
     json_t *all = json_object_get(json_object_get(summaries, job->id), "Groups");
     json_t *groups = json_object();
 
     for (size_t i = 0; i < job->n_groups; i++) {
-        json_t *counts = json_object_get(all, job->groups[i].name);
+        const char *name = job->groups[i].name;
+        const json_t *waits = json_object_get(record->blocked, name);
+        json_t *counts = json_object_get(all, name);
 
         if (counts)
-            (void)json_object_set(groups, job->groups[i].name, counts);
+            (void)json_object_set(groups, name, counts);
         else
-            (void)group_counts(groups, job->groups[i].name);
+            counts = group_counts(groups, name);
+        if (waits)
+            set(counts, "Queued",
+                json_integer(job->groups[i].count -
+                             json_integer_value(json_object_get(waits, "Placed"))));
     }
     return groups;
 }
@@ -479,11 +542,13 @@ static json_t *encode_children(const struct manager *m, const struct job *job,
                      n[DEAD]);
 }
 
-static json_t *encode_counts(const struct manager *m, const struct job *job,
+static json_t *encode_counts(const struct manager *m, const struct job_record *record,
                              const json_t *summaries)
 {
+    const struct job *job = record->job;
+
     return json_pack("{s:o,s:o,s:o,s:o}", "JobID", encode_text(job->id), "Namespace",
-                     encode_text(job->namespace_), "Summary", encode_summary(job, summaries),
+                     encode_text(job->namespace_), "Summary", encode_summary(record, summaries),
                      "Children", encode_children(m, job, summaries));
 }
 
@@ -504,14 +569,14 @@ json_t *encode_job_stub(const struct manager *m, const struct job_record *record
     set(json, "Periodic", json_boolean(job_is_periodic(job)));
     set(json, "ParameterizedJob", json_boolean(job_is_parameterized(job)));
     set_record(json, record, status_of(record, summaries), record->blocked);
-    set(json, "JobSummary", encode_counts(m, job, summaries));
+    set(json, "JobSummary", encode_counts(m, record, summaries));
     return json;
 }
 
 json_t *encode_job_summary(const struct manager *m, const struct job_record *record)
 {
     autojson json_t *summaries = encode_summaries(m);
-    json_t *json = encode_counts(m, record->job, summaries);
+    json_t *json = encode_counts(m, record, summaries);
 
     set_int(json, "CreateIndex", record->create_index);
     set_int(json, "ModifyIndex", record->modify_index);

@@ -33,6 +33,7 @@ json_t *encode_task_states(const struct alloc *alloc);
 /* An allocation as lists show it, and as GET /v1/allocation/:id does (with its job). */
 json_t *encode_alloc_stub(const struct alloc *alloc);
 json_t *encode_alloc(const struct alloc *alloc);
+json_t *encode_resources(const struct job_group *group); /* what each of its allocations may use */
 
 /* What of allocations the list of jobs shows, for all in one go: {job id: {"Live": whether some are
  * not at their end, "Groups": {group: {"Running": n, …}}}}. */
@@ -46,5 +47,8 @@ json_t *encode_job(const struct manager *m, const struct job_record *record);
 /* The counts of a job's groups, as GET /v1/job/:id/summary shows them. */
 json_t *encode_job_summary(const struct manager *m, const struct job_record *record);
 
-/* The id of the evaluation that is told of the last change to `record` (job_versions.c). */
+/* What is not placed whole (manager/job/feasible.h), as Nomad's FailedTGAllocs; null for NULL. */
+json_t *encode_failed_groups(const json_t *blocked, const struct job *job);
+
+/* The id of the evaluation that is told of the last change to `record` (evals.c). */
 void encode_eval_id(const struct manager *m, const struct job_record *record, char ret_id[37]);

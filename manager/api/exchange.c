@@ -131,7 +131,7 @@ static int add_header(struct exchange *x, const char *name, const char *value, u
                                        (const unsigned char *)value, (int)strlen(value), at, end);
 }
 
-/* Nomad's clients want all three on answers to queries. */
+/* Nomad's clients want the first three on answers to queries. */
 static int add_index(struct exchange *x, unsigned char **at, unsigned char *end)
 {
     char text[24];
@@ -141,7 +141,9 @@ static int add_index(struct exchange *x, unsigned char **at, unsigned char *end)
     (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)x->request.index);
     return add_header(x, "x-nomad-index:", text, at, end) ||
            add_header(x, "x-nomad-knownleader:", "true", at, end) ||
-           add_header(x, "x-nomad-lastcontact:", "0", at, end);
+           add_header(x, "x-nomad-lastcontact:", "0", at, end) ||
+           (x->request.next_token &&
+            add_header(x, "x-nomad-nexttoken:", x->request.next_token, at, end));
 }
 
 /* Sends the head of the reply. -1: the connection is lost. */
@@ -375,7 +377,10 @@ int exchange_check(struct exchange *x, const char **ret_text)
     if (from_web_page(x->wsi))
         return 403;
     *ret_text = read_params(x);
-    return *ret_text ? 400 : 0;
+    if (*ret_text)
+        return 400;
+    *ret_text = "No path to region: this host is a region of its own, under another name";
+    return request_in_region(&x->request, request_param(&x->request, "region")) ? 0 : 500;
 }
 
 int exchange_on_headers(struct server *s, struct lws *wsi, struct session *session,

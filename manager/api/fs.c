@@ -226,6 +226,22 @@ void fs_cat(struct request *r)
         reply_file(r, fd, 0, (uint64_t)st.st_size);
 }
 
+/* ?limit=; *ret_limit is UINT64_MAX for "-1" and, if `zero_is_all`, for 0: Nomad's clients ask so
+ * for all there is. False after an error reply. */
+static bool param_limit(struct request *r, bool zero_is_all, uint64_t *ret_limit)
+{
+    const char *text = request_param(r, "limit");
+
+    *ret_limit = UINT64_MAX;
+    if (text && strcmp(text, "-1") == 0)
+        return true;
+    if (!request_param_u64(r, "limit", 0, ret_limit))
+        return false;
+    if (!*ret_limit && zero_is_all)
+        *ret_limit = UINT64_MAX;
+    return true;
+}
+
 void fs_readat(struct request *r)
 {
     uint64_t offset, limit;
@@ -235,8 +251,8 @@ void fs_readat(struct request *r)
 
     if (!request_param(r, "offset") || !request_param(r, "limit"))
         request_reply_text(r, 400, "parameters \"offset\" and \"limit\" are both needed");
-    else if (request_param_u64(r, "offset", 0, &offset) &&
-             request_param_u64(r, "limit", 0, &limit) && (fd = open_file(r, &path, &st)) >= 0)
+    else if (request_param_u64(r, "offset", 0, &offset) && param_limit(r, false, &limit) &&
+             (fd = open_file(r, &path, &st)) >= 0)
         reply_file(r, fd, offset, limit);
 }
 
@@ -309,7 +325,7 @@ void fs_stream(struct request *r)
     struct err e = ERR_INIT;
     int fd;
 
-    if (!request_param_u64(r, "offset", 0, &offset) || !request_param_u64(r, "limit", 0, &limit) ||
+    if (!request_param_u64(r, "offset", 0, &offset) || !param_limit(r, true, &limit) ||
         !request_param_bool(r, "follow", true, &follow) || !param_origin(r, &from_end) ||
         (fd = open_file(r, &path, &st)) < 0)
         return;
@@ -322,7 +338,7 @@ void fs_stream(struct request *r)
     uint64_t size = (uint64_t)st.st_size;
     f->fd = fd;
     f->offset = !from_end ? offset : offset < size ? size - offset : 0;
-    f->left = limit ? limit : UINT64_MAX;
+    f->left = limit;
     f->tail.next = file_tail_next;
     f->tail.over = file_tail_over;
     f->tail.deinit = file_tail_deinit;

@@ -20,6 +20,25 @@ void metrics_get(struct request *r);
 /* node.c */
 void node_list(struct request *r);
 void node_read(struct request *r);
+void node_allocations(struct request *r);
+void client_stats(struct request *r);
+
+/* cluster.c */
+void agent_members(struct request *r);
+void agent_servers(struct request *r); /* … and the peers of Raft */
+void status_leader(struct request *r);
+void region_list(struct request *r);
+void namespace_list(struct request *r);
+void namespace_read(struct request *r);
+void pool_list(struct request *r);
+void pool_read(struct request *r);
+void scheduler_config(struct request *r);
+void empty_list(struct request *r); /* of what there can be none of: services … */
+void empty_object(struct request *r);
+void not_here(struct request *r); /* what Nomad has and one host does not */
+
+/* search.c */
+void search(struct request *r);
 
 /* jobs.c */
 void job_list(struct request *r);
@@ -29,6 +48,8 @@ void job_deregister(struct request *r);
 void job_allocations(struct request *r);
 void job_parse(struct request *r);
 void job_validate(struct request *r);
+void job_empty_list(struct request *r); /* of what jobs here have none of: services, actions */
+void job_evaluate(struct request *r);
 void job_not_served(struct request *r); /* what Nomad has below a job, and this release not */
 
 /* job_plan.c */
@@ -40,10 +61,11 @@ void job_revert(struct request *r);
 void job_scale(struct request *r);
 void job_scale_status(struct request *r);
 void job_summary(struct request *r);
-void job_evaluations(struct request *r);
-void job_evaluate(struct request *r);
 void job_deployments(struct request *r); /* of one job, or all */
 void job_deployment(struct request *r);
+
+/* evals.c */
+void job_evaluations(struct request *r);
 void eval_list(struct request *r);
 void eval_read(struct request *r);
 void eval_allocations(struct request *r);
@@ -58,10 +80,11 @@ void alloc_read(struct request *r);
 void alloc_stats(struct request *r);
 void alloc_pause(struct request *r);
 void alloc_pause_state(struct request *r);
+void alloc_stop_one(struct request *r);
 void alloc_restart(struct request *r);
 void alloc_signal(struct request *r);
-void alloc_stop_one(struct request *r);
-struct alloc *find_alloc(struct request *r); /* the path's; NULL after a 404 */
+uint64_t alloc_newest_index(const struct manager *m); /* of the newest change of any */
+struct alloc *find_alloc(struct request *r);          /* the path's; NULL after a 404 */
 
 /* The task ?task= names; NULL after a 400. */
 const struct task *find_task(struct request *r, const struct alloc *alloc);

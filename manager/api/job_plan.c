@@ -116,30 +116,6 @@ static json_t *annotate(json_t *diff, const struct update *update)
     return desired;
 }
 
-/* What constraints keep from being placed, as Nomad's scheduler says it. */
-static json_t *failed_groups(const struct update *update, const struct job *job)
-{
-    json_t *failed, *entry;
-    const char *name;
-
-    if (!update->blocked)
-        return json_null();
-    failed = json_object();
-    json_object_foreach(update->blocked, name, entry)
-    {
-        const struct job_group *group = job_find_group(job, name);
-        json_int_t placed = json_integer_value(json_object_get(entry, "Placed"));
-
-        (void)json_object_set_new(
-            failed, name,
-            json_pack("{s:i, s:i, s:i, s:{s:i}, s:I}", "NodesEvaluated", 1, "NodesInPool", 1,
-                      "NodesFiltered", 1, "ConstraintFiltered",
-                      json_string_value(json_object_get(entry, "Why")), 1, "CoalescedFailures",
-                      (json_int_t)(group->count - placed - 1)));
-    }
-    return failed;
-}
-
 static void reply_plan(struct request *r, const struct job *job, const struct update *update,
                        bool wants_diff)
 {
@@ -157,10 +133,10 @@ static void reply_plan(struct request *r, const struct job *job, const struct up
     request_reply_json(r, 200,
                        json_pack("{s:{s:o, s:n}, s:n, s:o, s:o, s:I, s:s, s:s}", "Annotations",
                                  "DesiredTGUpdates", desired, "PreemptedAllocs", "CreatedEvals",
-                                 "Diff", diff, "FailedTGAllocs", failed_groups(update, job),
-                                 "JobModifyIndex", (json_int_t)job_current_index(r, job->id),
-                                 "NextPeriodicLaunch", "0001-01-01T00:00:00Z", "Warnings",
-                                 warnings ? warnings : ""));
+                                 "Diff", diff, "FailedTGAllocs",
+                                 encode_failed_groups(update->blocked, job), "JobModifyIndex",
+                                 (json_int_t)job_current_index(r, job->id), "NextPeriodicLaunch",
+                                 "0001-01-01T00:00:00Z", "Warnings", warnings ? warnings : ""));
 }
 
 void job_plan(struct request *r)

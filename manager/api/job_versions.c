@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * /v1/job/:id/versions, /revert, /scale, /summary; /v1/evaluations and what else a client asks
- * after it has changed a job. There is nothing to evaluate: what follows from a change is decided
- * when it is acknowledged. So an evaluation is told of each change a job was registered or stopped
- * by, complete from the start, and its id is made of the change's index.
+ * /v1/job/:id/versions, /revert, /scale, /summary; deployments.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -160,108 +157,7 @@ void job_summary(struct request *r)
         request_reply_json(r, 200, encode_job_summary(r->api->manager, record));
 }
 
-/* ---- evaluations and deployments ---- */
-
-static json_t *encode_eval(const struct manager *m, const struct job_record *record)
-{
-    char id[37];
-
-    encode_eval_id(m, record, id);
-    return json_pack(
-        "{s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:n, s:{}, s:I, s:I, "
-        "s:I, s:I, s:I}",
-        "ID", id, "Namespace", record->job->namespace_, "Priority",
-        (json_int_t)record->job->priority, "Type", job_type_name(record->job->type), "TriggeredBy",
-        record->stop ? "job-deregister" : "job-register", "JobID", record->job->id,
-        "JobModifyIndex", (json_int_t)record->modify_index, "Status", "complete",
-        "StatusDescription", "", "DeploymentID", "", "NodeID", "", "NextEval", "", "PreviousEval",
-        "", "FailedTGAllocs", "QueuedAllocations", "CreateIndex", (json_int_t)record->modify_index,
-        "ModifyIndex", (json_int_t)record->modify_index, "CreateTime",
-        (json_int_t)record->submit_ns, "ModifyTime", (json_int_t)record->submit_ns, "WaitUntil",
-        (json_int_t)0);
-}
-
-static const struct job_record *find_eval(struct request *r)
-{
-    const struct manager *m = r->api->manager;
-
-    for (const struct job_record *job = manager_jobs(m); job; job = job->next)
-        for (const struct job_record *record = job; record; record = record->older) {
-            char id[37];
-
-            encode_eval_id(m, record, id);
-            if (strcmp(id, r->arg) == 0)
-                return record;
-        }
-    request_reply_text(r, 404, "eval not found");
-    return NULL;
-}
-
-void eval_list(struct request *r)
-{
-    const struct manager *m = r->api->manager;
-    struct reply_list list;
-
-    reply_list_begin(&list, r);
-    for (const struct job_record *job = manager_jobs(m); job; job = job->next)
-        for (const struct job_record *record = job; record; record = record->older)
-            reply_list_add(&list, encode_eval(m, record));
-    reply_list_end(&list, r);
-}
-
-void eval_read(struct request *r)
-{
-    const struct job_record *record = find_eval(r);
-
-    if (record)
-        request_reply_json(r, 200, encode_eval(r->api->manager, record));
-}
-
-/* Those the version has: it placed them, or took them over. */
-void eval_allocations(struct request *r)
-{
-    const struct job_record *record = find_eval(r);
-    struct reply_list list;
-
-    if (!record)
-        return;
-    reply_list_begin(&list, r);
-    for (const struct alloc *a = manager_allocs(r->api->manager); a; a = a->next)
-        if (a->job == record)
-            reply_list_add(&list, encode_alloc_stub(a));
-    reply_list_end(&list, r);
-}
-
-void job_evaluations(struct request *r)
-{
-    const struct job_record *newest = find_job(r);
-    struct reply_list list;
-
-    if (!newest)
-        return;
-    reply_list_begin(&list, r);
-    for (const struct job_record *record = newest; record; record = record->older)
-        reply_list_add(&list, encode_eval(r->api->manager, record));
-    reply_list_end(&list, r);
-}
-
-/* {"EvalOptions": {"ForceReschedule": true}}, or no body: then nothing that failed is replaced. */
-void job_evaluate(struct request *r)
-{
-    struct job_record *record = find_job(r);
-    autojson json_t *body = !record ? NULL : r->body_size ? request_json(r) : json_object();
-    const json_t *force = json_object_get(json_object_get(body, "EvalOptions"), "ForceReschedule");
-    struct err e = ERR_INIT;
-
-    if (!body)
-        return;
-    if (manager_job_evaluate(r->api->manager, r->arg, json_is_true(force), &record, &e)) {
-        request_reply_err(r, &e);
-        return;
-    }
-    job_reply_changed(r, record, NULL);
-    api_changed(r->api);
-}
+/* ---- deployments ---- */
 
 /* A change takes effect at once, so there is no deployment to follow. */
 void job_deployments(struct request *r)

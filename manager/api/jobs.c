@@ -10,6 +10,7 @@
 #include "manager/api/encode.h"
 #include "manager/api/handlers.h"
 #include "manager/api/job_request.h"
+#include "manager/api/list.h"
 #include "manager/api/router.h"
 #include "shared/cleanup.h"
 #include "shared/hcl/hcl.h"
@@ -30,7 +31,7 @@ struct job_record *find_job(struct request *r)
 {
     struct job_record *record = manager_find_job(r->api->manager, r->arg);
 
-    if (record && !record->purge)
+    if (record && !record->purge && request_in_namespace(r, record->job->namespace_))
         return record;
     request_reply_text(r, 404, "job not found: %s", r->arg);
     return NULL;
@@ -39,25 +40,23 @@ struct job_record *find_job(struct request *r)
 void job_list(struct request *r)
 {
     const struct manager *m = r->api->manager;
-    const char *prefix = request_param(r, "prefix");
-    uint64_t index = 0;
+    uint64_t index = alloc_newest_index(m);
 
     for (const struct job_record *job = manager_jobs(m); job; job = job->next)
         if (job->modify_index > index)
             index = job->modify_index;
-    for (const struct alloc *a = manager_allocs(m); a; a = a->next)
-        if (a->modify_index > index)
-            index = a->modify_index;
     if (request_block(r, index))
         return;
-    struct reply_list list;
+    struct list list;
+    if (!list_begin(&list, r))
+        return;
     json_t *summaries = encode_summaries(m);
-    reply_list_begin(&list, r);
     for (const struct job_record *job = manager_jobs(m); job; job = job->next)
-        if (!job->purge && (!prefix || !strncmp(job->job->id, prefix, strlen(prefix))))
-            reply_list_add(&list, encode_job_stub(m, job, summaries));
+        if (!job->purge && list_wants(&list, job->job->id, job->job->namespace_))
+            list_add(&list, encode_job_stub(m, job, summaries),
+                     list.filter ? encode_job(m, job) : NULL);
     json_decref(summaries);
-    reply_list_end(&list, r);
+    list_end(&list);
 }
 
 void job_read(struct request *r)
@@ -74,12 +73,13 @@ void job_allocations(struct request *r)
 
     if (!record || request_block(r, job_index(r->api->manager, record)))
         return;
-    struct reply_list list;
-    reply_list_begin(&list, r);
+    struct list list;
+    if (!list_begin(&list, r))
+        return;
     for (const struct alloc *a = manager_allocs(r->api->manager); a; a = a->next)
-        if (!strcmp(a->job->job->id, record->job->id))
-            reply_list_add(&list, encode_alloc_stub(a));
-    reply_list_end(&list, r);
+        if (!strcmp(a->job->job->id, record->job->id) && list_wants(&list, a->id, NULL))
+            list_add(&list, encode_alloc_stub(a), list.filter ? encode_alloc(a) : NULL);
+    list_end(&list);
 }
 
 /* All of them, or what is in `e` where reading ended before there was a list. */
@@ -102,17 +102,52 @@ static void reply_problems(struct request *r, const struct schema_problems *prob
         request_reply_err(r, e);
 }
 
+/* What the definition leaves open is what the request says. */
+static void take_param(const struct request *r, json_t *job, const char *key, const char *name)
+{
+    const char *value = request_param(r, name);
+
+    if (value && *value && !json_string_length(json_object_get(job, key)))
+        (void)json_object_set_new(job, key, json_string(value));
+}
+
+/* Jobs are known by their ID alone: one of another namespace would take the place of this one. */
+static bool is_refused_here(struct request *r, const struct job *job)
+{
+    const struct job_record *now = manager_find_job(r->api->manager, job->id);
+
+    if (!request_in_region(r, job->region))
+        request_reply_text(r, 500, "No path to region: the job is for \"%s\", this host is \"%s\"",
+                           job->region, r->api->config->region);
+    else if (now && !now->purge && strcmp(now->job->namespace_, job->namespace_) != 0)
+        request_reply_text(r, 409,
+                           "there is a job \"%s\" in namespace \"%s\", and an ID is one job here, "
+                           "whatever its namespace: give this one another ID, or purge that one",
+                           job->id, now->job->namespace_);
+    else
+        return false;
+    return true;
+}
+
 struct job *job_from_request(struct request *r, const json_t *body)
 {
-    const json_t *json = json_object_get(body, "Job");
+    json_t *json = json_object_get(body, "Job");
     struct schema_problems problems = {0};
     struct job *job = NULL;
     struct err e = ERR_INIT;
 
     if (!json_is_object(json))
         request_reply_text(r, 400, "the body must be {\"Job\": {…}}");
-    else if (job_from_json_all(json, &job, &problems, &e))
-        reply_problems(r, &problems, &e);
+    else {
+        take_param(r, json, "Namespace", "namespace");
+        take_param(r, json, "Region", "region");
+        if (job_from_json_all(json, &job, &problems, &e))
+            reply_problems(r, &problems, &e);
+        else if (is_refused_here(r, job)) {
+            job_free(job);
+            job = NULL;
+        }
+    }
     schema_problems_deinit(&problems);
     return job;
 }
@@ -295,6 +330,12 @@ void job_validate(struct request *r)
     schema_problems_deinit(&problems);
     job_free(job);
     json_decref(body);
+}
+
+void job_empty_list(struct request *r)
+{
+    if (find_job(r))
+        empty_list(r);
 }
 
 void job_not_served(struct request *r)

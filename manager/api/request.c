@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "manager/api/context.h"
 #include "shared/units.h"
 
 enum {
@@ -35,7 +36,8 @@ void request_deinit(struct request *r)
     free(r->arg);
     free(r->body);
     free(r->out);
-    r->path = r->arg = r->body = r->out = NULL;
+    free(r->next_token);
+    r->path = r->arg = r->body = r->out = r->next_token = NULL;
 }
 
 const char *request_param(const struct request *r, const char *name)
@@ -44,6 +46,14 @@ const char *request_param(const struct request *r, const char *name)
         if (!strcmp(r->params[i].name, name))
             return r->params[i].value;
     return NULL;
+}
+
+bool request_in_region(const struct request *r, const char *region)
+{
+    const char *ours = r->api->config->region;
+
+    return !region || !*region || strcmp(region, "global") == 0 ||
+           (ours && strcmp(region, ours) == 0);
 }
 
 bool request_param_bool(struct request *r, const char *name, bool fallback, bool *ret_value)
@@ -162,6 +172,13 @@ void reply_list_end(struct reply_list *l, struct request *r)
     }
     free(l->text);
     request_reply_text(r, 500, no_memory);
+}
+
+void reply_list_drop(struct reply_list *l)
+{
+    if (l->out)
+        (void)fclose(l->out);
+    free(l->text);
 }
 
 void request_reply_text(struct request *r, int status, const char *fmt, ...)

@@ -75,8 +75,9 @@ struct request {
 
     int status; /* of the reply; 0 while there is none */
     const char *content_type;
-    uint64_t index; /* X-Nomad-Index; 0: no such header */
-    char *out;      /* reply body, unless there is a source */
+    uint64_t index;   /* X-Nomad-Index; 0: no such header */
+    char *next_token; /* X-Nomad-NextToken, or NULL */
+    char *out;        /* reply body, unless there is a source */
     size_t out_size;
     struct source *source;
     struct channel *channel; /* its source is `source` then */
@@ -91,6 +92,9 @@ void request_deinit(struct request *r);
 
 /* NULL when the parameter is absent. */
 const char *request_param(const struct request *r, const char *name);
+
+/* Whether `region`, which may be NULL, is this host's; "global", the default of jobs, is any. */
+bool request_in_region(const struct request *r, const char *region);
 
 /* Typed parameters. Absent: `fallback`. Malformed: replies 400 and returns false. */
 bool request_param_bool(struct request *r, const char *name, bool fallback, bool *ret_value);
@@ -114,6 +118,7 @@ struct reply_list {
 void reply_list_begin(struct reply_list *l, const struct request *r);
 void reply_list_add(struct reply_list *l, json_t *json);      /* takes over `json` */
 void reply_list_end(struct reply_list *l, struct request *r); /* the reply of `r` */
+void reply_list_drop(struct reply_list *l);                   /* instead: there is none */
 
 /* A plain-text body, as Nomad's errors have. */
 void request_reply_text(struct request *r, int status, const char *fmt, ...)

@@ -7,8 +7,9 @@
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-char *fit_why_not(const struct job *job, const struct config *config)
+static char *datacenter_why_not(const struct job *job, const struct config *config)
 {
     char all[160] = "", *why;
     size_t n = 0;
@@ -27,4 +28,30 @@ char *fit_why_not(const struct job *job, const struct config *config)
                  all, config->datacenter) < 0)
         abort();
     return why;
+}
+
+/* Every node is in "all"; and a job that names none, which is then "default", runs on the only one.
+ */
+static char *pool_why_not(const struct job *job, const struct config *config)
+{
+    const char *pool = config->node_pool ? config->node_pool : "default";
+    char *why;
+
+    if (strcmp(job->node_pool, pool) == 0 || strcmp(job->node_pool, "all") == 0 ||
+        strcmp(job->node_pool, "default") == 0)
+        return NULL;
+    if (asprintf(
+            &why,
+            "no node is in the job's node pool, \"%.64s\": this one is in \"%.64s\"; name that "
+            "in \"node_pool\", or \"all\" for any",
+            job->node_pool, pool) < 0)
+        abort();
+    return why;
+}
+
+char *fit_why_not(const struct job *job, const struct config *config)
+{
+    char *why = datacenter_why_not(job, config);
+
+    return why ? why : pool_why_not(job, config);
 }

@@ -3,7 +3,7 @@
  * HCL as job files and agent configurations use it: blocks with labels, attributes, strings with
  * escapes, numbers, booleans, lists, maps, heredocs (<<, <<-), comments (#, //, block). `${…}` is
  * kept as written. The reader builds a tree with positions and knows nothing of jobs. Source: HCL
- * native syntax specification (hashicorp/hcl), plus the HCL1 habits the seeds show
+ * native syntax specification (hashicorp/hcl), plus the HCL1 habits old job files show
  * (`bind { "/a" = "/b" }`).
  */
 #pragma once

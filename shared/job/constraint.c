@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Operators are one table: what they take, and how they compare. Regular expressions are PCRE2's,
- * of which those of Nomad (Go's, which are RE2's) are nearly a part; POSIX has no \d, (?i) or
- * non-greedy ones.
+ * Operators are one table: what they take, and how they compare.
  */
 #include "shared/job/constraint.h"
 
@@ -13,55 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "shared/cleanup.h"
+#include "shared/job/regexp.h"
 #include "shared/job/schema.h"
 #include "shared/job/version.h"
-
-enum {
-    MATCH_STEPS_MAX = 100000, /* milliseconds, of what a loop can wait for */
-};
-
-/* ---- regular expressions ---- */
-
-/* NULL: it is none, and `e` (may be NULL) says why. */
-static pcre2_code *compile(const char *pattern, struct err *e)
-{
-    PCRE2_UCHAR text[128];
-    PCRE2_SIZE at;
-    int code;
-    pcre2_code *regexp = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED,
-                                       PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_DOLLAR_ENDONLY |
-                                           PCRE2_NEVER_BACKSLASH_C,
-                                       &code, &at, NULL);
-
-    if (!regexp) {
-        (void)pcre2_get_error_message(code, text, sizeof(text));
-        (void)err_set(e, -EINVAL, "\"%.64s\" is no regular expression: at its character %zu: %s",
-                      pattern, (size_t)at + 1, (const char *)text);
-    }
-    return regexp;
-}
-
-static bool matches(const char *text, const char *pattern)
-{
-    pcre2_code *regexp = compile(pattern, NULL);
-    pcre2_match_data *data = regexp ? pcre2_match_data_create(1, NULL) : NULL;
-    pcre2_match_context *limits = data ? pcre2_match_context_create(NULL) : NULL;
-    bool matched = false;
-
-    if (limits) {
-        (void)pcre2_set_match_limit(limits, MATCH_STEPS_MAX);
-        matched =
-            pcre2_match(regexp, (PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, 0, 0, data, limits) >= 0;
-    }
-    pcre2_match_context_free(limits);
-    pcre2_match_data_free(data);
-    pcre2_code_free(regexp);
-    return matched;
-}
 
 /* ---- order and sets ---- */
 
@@ -219,7 +172,7 @@ bool constraint_met(const struct job_constraint *c, const char *left, const char
     case GREATER_EQUAL:
         return order(left, right) >= 0;
     case REGEXP:
-        return matches(left, right);
+        return regexp_matches(right, left);
     case CONTAINS_ALL:
     case CONTAINS_ANY:
         return contains(left, right, kind == CONTAINS_ALL);
@@ -286,7 +239,6 @@ static int check_right(struct schema_context *ctx, const struct job_constraint *
 {
     bool fixed = strncmp(c->right, "${", 2) != 0; /* else it is looked at when it is known */
     struct err e = ERR_INIT;
-    pcre2_code *regexp;
     long long n;
 
     if (kind == IS_SET || kind == IS_NOT_SET)
@@ -307,11 +259,8 @@ static int check_right(struct schema_context *ctx, const struct job_constraint *
                                  c->right);
     if (!*c->right)
         return schema_fail(ctx, c->pos, -EINVAL, "the operator \"%s\" needs a \"value\"", c->op);
-    if (kind == REGEXP && fixed) {
-        regexp = compile(c->right, &e);
-        pcre2_code_free(regexp);
-        return regexp ? 0 : schema_fail(ctx, c->pos, -EINVAL, "%s", e.text);
-    }
+    if (kind == REGEXP && fixed)
+        return regexp_check(c->right, &e) ? schema_fail(ctx, c->pos, -EINVAL, "%s", e.text) : 0;
     if ((kind == VERSION || kind == SEMVER) && fixed &&
         !version_demands_valid(c->right, kind == SEMVER ? VERSION_SEMVER : VERSION_LENIENT))
         return schema_fail(ctx, c->pos, -EINVAL,

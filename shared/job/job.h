@@ -231,6 +231,7 @@ struct job {
     enum job_type type;
     char *region;     /* "global" */
     char *namespace_; /* "default" */
+    char *node_pool;  /* the same */
     char **datacenters;
     int64_t priority; /* 50 */
     json_t *meta;

@@ -231,6 +231,12 @@ json_t *manager_node_json(const struct manager *m)
                      "kernel.name", "linux");
 }
 
+json_t *manager_host_stats(const struct manager *m)
+{
+    (void)m;
+    return json_object();
+}
+
 const char *manager_node_id(const struct manager *m)
 {
     (void)m;

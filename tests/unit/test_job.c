@@ -570,7 +570,6 @@ static void test_json_refusals(void **state)
          "unknown key \"Typ\" in a job; did you mean \"Type\"?"},
         {"{\"ID\":\"j\",\"Bogus\":1}", -EINVAL, "unknown key \"Bogus\" in a job. Correct"},
         {"{\"ID\":\"j\",\"Type\":\"x\"}", -EINVAL, "Type: \"Type\" cannot be \"x\""},
-        {"{\"ID\":\"j\",\"NodePool\":\"gpu\"}", -ENOTSUP, "\"NodePool\" is known to Nomad"},
         {"{\"ID\":\"j\",\"Multiregion\":{\"Strategy\":{\"MaxParallel\":1}}}", -ENOTSUP,
          "\"Multiregion\" is known to Nomad but not run by this release; one host is one region"},
         {JSON_TASK(",\"KillTimeout\":-5"), -EINVAL,

@@ -197,7 +197,6 @@ static const struct {
     const char *message;
 } refused[] = {
     {JOB, "multiregion { }", "one host is one region; remove it"},
-    {JOB, "node_pool = \"gpu\"", "the one node is in the pool \"default\""},
     {JOB, "vault { }", "read Vault with a template's \"secret\" instead"},
     {JOB, "vault_token = \"x\"", "read Vault with a template's \"secret\" instead"},
     {JOB, "consul_token = \"x\"", "there is no Consul here; remove it"},
