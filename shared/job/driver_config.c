@@ -280,7 +280,7 @@ static int read_rest(const struct schema_context *ctx, const struct exec_config 
         return r;
     to->n_ulimits = (size_t)r;
     to->no_network = from->network_mode != 0;
-    to->legacy_args = from->args && !json_is_array(from->args);
+    to->legacy_args = (from->args && !json_is_array(from->args)) || *from->config.artifact_source;
     return 0;
 }
 

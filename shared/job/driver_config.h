@@ -25,9 +25,9 @@ struct driver_config {
     char *artifact_source; /* what Nomad had before artifacts; "": none */
     char *checksum;
     char *work_dir; /* absolute, or "": the driver's own */
-    /* The job used the form of Nomad before 0.3, args = "one text" or a number (already split here
-     * by shell rules). Only in this form $NAME, without braces, is replaced as well, in command and
-     * args; unknown names stay as they are. */
+    /* The job used a form of Nomad before 0.3: an artifact_source, or args = "one text" or a number
+     * (already split here by shell rules). Only in this form $NAME, without braces, is replaced as
+     * well, in command and args; unknown names stay as they are. */
     bool legacy_args;
     bool cpu_hard_limit;    /* no more CPU time than `cpu`, even when there is some to spare */
     int64_t cpu_cfs_period; /* µs over which that holds; 0: the default */

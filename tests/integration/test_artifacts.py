@@ -68,9 +68,12 @@ def test_a_task_finds_its_artifacts(manager, server):
 def test_the_old_options_of_exec(manager, server):
     script = b"#!/bin/sh\necho it runs\n"
     server.put("/tool", script)
-    for driver, command in ("exec", "/local/tool"), ("raw_exec", "${NOMAD_TASK_DIR}/tool"):
+    for i, (driver, command) in enumerate([
+        ("exec", "/local/tool"), ("raw_exec", "${NOMAD_TASK_DIR}/tool"),
+        ("exec", "$NOMAD_TASK_DIR/tool"), ("raw_exec", "$NOMAD_TASK_DIR/tool"),  # as when they were new
+    ]):  # fmt: skip
         output, state = manager.run_to_end(simple(
-            command=command, driver=driver, id=driver, config={
+            command=command, driver=driver, id=f"job{i}", config={
                 "artifact_source": server.url + "/tool",
                 "checksum": "sha256:" + hashlib.sha256(script).hexdigest()}))  # fmt: skip
         assert output == "it runs\n", state

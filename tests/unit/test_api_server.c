@@ -252,7 +252,7 @@ static void test_reading(void **state)
     expect(w, "DELETE", "job/a%2Fb/scale", NULL, 405, "Invalid method");
     expect(w, "DELETE", "job/a%2Fb/dispatch", NULL, 405, "Invalid method");
     expect(w, "POST", "job/a%2Fb/periodic/force", NULL, 200, "\"JobID\":\"a/b\"");
-    expect(w, "POST", "job/none/periodic/force", NULL, 404, "\"none\" not found");
+    expect(w, "POST", "job/none/periodic/force", NULL, 404, "job not found: none");
     get(w, "allocations?prefix=aaaa", 200, ALLOC_ID);
     get(w, "allocations?prefix=b", 200, "[]");
     get(w, "allocation/" ALLOC_ID, 200, "\"Pid\":42");
@@ -279,7 +279,7 @@ static void test_dispatching(void **state)
     expect(w, "PUT", "job/a%2Fb/dispatch", "{\"Payload\": 1}", 400, "\"Payload\" must be a string");
     expect(w, "PUT", "job/a%2Fb/dispatch", "{\"Meta\": []}", 400, "\"Meta\" must be an object");
     expect(w, "PUT", "job/a%2Fb/dispatch", "[", 400, "");
-    expect(w, "PUT", "job/none/dispatch", "{}", 404, "\"none\" not found");
+    expect(w, "PUT", "job/none/dispatch", "{}", 404, "job not found: none");
 }
 
 static void test_registering(void **state)

@@ -549,9 +549,9 @@ static void test_fragments(void **state)
         const char *path;
         const char *unused;
     } cases[] = {
-        {CLEAT_HCL_CORPUS "/seed002-plugin.hcl", "nspawn ("},
-        {CLEAT_HCL_CORPUS "/seed004-plugin.hcl", "docker ("},
-        {CLEAT_HCL_CORPUS "/seed004-client.hcl", "docker.cleanup.image ("},
+        {CLEAT_HCL_CORPUS "/nspawn-plugin.hcl", "nspawn ("},
+        {CLEAT_HCL_CORPUS "/docker-plugin.hcl", "docker ("},
+        {CLEAT_HCL_CORPUS "/docker-client-options.hcl", "docker.cleanup.image ("},
     };
 
     (void)state;

@@ -157,6 +157,12 @@ static void test_legacy(void **state)
     assert_null(config.args[3]);
     assert_true(config.legacy_args);
     driver_config_deinit(&config);
+
+    read_config("exec",
+                "config { command = \"$NOMAD_TASK_DIR/c\", artifact_source = \"http://h/c\" }",
+                &config);
+    assert_true(config.legacy_args);
+    driver_config_deinit(&config);
 }
 
 static void test_refusals(void **state)

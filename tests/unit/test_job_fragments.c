@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The configuration fragments of the documentation this project follows, one file each in the
- * corpus of the HCL fuzz driver: all are HCL, and as (part of) a job each has the outcome given
+ * Blocks as Nomad's pages on drivers and the file system show them, in our words, one file each in
+ * the corpus of the HCL fuzz driver: all are HCL, and as (part of) a job each has the outcome given
  * here. Those that belong in an agent's configuration are in test_config.c.
  */
 #include <errno.h>
@@ -51,23 +51,24 @@ static const struct {
     int result;
     const char *message;
 } fragments[] = {
-    {"seed000-args-number", IN_EXEC_TASK, 0, NULL},
-    {"seed000-artifact", IN_EXEC_TASK, -EINVAL, "a checksum of the type sha256 has 64 hex digits"},
-    {"seed002-task", IN_JOB, -ENOTSUP, "the driver \"nspawn\" is known to Nomad"},
-    {"seed002-command", IN_NSPAWN_TASK, -ENOTSUP, "the driver \"nspawn\" is known to Nomad"},
-    {"seed002-bind", IN_NSPAWN_TASK, -ENOTSUP, "the driver \"nspawn\" is known to Nomad"},
-    {"seed002-bind-read-only", IN_NSPAWN_TASK, -ENOTSUP, "the driver \"nspawn\" is known to Nomad"},
-    {"seed002-environment", IN_NSPAWN_TASK, -ENOTSUP, "the driver \"nspawn\" is known to Nomad"},
-    {"seed002-port-map", IN_NSPAWN_TASK, -ENOTSUP, "the driver \"nspawn\" is known to Nomad"},
-    {"seed002-plugin", ONLY_HCL, 0, NULL},
-    {"seed003-image", AS_JOB, -ENOTSUP, "the driver \"docker\" is known to Nomad"},
-    {"seed003-template", AS_JOB, -ENOTSUP, "the driver \"docker\" is known to Nomad"},
-    {"seed003-exec", AS_JOB, 0, NULL},
-    {"seed003-raw-exec", AS_JOB, 0, NULL},
-    {"seed004-plugin", ONLY_HCL, 0, NULL},
-    {"seed004-logging", IN_DOCKER_TASK, -ENOTSUP, "the driver \"docker\" is known to Nomad"},
-    {"seed004-client", ONLY_HCL, 0, NULL},
-    {"seed004-constraint", AS_JOB, -EINVAL, "the job \"docs\" has nothing to run"},
+    {"exec-args-number", IN_EXEC_TASK, 0, NULL},
+    {"exec-artifact-source", IN_EXEC_TASK, -EINVAL,
+     "a checksum of the type sha256 has 64 hex digits"},
+    {"nspawn-task", IN_JOB, -ENOTSUP, "the driver \"nspawn\" is known to Nomad"},
+    {"nspawn-command", IN_NSPAWN_TASK, -ENOTSUP, "the driver \"nspawn\" is known to Nomad"},
+    {"nspawn-bind", IN_NSPAWN_TASK, -ENOTSUP, "the driver \"nspawn\" is known to Nomad"},
+    {"nspawn-bind-read-only", IN_NSPAWN_TASK, -ENOTSUP, "the driver \"nspawn\" is known to Nomad"},
+    {"nspawn-environment", IN_NSPAWN_TASK, -ENOTSUP, "the driver \"nspawn\" is known to Nomad"},
+    {"nspawn-port-map", IN_NSPAWN_TASK, -ENOTSUP, "the driver \"nspawn\" is known to Nomad"},
+    {"nspawn-plugin", ONLY_HCL, 0, NULL},
+    {"docker-task", AS_JOB, -ENOTSUP, "the driver \"docker\" is known to Nomad"},
+    {"docker-template-in-config", AS_JOB, -ENOTSUP, "the driver \"docker\" is known to Nomad"},
+    {"exec-service", AS_JOB, 0, NULL},
+    {"raw-exec-service", AS_JOB, 0, NULL},
+    {"docker-plugin", ONLY_HCL, 0, NULL},
+    {"docker-logging", IN_DOCKER_TASK, -ENOTSUP, "the driver \"docker\" is known to Nomad"},
+    {"docker-client-options", ONLY_HCL, 0, NULL},
+    {"docker-constraint", AS_JOB, -EINVAL, "the job \"cache\" has nothing to run"},
 };
 
 static void read_fragment(const char *name, char *buf, size_t size)
@@ -106,7 +107,7 @@ static void test_fragments(void **state)
     }
 }
 
-/* Spot checks that the trees say what the pages say. */
+/* Spot checks that the trees say what the files say. */
 static void test_contents(void **state)
 {
     char text[4096];
@@ -115,24 +116,24 @@ static void test_contents(void **state)
     const struct hcl_value *mounts;
 
     (void)state;
-    read_fragment("seed003-template", text, sizeof(text));
+    read_fragment("docker-template-in-config", text, sizeof(text));
     assert_int_equal(hcl_parse("x", text, strlen(text), &file, NULL), 0);
     config = file->body->blocks[0].body->blocks[0].body->blocks[0].body;
     mounts = &config->attrs[1].value;
     assert_int_equal(mounts->n_items, 1);
     assert_string_equal(mounts->items[0].keys[3], "readonly");
     assert_string_equal(config->blocks[0].body->attrs[0].value.string,
-                        "${NOMAD_SECRETS_DIR}/redis.conf");
+                        "${NOMAD_SECRETS_DIR}/cache.conf");
     assert_string_equal(config->blocks[0].body->attrs[1].value.string,
-                        "{{ with secret \"secrets/data/redispass\" }}\n"
-                        "requirepass {{- .Data.data.passwd -}}{{end}}\n");
+                        "{{ with secret \"kv/data/cache\" }}\n"
+                        "password={{- .Data.data.password -}}{{end}}\n");
     (void)hcl_file_free(file);
 
-    read_fragment("seed002-bind", text, sizeof(text));
+    read_fragment("nspawn-bind", text, sizeof(text));
     assert_int_equal(hcl_parse("x", text, strlen(text), &file, NULL), 0);
     config = file->body->blocks[0].body->blocks[0].body;
-    assert_string_equal(config->attrs[0].name, "/var/lib/postgresql");
-    assert_string_equal(config->attrs[0].value.string, "/postgres");
+    assert_string_equal(config->attrs[0].name, "/srv/data");
+    assert_string_equal(config->attrs[0].value.string, "/data");
     (void)hcl_file_free(file);
 }
 

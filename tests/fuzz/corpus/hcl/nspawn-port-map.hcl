@@ -1,5 +1,5 @@
 config {
   port_map {
-    http = 80
+    web = 8080
   }
 }

@@ -1,11 +1,11 @@
-job "example" {
+job "cache" {
   datacenters = ["dc1"]
 
-  task "task1" {
+  task "one" {
     driver = "docker"
 
     config {
-      image = "redis:6.0"
+      image = "example/cache:2"
     }
   }
 }

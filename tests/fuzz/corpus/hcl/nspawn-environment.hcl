@@ -1,5 +1,5 @@
 config {
   environment = {
-    FOO = "bar"
+    COLOUR = "red"
   }
 }

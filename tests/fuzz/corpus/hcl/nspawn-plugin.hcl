@@ -1,5 +1,5 @@
 plugin "nspawn" {
   config {
-    enabled = true
+    enabled = false
   }
 }

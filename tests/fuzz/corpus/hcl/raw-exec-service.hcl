@@ -1,12 +1,12 @@
-job "example" {
+job "sleeper" {
   datacenters = ["dc1"]
 
-  task "task3" {
+  task "bare" {
     driver = "raw_exec"
 
     config {
       command = "/bin/sh"
-      args    = ["-c", "sleep 600"]
+      args    = ["-c", "exec sleep 500"]
     }
   }
 }

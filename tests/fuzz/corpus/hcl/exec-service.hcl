@@ -1,12 +1,12 @@
-job "example" {
+job "sleeper" {
   datacenters = ["dc1"]
 
-  task "task2" {
+  task "isolated" {
     driver = "exec"
 
     config {
       command = "/bin/sh"
-      args    = ["-c", "sleep 600"]
+      args    = ["-c", "exec sleep 500"]
     }
   }
 }

@@ -1,0 +1,1 @@
+config = { max-size = "5m", max-file = "3" }

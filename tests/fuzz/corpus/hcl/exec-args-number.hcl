@@ -1,0 +1,4 @@
+config {
+  command = "/usr/bin/sleep"
+  args    = 1
+}

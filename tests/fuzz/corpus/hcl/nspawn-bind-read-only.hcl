@@ -1,0 +1,5 @@
+config {
+  bind_read_only {
+    "/srv/keys" = "/keys"
+  }
+}

@@ -1,0 +1,5 @@
+config {
+  bind {
+    "/srv/data" = "/data"
+  }
+}

@@ -1,0 +1,3 @@
+config {
+  command = ["/bin/sh", "-c", "sleep 5 && exec httpd -f"]
+}

@@ -1,0 +1,7 @@
+task "machine" {
+  driver = "nspawn"
+  config {
+    image       = "/srv/machines/small"
+    resolv_conf = "bind-host"
+  }
+}

@@ -1,4 +1,0 @@
-config {
-    command = "/bin/sleep"
-    args = 1
-}

@@ -1,6 +1,0 @@
-config {
-  bind_read_only {
-    "/etc/passwd" = "/etc/passwd"
-  }
-}
-

@@ -1,5 +1,0 @@
-config {
-  bind {
-    "/var/lib/postgresql" = "/postgres"
-  }
-}

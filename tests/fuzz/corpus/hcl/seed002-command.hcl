@@ -1,3 +1,0 @@
-config {
-  command = [ "/bin/bash", "-c", "dhclient && nginx && tail -f /var/log/nginx/access.log" ]
-}

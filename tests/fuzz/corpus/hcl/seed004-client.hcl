@@ -1,5 +1,0 @@
-client {
-options {
-"docker.cleanup.image" = "false"
-}
-}

@@ -1,1 +1,0 @@
-config = { max-file = "2", max-size = "2m" }
