@@ -217,9 +217,20 @@ void server_retry_blocked(struct server *s)
             rerun_handler(x);
 }
 
+void exchange_find_route(struct exchange *x)
+{
+    const char *region = request_param(&x->request, "region");
+
+    if (request_in_region(&x->request, region))
+        x->route = router_find(api_routes, api_n_routes, &x->request);
+    else
+        request_reply_text(&x->request, 500, "No path to region: this host is not in \"%s\"",
+                           region);
+}
+
 static int dispatch(struct exchange *x)
 {
-    x->route = router_find(api_routes, api_n_routes, &x->request);
+    exchange_find_route(x);
     return x->route ? run_handler(x) : exchange_start_reply(x);
 }
 
@@ -377,10 +388,7 @@ int exchange_check(struct exchange *x, const char **ret_text)
     if (from_web_page(x->wsi))
         return 403;
     *ret_text = read_params(x);
-    if (*ret_text)
-        return 400;
-    *ret_text = "No path to region: this host is a region of its own, under another name";
-    return request_in_region(&x->request, request_param(&x->request, "region")) ? 0 : 500;
+    return *ret_text ? 400 : 0;
 }
 
 int exchange_on_headers(struct server *s, struct lws *wsi, struct session *session,

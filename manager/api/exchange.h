@@ -71,6 +71,9 @@ int exchange_on_writable(struct session *session);
 /* What every request must fulfil, and takes in the parameters. 0, or the status of a refusal. */
 int exchange_check(struct exchange *x, const char **ret_text);
 
+/* Sets x->route; NULL after a reply that refuses it. */
+void exchange_find_route(struct exchange *x);
+
 /* Sends the head of the reply. */
 int exchange_start_reply(struct exchange *x);
 

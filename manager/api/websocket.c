@@ -56,7 +56,7 @@ int websocket_on_upgrade(struct server *s, struct lws *wsi, const char *protocol
         request_reply_text(r, 400, "this API speaks HTTP/1.1 and WebSocket");
     else {
         r->method = HTTP_WEBSOCKET;
-        x->route = router_find(api_routes, api_n_routes, r);
+        exchange_find_route(x);
         if (x->route)
             x->route->handle(r);
     }
