@@ -181,7 +181,8 @@ static void test_refusals(void **state)
         {"exec", "config { comand = \"c\" }", -EINVAL,
          "t.hcl:4:10: unknown attribute \"comand\" in a config block of the driver exec; did you "
          "mean \"command\"?"},
-        {"exec", "config {\n command = \"c\"\n argz = [] }", -EINVAL, "t.hcl:6:2: unknown attribute"},
+        {"exec", "config {\n command = \"c\"\n argz = [] }", -EINVAL,
+         "t.hcl:6:2: unknown attribute"},
         {"exec", "config { command = [\"c\"] }", -EINVAL,
          "\"command\" must be a string, not a list"},
         {"exec", "config { command = \"c\", args = \"'x\" }", -EINVAL,

@@ -354,7 +354,7 @@ static void test_lifecycle(void **state)
 
 #define MOUNT(path) "volume_mount {\n volume = \"data\"\n destination = \"" path "\" }\n"
 #define VOLUME(body)                                                                               \
-    JOB("group \"g\" {\n volume \"data\" {\n type = \"host\"\n source = \"d\" }\n"                   \
+    JOB("group \"g\" {\n volume \"data\" {\n type = \"host\"\n source = \"d\" }\n"                 \
         "task \"t\" {\n driver = \"exec\"\n config { command = \"c\" }\n" body "}\n}")
 
 #define LEADER(name)                                                                               \
@@ -534,8 +534,8 @@ static void test_hcl_refusals(void **state)
         {TASK("artifact { source = \"example.org/x\" }"), -EINVAL, "begin it with https://"},
         {TASK("artifact { source = \"ftp://x/y\" }"), -EINVAL, "\"ftp://x/y\""},
         {TASK("artifact { source = \"gcs::https://x/y\" }"), -ENOTSUP, "Google Cloud Storage"},
-        {TASK("artifact {\n source = \"http://x/y\"\n options { checksum = \"md5:12\" } }"), -EINVAL,
-         "has 32 hex digits, not 2"},
+        {TASK("artifact {\n source = \"http://x/y\"\n options { checksum = \"md5:12\" } }"),
+         -EINVAL, "has 32 hex digits, not 2"},
         {TASK("artifact {\n source = \"http://${x}/y\"\n options { checksum = \"crc32:12\" } }"),
          -EINVAL, "there is no checksum of the type \"crc32\""},
         {TASK("artifact {\n source = \"http://x/y\"\n options { archive = \"rar\" } }"), -EINVAL,
@@ -543,8 +543,8 @@ static void test_hcl_refusals(void **state)
         {TASK("artifact {\n source = \"git::http://x/y\"\n options { checksum = \"md5:1\" } }"),
          -EINVAL, "a repository has no checksum"},
         {TASK("artifact {\n source = \"http://x/y\"\n mode = \"link\" }"), -EINVAL, "\"mode\""},
-        {TASK("artifact {\n source = \"http://x/y\"\n destination = \"local/../../../x\" }"), -EINVAL,
-         "leads out of the allocation's directory"},
+        {TASK("artifact {\n source = \"http://x/y\"\n destination = \"local/../../../x\" }"),
+         -EINVAL, "leads out of the allocation's directory"},
         {TASK("artifact {\n source = \"http://x/y\"\n headers { \"a b\" = \"c\" } }"), -EINVAL,
          "\"a b\" is no name and value of an HTTP header"},
     };
