@@ -124,7 +124,9 @@ struct alloc {
     uint64_t modify_ns;
     uint64_t create_index;
     uint64_t modify_index;
-    char *dir;              /* <data_dir>/allocs/<id> */
+    char *dir; /* <data_dir>/allocs/<id> */
+    uint32_t
+        project; /* that the directory is, for its disk quota; 0: none (manager/alloc/quota.h) */
     struct task *tasks;     /* group->n_tasks of them, in the group's order */
     bool dirty;             /* in the manager's list of changed allocations: `next_dirty` */
     bool tidy;              /* terminal, its executors are gone and its mounts are undone */

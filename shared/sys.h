@@ -43,6 +43,11 @@ static inline int sys_bpf(int command, union bpf_attr *attr, unsigned int size)
     return (int)syscall(SYS_bpf, command, attr, size);
 }
 
+static inline int sys_quotactl_fd(int fd, unsigned int command, uint32_t id, void *data)
+{
+    return (int)syscall(SYS_quotactl_fd, fd, command, id, data);
+}
+
 static inline int sys_pidfd_open(pid_t pid, unsigned int flags)
 {
     return (int)syscall(SYS_pidfd_open, pid, flags);

@@ -121,11 +121,12 @@ json_t *alloc_to_json(const struct alloc *alloc)
 
     for (size_t i = 0; i < alloc->group->n_tasks; i++)
         (void)json_object_set_new(tasks, alloc->tasks[i].def->name, task_to_json(&alloc->tasks[i]));
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:b, s:I, s:o}", "ID", alloc->id, "JobID",
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:b, s:I, s:I, s:o}", "ID", alloc->id, "JobID",
                      alloc->job->job->id, "Name", alloc->name, "ModifyTime",
                      (json_int_t)alloc->modify_ns, "ModifyIndex", (json_int_t)alloc->modify_index,
                      "Tidy", alloc->tidy, "Collected", alloc->collected, "DelayFrom",
-                     (json_int_t)alloc->delay_from_ns, "Tasks", tasks);
+                     (json_int_t)alloc->delay_from_ns, "ProjectID", (json_int_t)alloc->project,
+                     "Tasks", tasks);
 }
 
 void alloc_apply_json(struct alloc *alloc, const json_t *json)
@@ -138,6 +139,7 @@ void alloc_apply_json(struct alloc *alloc, const json_t *json)
     alloc->modify_index = number(json, "ModifyIndex");
     alloc->tidy = flag(json, "Tidy");
     alloc->delay_from_ns = number(json, "DelayFrom");
+    alloc->project = (uint32_t)number(json, "ProjectID");
     alloc->collected = alloc->tidy && flag(json, "Collected");
     alloc->manager->n_collected += alloc->collected;
 }

@@ -85,6 +85,13 @@ int allocdir_make_all(const char *allocs_dir, struct err *e)
     return 0;
 }
 
+int allocdir_make(const char *alloc_dir, struct err *e)
+{
+    autofd int fd = make_in(AT_FDCWD, alloc_dir, 0755, NULL, "", e);
+
+    return fd < 0 ? fd : 0;
+}
+
 int allocdir_build(const char *alloc_dir, struct err *e)
 {
     static const char *const shared[] = {"data", "logs", "tmp"};

@@ -18,6 +18,9 @@
 /* Makes the directory that all allocations are in, and those above it. */
 int allocdir_make_all(const char *allocs_dir, struct err *e);
 
+/* Makes the allocation's directory alone. */
+int allocdir_make(const char *alloc_dir, struct err *e);
+
 /* Makes the allocation's own directories; those there already are left as they are. */
 int allocdir_build(const char *alloc_dir, struct err *e);
 

@@ -22,6 +22,7 @@
 
 #include "manager/alloc/alloc.h"
 #include "manager/alloc/disk.h"
+#include "manager/alloc/quota.h"
 #include "manager/host/rootless.h"
 #include "manager/job/jobs.h"
 #include "shared/cleanup.h"
@@ -341,6 +342,7 @@ static void note_what_is_gone(struct manager *m, unsigned char doomed, bool forg
         } else if (!a->collected) {
             a->collected = true;
             m->n_collected++;
+            quota_release(a);
             if (!forget)
                 alloc_save(a);
         }

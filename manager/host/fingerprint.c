@@ -3,6 +3,7 @@
  * Taken once per start; only the drivers' health is looked at again when the node is asked for.
  */
 #include "manager/host/fingerprint.h"
+#include "manager/alloc/quota.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -120,6 +121,7 @@ static void take_storage(json_t *attributes, const struct config *config)
                config->disk_total_mb ? (long long)config->disk_total_mb << 20
                                      : (long long)(fs.f_blocks * fs.f_frsize));
     set_number(attributes, "unique.storage.bytesfree", (long long)(fs.f_bavail * fs.f_frsize));
+    set(attributes, "cleat.disk.quota", quota_is_on(dir) ? "true" : "false");
 }
 
 static void take_rootless(json_t *attributes, const struct config *config)

@@ -16,6 +16,7 @@
 
 #include "manager/alloc/alloc.h"
 #include "manager/alloc/allocdir.h"
+#include "manager/alloc/quota.h"
 #include "manager/core.h"
 #include "manager/host/cores.h"
 #include "manager/task/spec_build.h"
@@ -196,8 +197,14 @@ static void on_prepared(struct task *task, const struct prepare_failure *failure
 static void build_and_prepare(struct task *task)
 {
     struct err e = ERR_INIT;
-    int r = allocdir_build(task->alloc->dir, &e);
+    int r = quota_assign(task->alloc, &e);
 
+    if (!r)
+        r = allocdir_make(task->alloc->dir, &e);
+    if (!r)
+        r = quota_apply(task->alloc, &e);
+    if (!r)
+        r = allocdir_build(task->alloc->dir, &e);
     if (!r)
         r = allocdir_build_task(task->alloc->dir, task->def->name, job_secrets_mb(task->def), &e);
     if (r)
