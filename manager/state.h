@@ -18,6 +18,7 @@
 struct manager;
 struct templates;   /* what is rendered for a task: manager/task/templates.h */
 struct task_handle; /* the live link to an executor: manager/task/task_handle.h */
+struct disk_usage;  /* what an allocation takes up, counted: manager/alloc/disk_usage.h */
 struct task_wait;   /* until nothing of the task runs: manager/task/task_wait.c */
 
 enum desired_status {
@@ -124,12 +125,12 @@ struct alloc {
     uint64_t modify_ns;
     uint64_t create_index;
     uint64_t modify_index;
-    char *dir; /* <data_dir>/allocs/<id> */
-    uint32_t
-        project; /* that the directory is, for its disk quota; 0: none (manager/alloc/quota.h) */
-    struct task *tasks;     /* group->n_tasks of them, in the group's order */
-    bool dirty;             /* in the manager's list of changed allocations: `next_dirty` */
-    bool tidy;              /* terminal, its executors are gone and its mounts are undone */
+    char *dir;                     /* <data_dir>/allocs/<id> */
+    uint32_t project;              /* the directory's, for its disk quota; 0: none (quota.h) */
+    struct disk_usage *disk_usage; /* NULL: it was never counted */
+    struct task *tasks;            /* group->n_tasks of them, in the group's order */
+    bool dirty;                    /* in the manager's list of changed allocations: `next_dirty` */
+    bool tidy;                     /* terminal, its executors are gone and its mounts are undone */
     uint64_t delay_from_ns; /* when its group's shutdown_delay began, CLOCK_REALTIME; 0: has not */
     bool delay_over;
     ev_timer delay;

@@ -16,6 +16,7 @@
 
 #include "manager/alloc/allocdir.h"
 #include "manager/alloc/disk.h"
+#include "manager/alloc/disk_usage.h"
 #include "manager/job/jobs.h"
 #include "manager/task/task.h"
 #include "shared/log.h"
@@ -113,6 +114,7 @@ struct alloc *alloc_free(struct alloc *alloc)
     alloc->manager->n_purged -= alloc->purge;
     for (size_t i = 0; i < alloc->group->n_tasks; i++)
         task_deinit(&alloc->tasks[i]);
+    disk_usage_free(alloc->disk_usage);
     free(alloc->tasks);
     free(alloc->name);
     free(alloc->dir);

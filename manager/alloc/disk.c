@@ -5,11 +5,16 @@
  * what was moved is not there any more, and what a task has written meanwhile is not written over.
  * Tasks may write around what is renamed: it is reached by descriptors, a link is left where it is,
  * and neither allocation's own directory nor a task's can be replaced by them.
+ *
+ * Where each of the two is a project of its own for disk quotas, the kernel refuses the rename
+ * (EXDEV) until the directory is the new one's: cleat-disk goes through it first. A crash leaves
+ * some of it with the one project and some with the other, and it is gone through again.
  */
 #include "manager/alloc/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +23,9 @@
 
 #include "manager/core.h"
 #include "manager/task/task.h"
+#include "manager/worker.h"
 #include "shared/cleanup.h"
+#include "shared/job/value.h"
 #include "shared/log.h"
 
 static bool same_place(const struct alloc *a, const struct alloc *b)
@@ -112,22 +119,125 @@ static int move(const struct alloc *from, const struct alloc *to, const char *pa
     return errno == ENOTEMPTY || errno == EEXIST ? 0 : -errno;
 }
 
-static void move_and_tell(struct task *task, const struct alloc *from, const char *parent,
-                          const char *name)
+static void tell_moved(struct task *task, const char *from, const char *parent, const char *name)
 {
-    int r = move(from, task->alloc, parent, name);
+    (void)task_note(task, TASK_EVENT_TASK_SETUP, 0, "Took over %s/%s of allocation %.8s", parent,
+                    name, from);
+}
 
-    if (r == 1)
-        (void)task_note(task, TASK_EVENT_TASK_SETUP, 0, "Took over %s/%s of allocation %.8s",
-                        parent, name, from->id);
-    if (r >= 0)
-        return;
+static void tell_failed(struct task *task, const char *from, const char *parent, const char *name,
+                        const char *why)
+{
     log_warn("alloc %s task %s: take over %s/%s of allocation %s: %s", task->alloc->id,
-             task->def->name, parent, name, from->id, strerror(-r));
+             task->def->name, parent, name, from, why);
     (void)task_note(task, TASK_EVENT_TASK_SETUP, 0,
                     "Could not take over %s/%s of allocation %.8s: %s; the task starts without it",
-                    parent, name, from->id, strerror(-r));
+                    parent, name, from, why);
 }
+
+/* ---- what a task takes over, one after the other ---- */
+
+enum what {
+    WHAT_DATA,
+    WHAT_LOCAL,
+    WHAT_N
+};
+
+/* A directory that is being made one of the task's project. */
+struct labelling {
+    struct task *task;
+    enum what what;
+    char from[37];
+    struct worker *worker;
+};
+
+static const char *parent_of(const struct task *task, enum what what)
+{
+    return what == WHAT_DATA ? "alloc" : task->def->name;
+}
+
+static const char *name_of(enum what what)
+{
+    return what == WHAT_DATA ? "data" : "local";
+}
+
+static int take_over(struct task *task, const struct alloc *from, enum what what);
+
+static void on_labelled(void *arg, const struct worker_end *end)
+{
+    autofree struct labelling *l = arg;
+    struct task *task = l->task;
+    const char *parent = parent_of(task, l->what), *name = name_of(l->what);
+    const struct alloc *from = manager_find_alloc(task->alloc->manager, l->from);
+    int r = end->code || !from ? 0 : move(from, task->alloc, parent, name);
+
+    task->prepare.data = NULL;
+    if (end->code)
+        tell_failed(task, l->from, parent, name, end->text);
+    else if (r < 0)
+        tell_failed(task, l->from, parent, name, strerror(-r));
+    else if (r == 1)
+        tell_moved(task, l->from, parent, name);
+    if (!from || take_over(task, from, l->what + 1) == 0)
+        prepare_done(task, NULL);
+}
+
+static int label(struct task *task, const struct alloc *from, enum what what, struct err *e)
+{
+    autofd int parent = open_dir(from, parent_of(task, what)), dir = -1;
+    autojson json_t *order = json_pack("{s:I}", "project", (json_int_t)task->alloc->project);
+    struct labelling *l = calloc(1, sizeof(*l));
+    char name[320], program[PATH_MAX];
+    struct worker_plan plan = {.name = name,
+                               .program = program,
+                               .order = order,
+                               .fds = &dir,
+                               .n_fds = 1,
+                               .lock = -1,
+                               .on_end = on_labelled,
+                               .arg = l};
+    int r;
+
+    if (!l)
+        abort();
+    *l = (struct labelling){.task = task, .what = what};
+    (void)snprintf(l->from, sizeof(l->from), "%s", from->id);
+    (void)snprintf(name, sizeof(name), "alloc %s task %s: ephemeral disk", task->alloc->id,
+                   task->def->name);
+    worker_program("cleat-disk", program, sizeof(program));
+    if (parent >= 0)
+        dir = openat(parent, name_of(what), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    r = dir < 0 ? err_sys(e, parent < 0 ? parent : -errno, "open it")
+                : worker_new(task->alloc->manager->loop, &plan, &l->worker, e);
+    if (r)
+        free(l);
+    else
+        task->prepare.data = l;
+    return r;
+}
+
+/* From `what` on. PREPARE_STARTED: on_labelled() goes on. */
+static int take_over(struct task *task, const struct alloc *from, enum what what)
+{
+    for (; what < WHAT_N; what++) {
+        const char *parent = parent_of(task, what), *name = name_of(what);
+        int r = move(from, task->alloc, parent, name);
+        struct err e = ERR_INIT;
+
+        if (r == -EXDEV && task->alloc->project) {
+            if (label(task, from, what, &e) == 0)
+                return PREPARE_STARTED;
+            tell_failed(task, from->id, parent, name, e.text);
+        } else if (r < 0) {
+            tell_failed(task, from->id, parent, name, strerror(-r));
+        } else if (r == 1) {
+            tell_moved(task, from->id, parent, name);
+        }
+    }
+    return 0;
+}
+
+/* ---- the step ---- */
 
 static bool wanted(const struct task *task)
 {
@@ -147,14 +257,19 @@ static int start(struct task *task, struct err *e)
         task->alloc->manager->n_disk_waits++;
         return PREPARE_STARTED;
     }
-    move_and_tell(task, from, "alloc", "data");
-    move_and_tell(task, from, task->def->name, "local");
-    return 0;
+    return take_over(task, from, WHAT_DATA);
 }
 
 static void cancel(struct task *task)
 {
-    task->alloc->manager->n_disk_waits--;
+    struct labelling *l = task->prepare.data;
+
+    if (!l) {
+        task->alloc->manager->n_disk_waits--;
+        return;
+    }
+    (void)worker_free(l->worker);
+    free(l);
 }
 
 const struct prepare_step disk_step = {
@@ -168,7 +283,7 @@ static void go_on(struct task *task)
 {
     struct err e = ERR_INIT;
 
-    if (!task->prepare.at || *task->prepare.at != &disk_step)
+    if (!task->prepare.at || *task->prepare.at != &disk_step || task->prepare.data)
         return;
     task->alloc->manager->n_disk_waits--;
     if (start(task, &e) == 0)

@@ -2,7 +2,8 @@
  *
  * ephemeral_disk { sticky = true }: an allocation takes over alloc/data, and each task its local/,
  * from the one that had its place in the group before. That one must have ended; until then the
- * tasks of the new one wait. What cannot be moved is said, and the task starts without it.
+ * tasks of the new one wait. What cannot be moved is said, and the task starts without it. With
+ * disk quotas what is moved counts for the new one from then on.
  */
 #pragma once
 

@@ -20,19 +20,23 @@ bool quota_is_on(const char *dir);
  * the project. Doing it again does no harm. */
 int quota_set(int fd, uint32_t project, int64_t size_mb);
 
-/* What the project has in use, on the file system of `fd`. */
-int quota_get(int fd, uint32_t project, uint64_t *ret_bytes);
+struct quota_usage {
+    uint64_t bytes, files; /* in use */
+    uint64_t limit_bytes;  /* 0: none */
+};
 
-/* Gives a new allocation a project, and writes that to its record; unless it has one, its directory
- * is there already, or the node has no quotas. A sticky one gets none: files are not moved from one
- * project to another by a rename. */
+/* All zero for a project that never was. */
+int quota_get(int fd, uint32_t project, struct quota_usage *ret_usage);
+
+/* Gives an allocation a project, and writes that to its record; unless it has one, or the node has
+ * no quotas, or its directory was made before there were any. */
 int quota_assign(struct alloc *alloc, struct err *e);
 
 /* The allocation's directory, just made, becomes the project's; nothing is in it yet. */
 int quota_apply(const struct alloc *alloc, struct err *e);
 
-/* Bytes in use by the allocation; negative where nobody knows. */
-int64_t quota_usage(const struct alloc *alloc);
+/* What the allocation has in use; negative where nobody knows. */
+int quota_look(const struct alloc *alloc, struct quota_usage *ret_usage);
 
 /* The allocation's directory is gone: so is its limit. */
 void quota_release(struct alloc *alloc);

@@ -5,12 +5,17 @@
  */
 #include <string.h>
 
+#include "manager/alloc/disk_usage.h"
 #include "manager/api/context.h"
 #include "manager/api/encode.h"
 #include "manager/api/handlers.h"
 #include "manager/api/list.h"
 #include "manager/host/stats.h"
 #include "shared/units.h"
+
+enum {
+    DISK_WAIT_S = 10,
+};
 
 struct alloc *find_alloc(struct request *r)
 {
@@ -92,11 +97,19 @@ void alloc_read(struct request *r)
         request_reply_json(r, 200, encode_alloc(alloc));
 }
 
+/* With ?disk=true, which is ours, what is on the disk is counted first, where no quota tells; but
+ * it is not waited for longer than `wait`, or DISK_WAIT_S. */
 void alloc_stats(struct request *r)
 {
     struct alloc *alloc = find_alloc(r);
+    const char *disk = request_param(r, "disk");
 
-    if (alloc)
+    if (!alloc)
+        return;
+    if (!r->wait)
+        r->wait = DISK_WAIT_S;
+    r->blocked = disk && strcmp(disk, "true") == 0 && !r->timed_out && disk_usage_refresh(alloc);
+    if (!r->blocked)
         request_reply_json(r, 200, stats_alloc(alloc));
 }
 

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "manager/alloc/quota.h"
+#include "manager/alloc/disk_usage.h"
 #include "manager/core.h"
 #include "manager/host/fingerprint.h"
 #include "shared/cgroupfs.h"
@@ -325,16 +325,6 @@ static void add(struct usage *sum, const struct usage *u)
     sum->write_bytes += u->write_bytes;
 }
 
-/* NULL where nobody knows. */
-static json_t *disk_json(const struct alloc *alloc)
-{
-    int64_t used = quota_usage(alloc);
-
-    return used < 0 ? NULL
-                    : json_pack("{s:I, s:I}", "SizeMB", (json_int_t)alloc->group->disk.size_mb,
-                                "UsedBytes", (json_int_t)used);
-}
-
 json_t *stats_alloc(struct alloc *alloc)
 {
     uint64_t now_ns = manager_now_ns();
@@ -349,7 +339,7 @@ json_t *stats_alloc(struct alloc *alloc)
         (void)json_object_set_new(tasks, task->def->name, task_stats(task, now_ns, &u));
         add(&sum, &u);
     }
-    return json_pack("{s:o, s:o, s:o*, s:I}", "ResourceUsage",
+    return json_pack("{s:o, s:o, s:o, s:I}", "ResourceUsage",
                      usage_json(&sum, alloc->manager->cgroup.dirs.v2_controllers), "Tasks", tasks,
-                     "EphemeralDisk", disk_json(alloc), "Timestamp", (json_int_t)now_ns);
+                     "EphemeralDisk", disk_usage_to_json(alloc), "Timestamp", (json_int_t)now_ns);
 }

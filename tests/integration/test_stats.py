@@ -94,3 +94,23 @@ def test_command_line(manager):
     assert 'Task "t" uses' in text and "Memory" in text and "CPU" in text
     answer = json.loads(manager.cli("alloc", "status", "-stats", "-json", alloc[:8]).stdout)
     assert answer["Tasks"]["t"]["ResourceUsage"]["MemoryStats"]["RSS"] > 0
+
+
+def test_what_is_on_the_disk(manager):
+    """Counted when it is asked for, since no quota tells."""
+    alloc = manager.run_one(
+        jobs.job(jobs.group(jobs.task(
+            "-c", "dd if=/dev/zero of=$NOMAD_ALLOC_DIR/data/f bs=1M count=3 2>/dev/null; sync; echo ready; "
+            "ln $NOMAD_ALLOC_DIR/data/f local/f; exec sleep 1000", command="/bin/sh", driver="raw_exec"),
+            EphemeralDisk={"SizeMB": 20}))
+    )  # fmt: skip
+    wait_for(lambda: "ready" in manager.output(alloc), "the task to have done it")
+    assert stats(manager, alloc)["EphemeralDisk"] == {"SizeMB": 20, "Enforced": False}
+    assert "20 MiB (not enforced)" in manager.cli("alloc", "status", alloc).stdout
+    text = manager.cli("alloc", "status", "-stats", alloc).stdout
+    assert "Disk: 3." in text and " MiB of 20 MiB (not enforced)\n" in text
+    counted = stats(manager, alloc)["EphemeralDisk"]
+    assert 3 * MIB <= counted["UsedBytes"] < 4 * MIB and not counted["Partial"]
+    assert counted["Timestamp"] > 10**18
+    again = manager.get(f"/v1/client/allocation/{alloc}/stats?disk=true")["EphemeralDisk"]
+    assert again == counted, "it is fresh"

@@ -18,6 +18,7 @@
 #include "tools/cleat/progress.h"
 
 enum {
+    DISK_TEXT = 96,
     PAUSE_ROUNDS = 10 /* changes to the allocation, or seconds, until a pause has come about */
 };
 
@@ -38,19 +39,38 @@ static int status_list(const struct cli *cli)
     return CLI_OK;
 }
 
-static void print_alloc(const json_t *alloc)
+/* "12.0 MiB of 300 MiB", or the size alone where nobody has counted. */
+static const char *disk_text(const json_t *stats, char buf[DISK_TEXT])
 {
-    char created[TIME_TEXT], modified[TIME_TEXT], version[24];
+    const json_t *disk = json_object_get(stats, "EphemeralDisk");
+    char used[SIZE_TEXT] = "";
+
+    if (json_object_get(disk, "UsedBytes"))
+        (void)format_size((uint64_t)get_int(disk, "UsedBytes"), used);
+    (void)snprintf(buf, DISK_TEXT, "%s%s%s%lld MiB%s",
+                   json_is_true(json_object_get(disk, "Partial")) ? "at least " : "", used,
+                   *used ? " of " : "", (long long)get_int(disk, "SizeMB"),
+                   json_is_true(json_object_get(disk, "Enforced")) ? "" : " (not enforced)");
+    return buf;
+}
+
+static void print_alloc(const json_t *alloc, const json_t *stats)
+{
+    char disk[DISK_TEXT], created[TIME_TEXT], modified[TIME_TEXT], version[24];
 
     (void)snprintf(version, sizeof(version), "%lld", (long long)get_int(alloc, "JobVersion"));
     print_pairs(
-        (const char *const[]){
-            "ID", get_text(alloc, "ID"), "Name", get_text(alloc, "Name"), "Job",
-            get_text(alloc, "JobID"), "Version", version, "Group", get_text(alloc, "TaskGroup"),
-            "Desired", get_text(alloc, "DesiredStatus"), "Status", get_text(alloc, "ClientStatus"),
-            "Created", format_time(get_int(alloc, "CreateTime"), created), "Modified",
-            format_time(get_int(alloc, "ModifyTime"), modified)},
-        9);
+        (const char *const[]){"ID",       get_text(alloc, "ID"),
+                              "Name",     get_text(alloc, "Name"),
+                              "Job",      get_text(alloc, "JobID"),
+                              "Version",  version,
+                              "Group",    get_text(alloc, "TaskGroup"),
+                              "Desired",  get_text(alloc, "DesiredStatus"),
+                              "Status",   get_text(alloc, "ClientStatus"),
+                              "Created",  format_time(get_int(alloc, "CreateTime"), created),
+                              "Modified", format_time(get_int(alloc, "ModifyTime"), modified),
+                              "Disk",     disk_text(stats, disk)},
+        10);
 }
 
 static void print_events(const json_t *events)
@@ -172,14 +192,16 @@ static void print_usage(const char *name, const json_t *task)
 static int alloc_usage(const struct cli *cli, const char *id)
 {
     json_t *stats = NULL, *task;
+    char disk[DISK_TEXT];
     const char *name;
-    int r = http_get(cli, &stats, "/v1/client/allocation/%s/stats", id);
+    int r = http_get(cli, &stats, "/v1/client/allocation/%s/stats?disk=true", id);
 
     if (!r && cli->json)
         print_json(stats);
-    else if (!r && !json_object_size(json_object_get(stats, "Tasks")))
-        (void)puts("No task is running");
     else if (!r) {
+        (void)printf("Disk: %s\n", disk_text(stats, disk));
+        if (!json_object_size(json_object_get(stats, "Tasks")))
+            (void)puts("No task is running");
         json_object_foreach(json_object_get(stats, "Tasks"), name, task) print_usage(name, task);
     }
     json_decref(stats);
@@ -189,7 +211,7 @@ static int alloc_usage(const struct cli *cli, const char *id)
 static int alloc_status(struct cli *cli)
 {
     autofree char *id = NULL;
-    json_t *alloc = NULL;
+    json_t *alloc = NULL, *stats = NULL;
     int r;
 
     if (!cli->n_args)
@@ -201,10 +223,13 @@ static int alloc_status(struct cli *cli)
         r = http_get(cli, &alloc, "/v1/allocation/%s", id);
     if (!r && cli->json)
         print_json(alloc);
-    else if (!r) {
-        print_alloc(alloc);
+    else if (!r)
+        r = http_get(cli, &stats, "/v1/client/allocation/%s/stats", id);
+    if (!r && !cli->json) {
+        print_alloc(alloc, stats);
         print_tasks(alloc);
     }
+    json_decref(stats);
     json_decref(alloc);
     return r;
 }
