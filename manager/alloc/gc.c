@@ -23,7 +23,9 @@
 #include "manager/alloc/alloc.h"
 #include "manager/alloc/disk.h"
 #include "manager/alloc/quota.h"
+#include "manager/host/fit.h"
 #include "manager/host/rootless.h"
+#include "manager/job/feasible.h"
 #include "manager/job/jobs.h"
 #include "shared/cleanup.h"
 #include "shared/log.h"
@@ -206,6 +208,7 @@ static bool is_full(const struct manager *m, char why[160])
     const struct config_gc *gc = &m->config->gc;
     unsigned int disk, inodes;
     autofree char *dir = config_alloc_dir(m->config, NULL);
+    int64_t wanted_mb = feasible_room_wanted(m), free_mb = fit_free_mb(m->config);
     struct statvfs fs;
 
     if (statvfs(dir, &fs) < 0)
@@ -219,6 +222,9 @@ static bool is_full(const struct manager *m, char why[160])
         (void)snprintf(why, 160,
                        "%u %% of the inodes are used, and gc_inode_usage_threshold is %lld", inodes,
                        (long long)gc->inode_percent);
+    else if (free_mb >= 0 && wanted_mb > free_mb)
+        (void)snprintf(why, 160, "an allocation that asks for %lld MiB has no room",
+                       (long long)wanted_mb);
     else
         return false;
     return true;
@@ -370,6 +376,8 @@ static void on_removed(struct ev_loop *loop, ev_io *w, int revents)
         forget_job(m, doomed, job_id);
     }
     m->gc->look = m->gc->tick = true;
+    if (feasible_room_wanted(m))
+        feasible_reconsider(m);
     gc_consider(m);
 }
 
@@ -473,9 +481,12 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
     (void)revents;
     unstick_all(m);
     m->gc->look = m->gc->tick = true; /* the turn of the loop goes on from here */
+    if (feasible_room_wanted(m))
+        feasible_reconsider(m);
 }
 
-/* Runs while there is a directory that a fuller disk could take, or a record that ages. */
+/* Runs while there is a directory that a fuller disk could take, or a record that ages, or while
+ * something waits for room, which others may make. */
 static void set_timer(struct manager *m)
 {
     const struct config_gc *gc = &m->config->gc;
@@ -484,7 +495,8 @@ static void set_timer(struct manager *m)
 
     if (ev_is_active(&m->gc->timer) || !gc->interval_ns)
         return;
-    if (!(disk && n_dirs(m)) && !many && !(gc->max_age_ns && m->n_tidy) && !m->gc->n_stuck)
+    if (!(disk && n_dirs(m)) && !many && !(gc->max_age_ns && m->n_tidy) && !m->gc->n_stuck &&
+        !feasible_room_wanted(m))
         return;
     ev_timer_set(&m->gc->timer, (double)gc->interval_ns / 1e9, 0);
     ev_timer_start(m->loop, &m->gc->timer);

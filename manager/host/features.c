@@ -226,6 +226,19 @@ static void warn_of_volumes(struct warnings *w, const struct job_group *group,
     }
 }
 
+/* Of the default nobody expects that it is kept to. */
+static void warn_of_disk(struct warnings *w, const struct job_group *group,
+                         const json_t *attributes)
+{
+    if (group->disk.size_mb != JOB_DEFAULT_DISK_MB &&
+        strcmp(attribute(attributes, "cleat.disk.quota"), "false") == 0)
+        warn(
+            w,
+            "Group \"%s\": the size of its ephemeral_disk bounds its logs only: the file system of "
+            "the allocations has no project quotas (see cleat-manager(8))",
+            group->name);
+}
+
 static const char *reserved(double kept, char buf[40])
 {
     (void)snprintf(buf, 40, kept > 0 ? ", %.0f of them reserved" : "", kept);
@@ -326,6 +339,8 @@ char *features_warnings(const struct job *job, const struct config *config,
     struct warnings w = {0};
     char *all;
 
+    for (size_t g = 0; g < job->n_groups; g++)
+        warn_of_disk(&w, &job->groups[g], attributes);
     for (size_t g = 0; g < job->n_groups; g++)
         for (size_t t = 0; t < job->groups[g].n_tasks; t++) {
             warn_of_task(&w, &job->groups[g].tasks[t], config, attributes);

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
+
+#include "shared/cleanup.h"
 
 static char *datacenter_why_not(const struct job *job, const struct config *config)
 {
@@ -54,4 +57,33 @@ char *fit_why_not(const struct job *job, const struct config *config)
     char *why = datacenter_why_not(job, config);
 
     return why ? why : pool_why_not(job, config);
+}
+
+int64_t fit_free_mb(const struct config *config)
+{
+    autofree char *dir = config_alloc_dir(config, NULL);
+    struct statvfs fs;
+    int64_t free_mb;
+
+    if (statvfs(dir, &fs) < 0)
+        return -1;
+    free_mb = (int64_t)((uint64_t)fs.f_bavail * fs.f_frsize >> 20) - config->reserved.disk_mb;
+    return free_mb > 0 ? free_mb : 0;
+}
+
+char *fit_disk_why_not(const struct job_group *group, int64_t free_mb, const struct config *config)
+{
+    char reserved[48] = "", *why;
+
+    if (free_mb < 0 || group->disk.size_mb == JOB_DEFAULT_DISK_MB || group->disk.size_mb <= free_mb)
+        return NULL;
+    if (config->reserved.disk_mb)
+        (void)snprintf(reserved, sizeof(reserved), ", beside the %lld reserved",
+                       (long long)config->reserved.disk_mb);
+    if (asprintf(&why,
+                 "the dimension \"disk\" is exhausted: ephemeral_disk asks for %lld MiB, and %lld "
+                 "are free where allocations are%s; make room there, or ask for less",
+                 (long long)group->disk.size_mb, (long long)free_mb, reserved) < 0)
+        abort();
+    return why;
 }

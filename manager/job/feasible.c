@@ -111,18 +111,44 @@ static char *group_unmet(const struct manager *m, const struct job *job,
     return why;
 }
 
+/* Of any version: what is placed has its room, and what replaces it and asks for no more has that.
+ */
+static int64_t count_placed(const struct manager *m, const struct job *job,
+                            const struct job_group *group)
+{
+    int64_t n = 0;
+
+    for (const struct alloc *a = m->allocs; a; a = a->next)
+        n += a->desired == DESIRED_RUN && strcmp(a->job->job->id, job->id) == 0 &&
+             strcmp(a->group->name, group->name) == 0 && !alloc_is_terminal(a) &&
+             a->group->disk.size_mb >= group->disk.size_mb;
+    return n;
+}
+
 /* `left`: how many more of the job there may be; -1: any number. */
 static int64_t judge_group(const struct manager *m, const struct job *job,
-                           const struct job_group *group, long long left, char **ret_why)
+                           const struct job_group *group, long long left, bool *ret_disk,
+                           char **ret_why)
 {
     long long limit = least_limit(group->constraints, group->n_constraints);
-    char *why = group_unmet(m, job, group);
-    int64_t n = why ? 0 : group->count;
+    char *why = group_unmet(m, job, group), *no_room = NULL;
+    int64_t n = why ? 0 : group->count, placed;
+
+    if (n)
+        no_room = fit_disk_why_not(group, fit_free_mb(m->config), m->config);
+    if (no_room && (placed = count_placed(m, job, group)) < n) {
+        n = placed;
+        why = take_ptr(no_room);
+        *ret_disk = true;
+    }
+    free(no_room);
 
     if (left >= 0 && (limit < 0 || left < limit))
         limit = left;
     if (limit >= 0 && limit < n) {
         n = limit;
+        free(why);
+        *ret_disk = false;
         if (asprintf(&why, "a constraint on what is distinct lets one host run %lld of %lld",
                      (long long)n, (long long)group->count) < 0)
             abort();
@@ -150,7 +176,8 @@ json_t *feasible_judge(const struct manager *m, const struct job *job, int64_t *
     for (size_t g = 0; g < job->n_groups; g++) {
         const struct job_group *group = &job->groups[g];
         autofree char *why = NULL;
-        int64_t n = judge_group(m, job, group, left, &why);
+        bool disk = false;
+        int64_t n = judge_group(m, job, group, left, &disk, &why);
 
         ret_counts[g] = n;
         left -= left >= 0 ? n : 0;
@@ -158,9 +185,10 @@ json_t *feasible_judge(const struct manager *m, const struct job *job, int64_t *
             continue;
         if (!blocked)
             blocked = json_object();
-        (void)json_object_set_new(
-            blocked, group->name,
-            json_pack("{s:I, s:o}", "Placed", (json_int_t)n, "Why", text_of(why)));
+        (void)json_object_set_new(blocked, group->name,
+                                  json_pack("{s:I, s:o, s:o*}", "Placed", (json_int_t)n, "Why",
+                                            text_of(why), "DiskMB",
+                                            disk ? json_integer(group->disk.size_mb) : NULL));
     }
     return blocked;
 }
@@ -213,6 +241,25 @@ json_t *feasible_told(const struct manager *m, const struct job *job, const json
 }
 
 /* ---- when the node has changed ---- */
+
+int64_t feasible_room_wanted(const struct manager *m)
+{
+    int64_t least = 0;
+
+    for (const struct job_record *record = m->jobs; record; record = record->next) {
+        const char *name;
+        json_t *entry;
+
+        json_object_foreach(record->stop ? NULL : record->blocked, name, entry)
+        {
+            int64_t mb = json_integer_value(json_object_get(entry, "DiskMB"));
+
+            if (mb && (!least || mb < least))
+                least = mb;
+        }
+    }
+    return least;
+}
 
 /* Of what waited, what still does; groups that run are not taken into it. */
 static json_t *still_blocked(const json_t *before, json_t *now)
@@ -297,7 +344,7 @@ static void reconsider(struct manager *m, struct job_record *record)
         return;
     }
     json_decref(before);
-    log_info("job \"%s\": its constraints are met now", record->job->id);
+    log_info("job \"%s\": what it waited for is there now", record->job->id);
     stop_kept(m, record);
     for (struct alloc *a = *end; a; a = a->next) {
         alloc_queue(a);

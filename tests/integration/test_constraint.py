@@ -3,7 +3,7 @@
 import signal
 
 from harness import wait_for
-from jobs import simple
+from jobs import group, job, simple, task
 
 JOB = """
 job "picky" {
@@ -115,3 +115,21 @@ def test_what_runs_stays_until_it_can_be_replaced(box, tmp_path):
     manager.wait_client(new["ID"], "running")
     assert manager.get("/v1/job/picky")["StatusDescription"] == ""
     manager.cli("job", "stop", "picky")
+
+
+def test_no_room_on_the_disk(manager):
+    """Said as Nomad says it, and what runs is left alone."""
+    small = manager.run_one(simple("pause", type="service"))
+    pid = manager.wait_running(small)
+
+    def sized(mib):
+        return job(group(task("pause"), EphemeralDisk={"SizeMB": mib}), type="service")
+
+    warnings = manager.call("PUT", "/v1/jobs", {"Job": sized(1 << 30)})["Warnings"]
+    why = 'Group "g" is not placed: the dimension "disk" is exhausted: ephemeral_disk asks for 1073741824 MiB'
+    assert why in warnings and "(1 allocation of an older version runs on instead)" in warnings
+    assert "bounds its logs only" in warnings
+    assert 'the dimension "disk"' in manager.get("/v1/job/job")["StatusDescription"]
+    assert manager.wait_running(small) == pid
+    new = manager.run_one(sized(20))
+    assert new != small and manager.wait_running(new) != pid

@@ -191,6 +191,15 @@ static size_t count_allocs(const struct fixture *f, const char *group)
     return n;
 }
 
+static size_t count_running(const struct fixture *f, uint64_t version)
+{
+    size_t n = 0;
+
+    for (const struct alloc *a = f->m.allocs; a; a = a->next)
+        n += a->job->version == version && a->desired == DESIRED_RUN;
+    return n;
+}
+
 /* As a changed configuration sets it. */
 static void set_meta(struct fixture *f, const char *key, const char *value)
 {
@@ -235,6 +244,61 @@ static void test_waits_for_the_node(void **state)
     assert_int_equal(count_allocs(f, "h"), 2);
 }
 
+static void register_sized(struct fixture *f, int64_t size_mb, int64_t count)
+{
+    struct job *job = make_job("", "", "");
+    struct job_record *record;
+    struct err e = ERR_INIT;
+
+    job->groups[0].disk.size_mb = size_mb;
+    job->groups[0].count = count;
+    if (manager_job_register(&f->m, job, &record, &e))
+        fail_msg("%s", e.text);
+}
+
+static const char *why_not(const struct fixture *f)
+{
+    const json_t *entry = json_object_get(f->m.jobs->blocked, "g");
+
+    return json_string_value(json_object_get(entry, "Why"));
+}
+
+/* Of an ephemeral disk of a size of its own; h has the default, and makes do. */
+static void test_room(void **state)
+{
+    struct fixture *f = *state;
+
+    f->config.reserved.disk_mb = 1 << 30; /* more than any test has */
+    register_sized(f, 11, 2);
+    assert_int_equal(count_allocs(f, "g"), 0);
+    assert_int_equal(count_allocs(f, "h"), 2);
+    assert_non_null(strstr(why_not(f), "the dimension \"disk\" is exhausted: ephemeral_disk asks "
+                                       "for 11 MiB, and 0 are free where allocations are, beside "
+                                       "the 1073741824 reserved"));
+    assert_int_equal(feasible_room_wanted(&f->m), 11);
+    restart(f);
+    feasible_reconsider(&f->m);
+    assert_int_equal(count_allocs(f, "g"), 0);
+    f->config.reserved.disk_mb = 0;
+    feasible_reconsider(&f->m);
+    assert_int_equal(count_allocs(f, "g"), 2);
+    assert_int_equal(feasible_room_wanted(&f->m), 0);
+
+    f->config.reserved.disk_mb = 1 << 30; /* what has its room keeps it, and gets no more */
+    register_sized(f, 11, 3);
+    assert_int_equal(count_running(f, 1), 2 + 2);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(f->m.jobs->blocked, "g"), "Placed")), 2);
+    register_sized(f, 12, 2);
+    assert_non_null(strstr(why_not(f), "asks for 12 MiB"));
+    assert_int_equal(count_running(f, 1), 2); /* g's; h went over to version 2 */
+    register_sized(f, 10, 2);
+    assert_null(f->m.jobs->blocked);
+    assert_int_equal(count_running(f, 3), 2 + 2);
+    assert_int_equal(manager_job_deregister(&f->m, "j", false, &(struct err){0}), 0);
+    assert_int_equal(feasible_room_wanted(&f->m), 0);
+}
+
 static void test_status(void **state)
 {
     struct fixture *f = *state;
@@ -251,15 +315,6 @@ static void test_status(void **state)
     assert_string_equal(job_record_status(&f->m, record), "dead");
     set_meta(f, "ssd", "yes");
     assert_null(f->m.allocs);
-}
-
-static size_t count_running(const struct fixture *f, uint64_t version)
-{
-    size_t n = 0;
-
-    for (const struct alloc *a = f->m.allocs; a; a = a->next)
-        n += a->job->version == version && a->desired == DESIRED_RUN;
-    return n;
 }
 
 static void must_register(struct fixture *f, const char *of_group)
@@ -346,6 +401,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_judged),
         TEST(test_waits_for_the_node),
+        TEST(test_room),
         TEST(test_status),
         TEST(test_placed_in_part),
         TEST(test_kept_for_what_waits),

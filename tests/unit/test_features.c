@@ -17,12 +17,16 @@
 static const char *const names[] = {"cpu_weight", "memory_limit", "memory_soft_limit", "swap_limit",
                                     "oom_group",  "io_weight",    "pids_limit",        "devices"};
 
-/* All features are there but `lacking`, and the node has 4000 MHz and 1000 MiB. */
-static char *warnings_of(const char *resources, const char *options, const char *lacking)
+/* All features are there but `lacking`, and the node has 4000 MHz and 1000 MiB. `size` of the disk:
+ * 0 for none. */
+static char *warnings_of_disk(const char *resources, const char *options, const char *lacking,
+                              int size)
 {
     json_t *attributes =
-        json_pack("{s:s, s:s, s:s}", "cpu.totalcompute", "4000", "memory.totalbytes", "1048576000",
-                  "cleat.limit.processes", strcmp(lacking, "processes") == 0 ? "3" : "4");
+        json_pack("{s:s, s:s, s:s, s:s}", "cleat.disk.quota",
+                  strcmp(lacking, "quota") == 0 ? "false" : "true", "cpu.totalcompute", "4000",
+                  "memory.totalbytes", "1048576000", "cleat.limit.processes",
+                  strcmp(lacking, "processes") == 0 ? "3" : "4");
     const struct config config = {.raw_exec_pids_limit = 10};
     autofree char *text = NULL;
     char *warnings;
@@ -39,9 +43,10 @@ static char *warnings_of(const char *resources, const char *options, const char 
     }
     assert_true(asprintf(&text,
                          "{\"ID\": \"j\", \"TaskGroups\": [{\"Name\": \"g\", \"Count\": 2, "
-                         "\"Tasks\": [{\"Name\": \"t\", \"Driver\": \"raw_exec\", \"Config\": "
+                         "\"EphemeralDisk\": {\"SizeMB\": %d}, \"Tasks\": [{\"Name\": \"t\", "
+                         "\"Driver\": \"raw_exec\", \"Config\": "
                          "{\"command\": \"/bin/true\"%s}, \"Resources\": {%s}}]}]}",
-                         options, resources) > 0);
+                         size, options, resources) > 0);
     json = json_loads(text, 0, NULL);
     assert_non_null(json);
     assert_int_equal(job_from_json(json, &job, &e), 0);
@@ -50,6 +55,23 @@ static char *warnings_of(const char *resources, const char *options, const char 
     json_decref(json);
     json_decref(attributes);
     return warnings;
+}
+
+static char *warnings_of(const char *resources, const char *options, const char *lacking)
+{
+    return warnings_of_disk(resources, options, lacking, 0);
+}
+
+static void test_disk(void **state)
+{
+    autofree char *kept = warnings_of_disk("", "", "", 500);
+    autofree char *plain = warnings_of_disk("", "", "quota", 300);
+    autofree char *sized = warnings_of_disk("", "", "quota", 500);
+
+    (void)state;
+    assert_string_equal(kept, "");
+    assert_string_equal(plain, "");
+    assert_non_null(strstr(sized, "* Group \"g\": the size of its ephemeral_disk bounds its logs"));
 }
 
 static void test_warnings(void **state)
@@ -123,6 +145,7 @@ static void test_probe_nothing(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_disk),
         cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_several),
         cmocka_unit_test(test_probe_nothing),
