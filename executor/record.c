@@ -151,6 +151,13 @@ static int identify(struct task_status *s, struct err *e)
     return r < 0 ? err_sys(e, r, "read this process's identity from /proc") : 0;
 }
 
+/* Another one has gone on since the order was given, or has come to the end of what it is about. */
+static bool is_had(const struct task_status *s, const struct exec_spec *spec)
+{
+    return (spec->foreign_seq && s->seq >= spec->foreign_seq) ||
+           (s->state == TASK_STATE_DEAD && s->definition == spec->definition);
+}
+
 int record_open(struct record *rec, struct ev_loop *loop, int state_dir, int status_fd,
                 const struct exec_spec *spec, struct err *e)
 {
@@ -160,13 +167,14 @@ int record_open(struct record *rec, struct ev_loop *loop, int state_dir, int sta
     record_init(rec, loop, state_dir);
     rec->status_fd = status_fd;
     if (status_read(rec->status_fd, &rec->status, &ignored) == 0) {
-        if (spec->foreign_seq && rec->status.seq >= spec->foreign_seq) {
+        if (is_had(&rec->status, spec)) {
             record_close(rec);
             return err_set(e, -EBUSY, "another executor has had this task since");
         }
         go_on(rec);
     }
     rec->status.terms_id = spec->terms_id;
+    rec->status.definition = spec->definition;
     rec->task_dir = spec->task_dir;
     rec->out_fd = open_out(spec->task_dir, e);
     r = rec->out_fd < 0 ? rec->out_fd : identify(&rec->status, e);

@@ -82,6 +82,19 @@ static int retire(const struct task *task)
     return task_handle_retire(dir);
 }
 
+/* True when one of them holds the lock, or has had it: its record says what is not known here. None
+ * will come any more when it is false. */
+static bool came_late(const struct task *task)
+{
+    struct task_status record;
+    char dir[PATH_MAX];
+
+    if (retire(task) == -EBUSY)
+        return true;
+    task_state_dir(task, dir, sizeof(dir));
+    return task_handle_read_record(dir, &record) == 0 && record.seq != task->status.seq;
+}
+
 /* Ends a task that no executor holds. */
 static void finish(struct task *task, bool failed)
 {
@@ -168,10 +181,10 @@ static void feed(struct task *task, struct machine_input in, const char *detail)
 /* Starting */
 
 /* Before a task that no executor holds ends: one may have taken its lock since. Then it is attached
- * to. */
+ * to; or, when it has died again, the task is lost with it, and what it started is killed. */
 static bool adopt_late(struct task *task)
 {
-    if (retire(task) != -EBUSY)
+    if (!came_late(task))
         return false;
     task_adopt(task);
     return true;
@@ -373,7 +386,8 @@ static bool read_record(struct task *task, struct task_status *ret_record)
     if (task_handle_read_record(dir, ret_record))
         return false;
     /* The number may be that of an earlier boot's record, and our own record too: both unsynced. */
-    if (ret_record->seq != task->status.seq || ret_record->state == TASK_STATE_DEAD)
+    if (ret_record->seq != task->status.seq ||
+        (ret_record->state == TASK_STATE_DEAD && !task_is_of_before(task, ret_record)))
         merge(task, ret_record);
     here = strcmp(ret_record->boot_id, task->alloc->manager->boot_id) == 0;
     task->status.pid = here ? ret_record->pid : 0;
@@ -486,7 +500,7 @@ void task_on_executor_gone(struct task *task, int code)
 
 void task_on_gone(struct task *task, bool held)
 {
-    held = held || (task->machine.ends && retire(task) == -EBUSY);
+    held = held || (task->machine.ends && came_late(task));
     feed(task, (struct machine_input){.event = held ? MACHINE_HELD : MACHINE_GONE}, NULL);
     if (held)
         task_adopt(task);
@@ -504,10 +518,13 @@ static void adopt_dead(struct task *task)
     struct task_status record;
     bool known = read_record(task, &record);
     bool of_this_boot = known && strcmp(record.boot_id, task->alloc->manager->boot_id) == 0;
+    bool of_before = known && task_is_of_before(task, &record);
 
+    if (of_before) /* nobody has begun with the order, so it is none */
+        task->planned = 0;
     if (task_is_stale(task))
         task_start_over(task);
-    else if (known && record.state == TASK_STATE_DEAD)
+    else if (known && record.state == TASK_STATE_DEAD && !of_before)
         feed(task, (struct machine_input){.event = MACHINE_ENDED}, NULL);
     else if (task->machine.phase == TASK_PHASE_WAITING) /* noted by an earlier manager */
         feed(task,

@@ -35,7 +35,7 @@ bool task_is_stale(const struct task *task)
 bool task_is_of_before(const struct task *task, const struct task_status *record)
 {
     return task->definition && record->state == TASK_STATE_DEAD && record->seq < task->order_seq &&
-           may_start_over(task);
+           task->status.state != TASK_STATE_DEAD;
 }
 
 struct exec_spec *task_read_spec(const char *dir)
@@ -63,8 +63,9 @@ void task_read_planned(struct task *task, const char *dir)
     spec = task_read_spec(dir);
     task->planned = spec ? spec->definition : 0;
     task->order_seq = spec ? spec->foreign_seq : 0;
-    if (task_handle_read_record(dir, &record) == 0 && task_is_of_before(task, &record))
-        task->planned = 0;
+    /* A power cut takes the order, but not the record of how its run ended. */
+    if (task_handle_read_record(dir, &record) == 0 && record.definition > task->planned)
+        task->planned = record.definition;
     spec_free(spec);
 }
 

@@ -3,9 +3,10 @@
  * A task whose definition has changed under it while its allocation stays (manager/job/update.h).
  *
  * The job's file says by which version it was changed last (`definition`), the executor's order on
- * disk which of these it is of (`planned`). Where the two differ, what is on record is that of a
- * task that is no more, its end included: it is stopped, its record is removed, and it starts over
- * in the queue. So each step may be the last one before a crash.
+ * disk, or its record where the order was lost, which of these it is of (`planned`). Where the two
+ * differ, what is on record is that of a task that is no more, its end included: it is stopped, its
+ * record is removed, and it starts over in the queue. So each step may be the last one before a
+ * crash.
  */
 #pragma once
 
@@ -17,11 +18,12 @@ void task_redefine(struct task *task);
 /* True when what runs or ran of it is of an older definition, and it is to run. */
 bool task_is_stale(const struct task *task);
 
-/* True when that record is of the task before: no executor has begun with what the order says,
- * and one is to. */
+/* True when that record is of the task before: no executor has begun with what the order says. One
+ * may yet, so this is not the task's end even when its allocation ends. */
 bool task_is_of_before(const struct task *task, const struct task_status *record);
 
-/* After a start of the manager, before the task is looked at: what the order in `dir` is of. */
+/* After a start of the manager, before the task is looked at: what the order or the record in `dir`
+ * is of. */
 void task_read_planned(struct task *task, const char *dir);
 
 /* Before any of an allocation's tasks is attached to: one that has failed for good decides whether

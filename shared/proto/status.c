@@ -61,6 +61,7 @@ static const struct field status_fields[] = {
     FIELD_SPARSE(struct task_status, terms_id, UINT),
     FIELD_SPARSE(struct task_status, window_count, UINT),
     FIELD_SPARSE(struct task_status, window_ns, UINT),
+    FIELD_SPARSE(struct task_status, definition, UINT),
     {.key = "events",
      .kind = FIELD_LIST,
      .offset = offsetof(struct task_status, events),

@@ -103,6 +103,7 @@ struct task_status {
     uint64_t terms_id;              /* of the order's terms it acts by; older executors: 0 */
     uint32_t window_count;          /* restarts by policy since … */
     uint64_t window_ns;             /* … this, CLOCK_MONOTONIC; 0: none yet */
+    uint64_t definition;            /* the spec's; older executors: 0 */
     size_t n_events;
     struct task_event events[STATUS_EVENTS]; /* oldest first */
 };

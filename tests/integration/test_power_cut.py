@@ -14,7 +14,7 @@ import pytest
 import leftovers
 import records
 from harness import kill_hard, wait_for
-from jobs import restart, simple
+from jobs import group, job, restart, simple, task
 
 # The file system's, in seconds: five are usual.
 COMMIT_S = 1
@@ -138,6 +138,28 @@ def test_what_ran_is_known_after_it(machine):
     assert 7 in [e["ExitCode"] for e in state["Events"] if e["Type"] == "Terminated"]
     assert [e for e in state["Events"] if "machine was restarted" in e["DisplayMessage"]]
     assert not list(machine.data_dir.rglob("*.damaged"))
+
+
+def test_the_end_of_a_changed_task_stays_its_end(machine):
+    """Its order is not synced, and gone with what it was an order for; the record is not."""
+    manager = machine.manager
+
+    def change(*steps):
+        beside = task("pause", name="beside", driver="raw_exec")
+        return manager.run(job(group(beside, task(*steps, driver="raw_exec"), policy=restart(3))))
+
+    (alloc_id,) = change("pause")
+    manager.wait_running(alloc_id)
+    change("exit:0")
+    before = manager.wait_dead(alloc_id)
+    machine.wait_on_disk(lambda: codes(machine.status(alloc_id))[-1:] == [0], "its end")
+    machine.cut()
+    with suppress(FileNotFoundError):
+        (machine.data_dir / f"state/tasks/{alloc_id}/t/spec").unlink()
+    machine.boot()
+    manager.wait_running(alloc_id, "beside")
+    state = manager.wait_dead(alloc_id)
+    assert [state[k] for k in ("StartedAt", "Restarts")] == [before[k] for k in ("StartedAt", "Restarts")]
 
 
 def empty_on_disk(machine, alloc_id):

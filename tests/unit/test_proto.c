@@ -284,8 +284,12 @@ static struct task_status full_status(uint64_t seq)
         .exit_code = INT32_MIN,
         .exit_signal = INT32_MIN,
         .log_lost_bytes = UINT64_MAX,
+        .paused = true,
         .log_lost_stderr_bytes = UINT64_MAX,
         .terms_id = UINT64_MAX,
+        .window_count = UINT32_MAX,
+        .window_ns = UINT64_MAX,
+        .definition = UINT64_MAX,
     };
 
     memset(s.boot_id, 'b', sizeof(s.boot_id) - 1);
