@@ -18,7 +18,7 @@
 #include "manager/task/task_redefine.h"
 #include "tests/sim/sim.h"
 
-static struct proc *someone_of(const struct dir *dir, const struct proc *but)
+struct proc *someone_of(const struct dir *dir, const struct proc *but)
 {
     for (int i = 0; i < world.n_procs; i++) {
         struct proc *p = &world.procs[i];
@@ -143,6 +143,7 @@ static void check_event(struct dir *dir, const struct task_event *event)
                      event->exit_code, (unsigned int)status);
         dir->exit_unrecorded = false;
         dir->ended_well = event->exit_code == 0;
+        current->exit_seq = event->seq;
         break;
     case TASK_EVENT_RESTARTING:
     case TASK_EVENT_NOT_RESTARTING:
@@ -217,6 +218,29 @@ void check_record(struct dir *dir, const char *slot, size_t size)
     *said = s;
 }
 
+struct task_status newest_record(const struct status_file *file)
+{
+    struct task_status found = {0}, s;
+    struct err e;
+
+    for (size_t i = 0; file->exists && i < 2; i++)
+        if (!status_decode(file->data + i * STATUS_SLOT_BYTES, STATUS_SLOT_BYTES, &s, &e) &&
+            s.seq > found.seq)
+            found = s;
+    return found;
+}
+
+void check_forget(struct dir *dir)
+{
+    dir->next_leaf = 0; /* attempts may be numbered anew */
+    dir->exit_unrecorded = false;
+    dir->told_dead = false;
+    dir->recall = true; /* its end may be forgotten */
+    dir->window_open = false;
+    dir->losses++;
+    dir->forgets++;
+}
+
 void check_launch(struct dir *dir, struct proc *p)
 {
     struct proc *other = someone_of(dir, p);
@@ -228,6 +252,8 @@ void check_launch(struct dir *dir, struct proc *p)
         violated("pid %d launches %s without its lock", current->pid, dir->path);
     if (dir->exit_unrecorded)
         violated("%s is launched, and its last exit was not recorded", dir->path);
+    if (newest_record(&dir->synced).seq < current->exit_seq)
+        violated("%s is launched, and a power cut would forget its last exit", dir->path);
     if (current->stopping)
         violated("%s is launched after it was told to stop", dir->path);
     if (dir->told_dead)
@@ -280,6 +306,8 @@ void check_executor_end(struct proc *p)
                  task_state_name(p->said.state));
     if (p->dir->exit_unrecorded)
         violated("the executor of %s ends without recording the exit", p->dir->path);
+    if (newest_record(&p->dir->synced).seq != p->said.seq)
+        violated("the executor of %s ends, and a power cut would forget how", p->dir->path);
 }
 
 static struct dir *dir_of(const struct task *task)
@@ -305,6 +333,12 @@ void check_alloc(void *arg, struct alloc *alloc)
             violated("the manager says %s is dead, and a process of it lives", dir->path);
         if (dir->told_dead && !dead)
             violated("%s was dead, and is %s", dir->path, task_state_name(task->status.state));
+        if (task->status.restarts < dir->told_restarts && !dir->forgets)
+            violated("%s had %u restarts, and has %u", dir->path, dir->told_restarts,
+                     task->status.restarts);
+        dir->told_restarts = task->status.restarts;
+        if (alloc->tidy && dir->lock && dir->lock->said.seq)
+            violated("alloc %s is done with, and %s has an executor", alloc->id, dir->path);
         dir->told_dead = dead;
     }
 }
@@ -383,6 +417,13 @@ static void check_supervised(const struct task *task, const struct dir *dir)
                  dir->starts, dir->losses);
 }
 
+/* One that an earlier manager forked came to a task that is to stop when its turn comes: there it
+ * is found. */
+static bool waits_for_its_end(const struct task *task, const struct dir *dir)
+{
+    return task->machine.phase == TASK_PHASE_QUEUED && dir->lock && alloc_ends(task->alloc, task);
+}
+
 /* Nothing happens any more for now: manager, executors and processes agree. */
 void check_quiet(void)
 {
@@ -395,7 +436,8 @@ void check_quiet(void)
 
             if (task->machine.phase == TASK_PHASE_SUPERVISED)
                 check_supervised(task, dir);
-            else if (dir && someone_of(dir, NULL) && task->machine.phase != TASK_PHASE_WAITING)
+            else if (dir && someone_of(dir, NULL) && task->machine.phase != TASK_PHASE_WAITING &&
+                     !waits_for_its_end(task, dir))
                 violated("%s has a process and no supervisor", dir->path);
             if (task->machine.phase == TASK_PHASE_QUEUED &&
                 stages_wish(&stages, task) == STAGE_START)

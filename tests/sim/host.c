@@ -197,7 +197,8 @@ void store_remove_task_dirs(const struct store *store, const char *alloc_id,
             each(dir->path);
         sys_enter();
         dir->made = false;
-        dir->status = dir->synced = (struct status_file){0};
+        if (!dir->lock) /* who has it open goes on reading it */
+            dir->status = dir->synced = (struct status_file){0};
     }
 }
 

@@ -107,6 +107,7 @@ static void supervise(struct proc *p)
     struct exec_spec *spec = NULL;
     struct err e = ERR_INIT;
     struct task_status status;
+    bool was_dead = false;
     int r;
 
     if (dir < 0)
@@ -119,13 +120,17 @@ static void supervise(struct proc *p)
     learn_terms(p->dir, spec);
     p->dir->recall |= p->dir->definition != spec->definition;
     p->dir->definition = spec->definition;
-    if (status_read(fd, &status, &e) == 0)
+    if (status_read(fd, &status, &e) == 0) {
         p->base_restarts = status.restarts + (status.started_ns > 0);
-    else
+        was_dead = status.state == TASK_STATE_DEAD && status.definition == spec->definition;
+    } else {
         p->dir->window_open = false;
+    }
     r = supervisor_new(p->loop, spec, dir, fd, &p->supervisor, &e);
     if (r)
         proc_exit(r == -EBUSY ? WIRE_EXIT_LOCKED : WIRE_EXIT_STATE);
+    if (was_dead)
+        violated("%s was dead on record, and is started again", p->dir->path);
 }
 
 static void resume(struct proc *p)

@@ -108,9 +108,20 @@ static struct proc *pick(enum proc_kind kind, bool (*wants)(const struct proc *p
     return found;
 }
 
+/* Once there is calm, what was forked before it begins at last. */
+static bool has_begun(const struct proc *p)
+{
+    return world.calm || p->begins <= world.step;
+}
+
+static bool is_late(const struct proc *p)
+{
+    return !has_begun(p);
+}
+
 static bool has_work(const struct proc *p)
 {
-    return p->killed || !p->supervisor || loop_has_event(p->loop);
+    return p->killed || (has_begun(p) && (!p->supervisor || loop_has_event(p->loop)));
 }
 
 static bool any(const struct proc *p)
@@ -202,7 +213,7 @@ static bool advance(uint64_t limit_ns)
         const struct proc *p = &world.procs[i];
         uint64_t at = p->alive && p->loop ? loop_next_timer(p->loop) : FOREVER;
 
-        if (p->alive && p->kind == PROC_EXECUTOR && !p->supervisor)
+        if (p->alive && p->kind == PROC_EXECUTOR && !p->supervisor && has_begun(p))
             return false; /* it has its timers yet to arm */
         if (at < next)
             next = at;
@@ -467,6 +478,31 @@ static void restart_some(void)
     (void)fifo_put(&p->dir->ctl, frame, ctl_encode(&msg, frame));
 }
 
+/* One of the executors' pipes; rather one with something in it. */
+static struct fifo *some_pipe(void)
+{
+    struct fifo *found = NULL;
+
+    for (int i = 0; i < world.n_dirs; i++) {
+        struct fifo *fifo = one_in(2) ? &world.dirs[i].evt : &world.dirs[i].ctl;
+
+        if (fifo->opens && (!found || fifo->len > found->len))
+            found = fifo;
+    }
+    return found;
+}
+
+/* Rather one that an executor is to go on from. */
+static void lose_record(void)
+{
+    struct proc *p = pick(PROC_EXECUTOR, is_late);
+
+    if (p)
+        status_spoil(p->dir);
+    else if (world.n_dirs)
+        status_spoil(&world.dirs[dice((uint32_t)world.n_dirs)]);
+}
+
 static void operate(void)
 {
     uint32_t what = dice(10);
@@ -492,6 +528,7 @@ static void operate(void)
 static void disturb(void)
 {
     struct proc *p = pick(PROC_EXECUTOR, any);
+    struct fifo *fifo;
 
     switch (dice(12)) {
     case 0:
@@ -528,6 +565,14 @@ static void disturb(void)
             trace("the machine restarts");
             power_cut();
         }
+        break;
+    case 10:
+        fifo = some_pipe();
+        if (fifo)
+            fifo_litter(fifo);
+        break;
+    case 11:
+        lose_record();
         break;
     default:
         break;
@@ -620,7 +665,7 @@ static bool simulate(uint64_t seed, uint64_t steps)
 
 static int usage(void)
 {
-    fputs("usage: sim [-seed N] [-steps M] [-episode STEPS] [-trace]\n", stderr);
+    fputs("usage: sim [-seed N] [-steps M] [-episode STEPS] [-trace] [-quick]\n", stderr);
     return 2;
 }
 
@@ -661,13 +706,13 @@ static void tell(uint64_t seed, uint64_t episode)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"steps", required_argument, NULL, 'n'},
-                                            {"episode", required_argument, NULL, 'e'},
-                                            {"trace", no_argument, NULL, 't'},
-                                            {0}};
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},    {"steps", required_argument, NULL, 'n'},
+        {"episode", required_argument, NULL, 'e'}, {"trace", no_argument, NULL, 't'},
+        {"quick", no_argument, NULL, 'q'},         {0}};
     uint64_t seed = (uint64_t)time(NULL) / 86400, wanted = 1000000, episode = EPISODE_STEPS;
     uint64_t done = 0, episodes = 0;
+    bool quick = false;
     int c;
 
     while ((c = getopt_long_only(argc, argv, "", options, NULL)) != -1) {
@@ -681,6 +726,8 @@ int main(int argc, char **argv)
             wanted = n;
         else if (c == 'e')
             episode = n;
+        else if (c == 'q')
+            quick = true;
         else
             world.trace = true;
     }
@@ -690,7 +737,10 @@ int main(int argc, char **argv)
     printf("sim: from seed %llu\n", (unsigned long long)seed);
     for (; done < wanted; episodes++, done += world.step)
         if (!simulate(seed + episodes, episode)) {
-            tell(seed + episodes, episode);
+            printf("sim: after %llu turns: %s\n", (unsigned long long)(done + world.step),
+                   violation);
+            if (!quick)
+                tell(seed + episodes, episode);
             return 1;
         }
     printf("sim: %llu steps in %llu episodes\n", (unsigned long long)done,

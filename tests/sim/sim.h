@@ -52,12 +52,14 @@ struct proc {
     struct block *blocks; /* what it allocated */
     struct ev_loop *loop;
     struct supervisor *supervisor;
-    int memfd;    /* the state it resumes from, -1 */
-    int crash_in; /* system calls left until it crashes; 0: none planned */
-    bool running; /* on the stack */
-    bool looped;  /* had its event of this turn */
-    jmp_buf out;  /* leaves its code */
+    int memfd;       /* the state it resumes from, -1 */
+    int crash_in;    /* system calls left until it crashes; 0: none planned */
+    uint64_t begins; /* EXECUTOR: at this step; until then it is forked and has done nothing */
+    bool running;    /* on the stack */
+    bool looped;     /* had its event of this turn */
+    jmp_buf out;     /* leaves its code */
     uint32_t base_restarts;
+    uint64_t exit_seq;       /* of the newest exit it put on record */
     bool stopping;           /* it said so */
     bool told_to_restart;    /* it said so */
     struct task_status said; /* EXECUTOR: its newest record */
@@ -105,14 +107,15 @@ struct dir {
     uint64_t terms_id;   /* … of what it acts by */
     uint32_t next_leaf;  /* no leaf cgroup of this boot has this number or a higher one */
     bool exit_unrecorded;
-    bool ran;             /* its program was executed, now or earlier */
-    bool ended_well;      /* the newest end on record is of exit code 0 */
-    bool recall;          /* … and it was told to start again */
-    int exit_status;      /* of the last main process */
-    unsigned int starts;  /* Started events on record */
-    bool told_dead;       /* by the manager */
+    bool ran;            /* its program was executed, now or earlier */
+    bool ended_well;     /* the newest end on record is of exit code 0 */
+    bool recall;         /* … and it was told to start again */
+    int exit_status;     /* of the last main process */
+    unsigned int starts; /* Started events on record */
+    bool told_dead;      /* by the manager */
+    uint32_t told_restarts;
     unsigned int losses;  /* of executors, or of the machine */
-    unsigned int forgets; /* power cuts, after which unsynced counts may be old */
+    unsigned int forgets; /* records lost or set back: counts may be old */
     uint64_t window_ns;
     bool window_open;
     uint32_t window_count;
@@ -147,7 +150,7 @@ void violated(const char *fmt, ...) __attribute__((format(printf, 1, 2), noretur
 /* At each system call of our programs: another process may run now, or this one crash. */
 void tick(void);
 
-/* kernel.c: processes, descriptors, files */
+/* kernel.c: processes */
 void kernel_reset(void);
 struct proc *proc_new(enum proc_kind kind, struct dir *dir);
 struct proc *proc_find(pid_t pid);
@@ -157,13 +160,10 @@ bool proc_run(struct proc *p, void (*code)(void *arg), void *arg);
 void proc_exit(int code) __attribute__((noreturn));
 void sys_enter(void);                            /* first thing in each system call */
 void proc_yield(void) __attribute__((noreturn)); /* from ev_run() */
-struct dir *dir_find(const char *path);
-struct dir *dir_make(const char *path);
-struct dir *fd_dir(int fd);
-struct proc *fd_target(int fd);
-int fd_new(int type, struct dir *dir, struct proc *target);
-bool fd_is_ready(int fd, int events);
+int fail_with(int error);                        /* sets errno, returns -1 */
 void power_cut(void); /* everything dies, what was not synced may be lost */
+
+/* files.c: directories, files, pipes, descriptors */
 enum fd_type {
     FD_NONE,
     FD_DIR,
@@ -175,7 +175,18 @@ enum fd_type {
     FD_MEM,
     FD_SINK
 };
+struct dir *dir_find(const char *path);
+struct dir *dir_make(const char *path);
+int fd_new(int type, struct dir *dir, struct proc *target);
+struct dir *fd_dir(int fd);
+struct proc *fd_target(int fd);
+bool fd_is_ready(int fd, int events);
+void fd_close_all(struct proc *p, bool exec); /* of one that dies, or goes over an exec */
 bool fifo_put(struct fifo *f, const char *data, size_t size);
+/* Bytes no program of ours would write, before what is in the pipe and has not been read. */
+void fifo_litter(struct fifo *f);
+/* Both slots of a record become unreadable, while nobody writes it; none that was the end. */
+void status_spoil(struct dir *dir);
 
 /* memory.c */
 void memory_free_all(struct proc *p);
@@ -199,7 +210,10 @@ void executor_code(void *arg);
 void task_act(struct proc *p); /* the next thing a task's process does */
 
 /* check.c */
+void check_forget(struct dir *dir); /* its record is lost, or one of before again */
 void check_record(struct dir *dir, const char *slot, size_t size);
+struct task_status newest_record(const struct status_file *file);       /* seq 0: none */
+struct proc *someone_of(const struct dir *dir, const struct proc *but); /* a live process */
 void check_launch(struct dir *dir, struct proc *p);
 /* What a task is in its group, by the first letter of its name: 'p' prestart, 's' its sidecar,
  * 'm' main, 'l' the leader, 'a' poststart, 'b' its sidecar, 'z' poststop. */
