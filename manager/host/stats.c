@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,37 +69,41 @@ static bool text_of(int dir, const char *file, char buf[FILE_MAX])
     return dir >= 0 && cgroupfs_read(dir, file, buf, FILE_MAX) >= 0;
 }
 
-static void read_memory_v2(int dir, struct usage_memory *m)
+/* Where each figure is on v2 and on v1: in memory.stat, or in a file of its own; neither: 0. */
+static const struct {
+    size_t offset;
+    struct {
+        const char *stat, *file;
+    } v2, v1;
+} memory_figures[] = {
+    {offsetof(struct usage_memory, rss), {.stat = "anon"}, {.stat = "total_rss"}},
+    {offsetof(struct usage_memory, cache), {.stat = "file"}, {.stat = "total_cache"}},
+    {offsetof(struct usage_memory, mapped), {.stat = "file_mapped"}, {.stat = "total_mapped_file"}},
+    {offsetof(struct usage_memory, swap), {.file = "memory.swap.current"}, {.stat = "total_swap"}},
+    {offsetof(struct usage_memory, usage),
+     {.file = "memory.current"},
+     {.file = "memory.usage_in_bytes"}},
+    {offsetof(struct usage_memory, max_usage),
+     {.file = "memory.peak"},
+     {.file = "memory.max_usage_in_bytes"}},
+    {offsetof(struct usage_memory, kernel),
+     {.stat = "kernel"},
+     {.file = "memory.kmem.usage_in_bytes"}},
+    {offsetof(struct usage_memory, kernel_max), {NULL}, {.file = "memory.kmem.max_usage_in_bytes"}},
+};
+
+static void read_memory(int dir, bool v2, struct usage_memory *m)
 {
     char text[FILE_MAX];
 
     (void)text_of(dir, "memory.stat", text);
-    *m = (struct usage_memory){
-        .rss = cgroupfs_value(text, "anon"),
-        .cache = cgroupfs_value(text, "file"),
-        .mapped = cgroupfs_value(text, "file_mapped"),
-        .kernel = cgroupfs_value(text, "kernel"),
-        .swap = number_in(dir, "memory.swap.current"),
-        .usage = number_in(dir, "memory.current"),
-        .max_usage = number_in(dir, "memory.peak"),
-    };
-}
+    for (size_t i = 0; i < ARRAY_LEN(memory_figures); i++) {
+        const char *stat = v2 ? memory_figures[i].v2.stat : memory_figures[i].v1.stat;
+        const char *file = v2 ? memory_figures[i].v2.file : memory_figures[i].v1.file;
+        uint64_t *figure = (uint64_t *)((char *)m + memory_figures[i].offset);
 
-static void read_memory_v1(int dir, struct usage_memory *m)
-{
-    char text[FILE_MAX];
-
-    (void)text_of(dir, "memory.stat", text);
-    *m = (struct usage_memory){
-        .rss = cgroupfs_value(text, "total_rss"),
-        .cache = cgroupfs_value(text, "total_cache"),
-        .mapped = cgroupfs_value(text, "total_mapped_file"),
-        .swap = cgroupfs_value(text, "total_swap"),
-        .usage = number_in(dir, "memory.usage_in_bytes"),
-        .max_usage = number_in(dir, "memory.max_usage_in_bytes"),
-        .kernel = number_in(dir, "memory.kmem.usage_in_bytes"),
-        .kernel_max = number_in(dir, "memory.kmem.max_usage_in_bytes"),
-    };
+        *figure = stat ? cgroupfs_value(text, stat) : file ? number_in(dir, file) : 0;
+    }
 }
 
 /* False where nothing is measured. */
@@ -260,10 +265,7 @@ static void read_usage(struct task *task, const struct source *src, int unified,
     struct cpu cpu;
 
     *u = (struct usage){.has_memory = (v2 ? unified : memory) >= 0};
-    if (v2)
-        read_memory_v2(unified, &u->memory);
-    else
-        read_memory_v1(memory, &u->memory);
+    read_memory(v2 ? unified : memory, v2, &u->memory);
     u->has_cpu = read_cpu(src, unified, &cpu);
     rate_cpu(task, &cpu, now_ns, fingerprint_core_mhz(task->alloc->manager->attributes), u);
     u->pids = number_in(v2 ? unified : pids, "pids.current");

@@ -13,90 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "job_fixture.h"
 #include "manager/alloc/alloc.h"
 #include "manager/job/children.h"
 #include "manager/job/jobs.h"
 #include "manager/job/periodic.h"
 #include "shared/cleanup.h"
-
-struct fixture {
-    char dir[64];
-    struct config config;
-    struct manager m;
-};
-
-static void on_idle(struct ev_loop *loop, ev_idle *w, int revents)
-{
-    (void)loop;
-    (void)w;
-    (void)revents;
-}
-
-static void open_manager(struct fixture *f)
-{
-    struct err e = ERR_INIT;
-
-    f->m = (struct manager){.config = &f->config, .loop = ev_loop_new(0), .cgroup.version = ""};
-    f->m.allocs_end = &f->m.allocs;
-    f->m.in_line_end = &f->m.in_line;
-    ev_idle_init(&f->m.starter, on_idle);
-    periodic_init(&f->m);
-    assert_int_equal(store_open(&f->m.store, f->dir, &e), 0);
-}
-
-/* As a crash leaves it. */
-static void close_manager(struct fixture *f)
-{
-    struct manager *m = &f->m;
-
-    ev_idle_stop(m->loop, &m->starter);
-    periodic_deinit(m);
-    for (struct alloc *a; (a = m->allocs);) {
-        m->allocs = a->next;
-        alloc_free(a);
-    }
-    for (struct job_record *j; (j = m->jobs);) {
-        m->jobs = j->next;
-        job_record_unref(j);
-    }
-    ev_loop_destroy(m->loop);
-    store_close(&m->store);
-}
-
-static void restart(struct fixture *f)
-{
-    struct err e = ERR_INIT;
-
-    close_manager(f);
-    open_manager(f);
-    if (jobs_load(&f->m, &e))
-        fail_msg("%s", e.text);
-    periodic_schedule(&f->m);
-}
-
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-
-    strcpy(f->dir, "/tmp/cleat-test-children-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    f->config = (struct config){.data_dir = f->dir, .raw_exec_enabled = true};
-    open_manager(f);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    char command[128];
-
-    close_manager(f);
-    (void)snprintf(command, sizeof(command), "rm -r %s", f->dir);
-    assert_int_equal(system(command), 0);
-    free(f);
-    return 0;
-}
 
 static struct job_record *add(struct fixture *f, const char *id, const char *block)
 {
@@ -179,7 +101,7 @@ static void test_dispatch(void **state)
     assert_int_equal(dispatch(f, "p", "{\"need\": \"y\"}", "", "", &again, &e), 0);
     assert_int_equal(count_jobs(f, "p"), 2);
 
-    restart(f);
+    fixture_restart(f);
     assert_int_equal(count_jobs(f, "p"), 2);
     assert_int_equal(count_allocs(f), 4);
     assert_int_equal(dispatch(f, "p", "{\"need\": \"y\"}", "", "tok", &again, &e), 0);
@@ -248,14 +170,14 @@ static void test_periodic(void **state)
     /* Several were missed, and one is made up for: the first of them. */
     launched_before(f, record, 5);
     first = job_next_launch(record->job, record->last_launch);
-    restart(f);
+    fixture_restart(f);
     (void)ev_run(f->m.loop, EVRUN_NOWAIT);
     assert_int_equal(count_jobs(f, "p"), 1);
     assert_int_equal(count_allocs(f), 2);
     child = manager_find_job(&f->m, "p")->next;
     assert_int_equal(strtoll(child->job->id + strlen("p/periodic-"), NULL, 10), first);
     assert_false(child->job->periodic.set);
-    restart(f);
+    fixture_restart(f);
     (void)ev_run(f->m.loop, EVRUN_NOWAIT);
     assert_int_equal(count_jobs(f, "p"), 1);
     assert_true(f->m.launcher.at > time(NULL));
@@ -273,7 +195,7 @@ static void test_launched_once_over_a_crash(void **state)
     (void)ev_run(f->m.loop, EVRUN_NOWAIT);
     assert_int_equal(count_jobs(f, "p"), 1);
     launched_before(f, record, 3);
-    restart(f);
+    fixture_restart(f);
     (void)ev_run(f->m.loop, EVRUN_NOWAIT);
     assert_int_equal(count_jobs(f, "p"), 1);
     assert_in_range(manager_find_job(&f->m, "p")->last_launch, time(NULL) - 60, time(NULL));
@@ -333,7 +255,7 @@ static void test_not_periodic_any_more(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_dispatch),
         TEST(test_dispatch_is_refused),

@@ -11,96 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "job_fixture.h"
 #include "manager/alloc/alloc.h"
 #include "manager/job/feasible.h"
 #include "manager/job/jobs.h"
 #include "manager/job/periodic.h"
 #include "shared/cleanup.h"
 #include "shared/job/value.h"
-
-struct fixture {
-    char dir[64];
-    struct config config;
-    struct manager m;
-};
-
-static void on_idle(struct ev_loop *loop, ev_idle *w, int revents)
-{
-    (void)loop;
-    (void)w;
-    (void)revents;
-}
-
-static void open_manager(struct fixture *f)
-{
-    struct err e = ERR_INIT;
-
-    f->m = (struct manager){.config = &f->config, .loop = ev_loop_new(0), .cgroup.version = ""};
-    f->m.allocs_end = &f->m.allocs;
-    f->m.in_line_end = &f->m.in_line;
-    f->m.attributes = json_pack("{s:s, s:s}", "kernel.name", "linux", "kernel.version", "6.1.9");
-    ev_idle_init(&f->m.starter, on_idle);
-    periodic_init(&f->m);
-    assert_int_equal(store_open(&f->m.store, f->dir, &e), 0);
-}
-
-static void close_manager(struct fixture *f)
-{
-    struct manager *m = &f->m;
-
-    ev_idle_stop(m->loop, &m->starter);
-    for (struct alloc *a; (a = m->allocs);) {
-        m->allocs = a->next;
-        alloc_free(a);
-    }
-    for (struct job_record *j; (j = m->jobs);) {
-        m->jobs = j->next;
-        job_record_unref(j);
-    }
-    json_decref(m->attributes);
-    ev_loop_destroy(m->loop);
-    store_close(&m->store);
-}
-
-static void restart(struct fixture *f)
-{
-    struct err e = ERR_INIT;
-
-    close_manager(f);
-    open_manager(f);
-    if (jobs_load(&f->m, &e))
-        fail_msg("%s", e.text);
-}
-
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-
-    strcpy(f->dir, "/tmp/cleat-test-feasible-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    f->config = (struct config){.data_dir = f->dir,
-                                .raw_exec_enabled = true,
-                                .name = (char *)"host1",
-                                .datacenter = (char *)"dc1",
-                                .region = (char *)"global",
-                                .meta = json_pack("{s:s}", "rack", "r1")};
-    open_manager(f);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    char command[128];
-
-    close_manager(f);
-    json_decref(f->config.meta);
-    (void)snprintf(command, sizeof(command), "rm -r %s", f->dir);
-    assert_int_equal(system(command), 0);
-    free(f);
-    return 0;
-}
 
 /* Groups g (3) and h (2) of one task t each; the constraints are JSON lists without brackets. */
 static struct job *make_job(const char *of_job, const char *of_group, const char *of_task)
@@ -226,7 +143,7 @@ static void test_waits_for_the_node(void **state)
         manager_job_register(&f->m, make_job("", C("${meta.ssd}", "=", "yes"), ""), &again, &e), 0);
     assert_ptr_equal(again, record);
 
-    restart(f);
+    fixture_restart(f);
     feasible_reconsider(&f->m);
     assert_int_equal(count_allocs(f, "g"), 0);
     set_meta(f, "ssd", "no");
@@ -238,7 +155,7 @@ static void test_waits_for_the_node(void **state)
     assert_int_equal(count_allocs(f, "g"), 3);
     assert_null(f->m.jobs->blocked);
     set_meta(f, "ssd", "no"); /* what is placed stays */
-    restart(f);
+    fixture_restart(f);
     feasible_reconsider(&f->m);
     assert_int_equal(count_allocs(f, "g"), 3);
     assert_int_equal(count_allocs(f, "h"), 2);
@@ -276,7 +193,7 @@ static void test_room(void **state)
                                        "for 11 MiB, and 0 are free where allocations are, beside "
                                        "the 1073741824 reserved"));
     assert_int_equal(feasible_room_wanted(&f->m), 11);
-    restart(f);
+    fixture_restart(f);
     feasible_reconsider(&f->m);
     assert_int_equal(count_allocs(f, "g"), 0);
     f->config.reserved.disk_mb = 0;
@@ -338,19 +255,19 @@ static void test_kept_for_what_waits(void **state)
     assert_int_equal(count_running(f, 1), 2);
     warnings = manager_job_warnings(&f->m, f->m.jobs->job);
     assert_non_null(strstr(warnings, "(3 allocations of an older version run on instead)"));
-    restart(f);
+    fixture_restart(f);
     feasible_reconsider(&f->m);
     assert_int_equal(count_running(f, 0), 3);
 
     must_register(f, C("${meta.ssd}", "=", "maybe")); /* neither this one */
     assert_int_equal(count_running(f, 0), 3);
     assert_int_equal(count_running(f, 2), 2);
-    restart(f);
+    fixture_restart(f);
     set_meta(f, "ssd", "maybe");
     assert_int_equal(count_running(f, 0), 0);
     assert_int_equal(count_running(f, 2), 5);
     assert_null(f->m.jobs->blocked);
-    restart(f);
+    fixture_restart(f);
     assert_int_equal(count_running(f, 0), 0);
     assert_int_equal(count_running(f, 2), 5);
 }
@@ -371,7 +288,7 @@ static void test_kept_until_it_may_go_on(void **state)
     assert_int_equal(count_running(f, 2), 3);
     assert_int_equal(manager_job_deregister(&f->m, "j", false, &e), 0);
     assert_int_equal(count_running(f, 2) + count_running(f, 3), 0);
-    restart(f);
+    fixture_restart(f);
     assert_int_equal(count_running(f, 2) + count_running(f, 3), 0);
 }
 
@@ -389,7 +306,7 @@ static void test_placed_in_part(void **state)
     assert_int_equal(count_allocs(f, "g"), 2);
     set_meta(f, "other", "x");
     assert_int_equal(count_allocs(f, "g"), 2);
-    restart(f);
+    fixture_restart(f);
     set_meta(f, "other", "y");
     assert_int_equal(count_allocs(f, "g"), 2);
     assert_non_null(f->m.jobs->blocked);
@@ -397,7 +314,7 @@ static void test_placed_in_part(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_judged),
         TEST(test_waits_for_the_node),

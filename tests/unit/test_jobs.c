@@ -8,11 +8,11 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "job_fixture.h"
 #include "manager/alloc/alloc.h"
 #include "manager/job/jobs.h"
 #include "manager/task/task.h"
@@ -22,78 +22,6 @@ static const char definition[] =
     "{\"ID\": \"%s\", \"Name\": \"n\", \"Type\": \"service\", \"Datacenters\": [\"dc1\"],"
     " \"TaskGroups\": [{\"Name\": \"g\", \"Count\": %d, \"Tasks\": [{\"Name\": \"t\","
     " \"Driver\": \"%s\", \"Config\": {\"command\": \"/bin/true\"}}]}]}";
-
-struct fixture {
-    char dir[64];
-    struct config config;
-    struct manager m;
-};
-
-static void on_idle(struct ev_loop *loop, ev_idle *w, int revents)
-{
-    (void)loop;
-    (void)w;
-    (void)revents;
-}
-
-static void open_manager(struct fixture *f)
-{
-    struct err e = ERR_INIT;
-
-    f->m = (struct manager){.config = &f->config, .loop = ev_loop_new(0), .cgroup.version = ""};
-    f->m.allocs_end = &f->m.allocs;
-    f->m.in_line_end = &f->m.in_line;
-    ev_idle_init(&f->m.starter, on_idle);
-    assert_int_equal(store_open(&f->m.store, f->dir, &e), 0);
-}
-
-/* As a crash leaves it: nothing is flushed. */
-static void close_manager(struct fixture *f)
-{
-    struct manager *m = &f->m;
-
-    ev_idle_stop(m->loop, &m->starter);
-    for (struct alloc *a; (a = m->allocs);) {
-        m->allocs = a->next;
-        alloc_free(a);
-    }
-    for (struct job_record *j; (j = m->jobs);) {
-        m->jobs = j->next;
-        job_record_unref(j);
-    }
-    ev_loop_destroy(m->loop);
-    store_close(&m->store);
-}
-
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-
-    strcpy(f->dir, "/tmp/cleat-test-jobs-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    f->config = (struct config){.data_dir = f->dir, .raw_exec_enabled = true};
-    open_manager(f);
-    *state = f;
-    return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-
-    close_manager(f);
-    assert_int_equal(nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
-    free(f);
-    return 0;
-}
 
 static struct job *make_job(const char *id, int count, const char *driver)
 {
@@ -165,9 +93,7 @@ static void test_all_is_there_after_a_crash(void **state)
     assert_int_equal(manager_job_deregister(&f->m, "b", false, &e), 0);
     strcpy(id, f->m.allocs->id);
     index = f->m.index;
-    close_manager(f);
-    open_manager(f);
-    assert_int_equal(jobs_load(&f->m, &e), 0);
+    fixture_restart(f);
     assert_int_equal(f->m.store.n_damaged, 0);
     assert_int_equal(f->m.index, index);
     assert_int_equal(manager_find_job(&f->m, "a")->version, 1);
@@ -177,15 +103,6 @@ static void test_all_is_there_after_a_crash(void **state)
     assert_int_equal(count_allocs(f, "b", DESIRED_STOP), 1);
     assert_int_equal(manager_find_alloc(&f->m, id)->desired, DESIRED_RUN);
     assert_int_equal(manager_find_alloc(&f->m, id)->job->version, 1);
-}
-
-static void load_again(struct fixture *f)
-{
-    struct err e = ERR_INIT;
-
-    close_manager(f);
-    open_manager(f);
-    assert_int_equal(jobs_load(&f->m, &e), 0);
 }
 
 /* Those of the job "a", as "run" and "stop" of each index: "0r1r". */
@@ -210,7 +127,7 @@ static void test_a_stopped_allocation_is_made_up_for(void **state)
     assert_int_equal(manager_alloc_stop(&f->m, f->m.allocs, &e), 0); /* it is told already */
     assert_allocs(f, "0s1r0r");
     assert_true(f->m.allocs->next->next->create_index > record->create_index);
-    load_again(f);
+    fixture_restart(f);
     assert_allocs(f, "0s1r0r");
     assert_int_equal(manager_find_job(&f->m, "a")->version, 0);
     assert_int_equal(manager_job_deregister(&f->m, "a", false, &e), 0);
@@ -242,7 +159,7 @@ static void test_what_failed_is_replaced(void **state)
     end(f->m.allocs->next->next->next, true);
     assert_ptr_equal(add(f, "a", 3), record); /* the same definition again */
     assert_allocs(f, "0s1r2r0s0r");
-    load_again(f);
+    fixture_restart(f);
     assert_allocs(f, "0s1r2r0s0r");
     assert_int_equal(manager_job_evaluate(&f->m, "b", true, &record, &e), -ENOENT);
     assert_int_equal(manager_job_deregister(&f->m, "a", false, &e), 0);
@@ -279,9 +196,7 @@ static void test_order_outlives_the_manager(void **state)
     add(f, "q", 2);
     assert_int_equal(manager_job_deregister(&f->m, "m", false, &e), 0);
     before = list_all(f);
-    close_manager(f);
-    open_manager(f);
-    assert_int_equal(jobs_load(&f->m, &e), 0);
+    fixture_restart(f);
     after = list_all(f);
     assert_string_equal(before, after);
     add(f, "c", 1);
@@ -327,9 +242,7 @@ static void test_history(void **state)
             assert_true(version < 2 ? !record : record->version == version);
             assert_true(!record || record->job->groups[0].count == (int64_t)version + 1);
         }
-        close_manager(f);
-        open_manager(f);
-        assert_int_equal(jobs_load(&f->m, &e), 0);
+        fixture_restart(f);
     }
     assert_int_equal(manager_job_revert(&f->m, "a", 1, &record, &e), -ENOENT);
     assert_int_equal(manager_job_revert(&f->m, "b", 1, &record, &e), -ENOENT);
@@ -389,9 +302,7 @@ static void test_purge(void **state)
     assert_int_equal(f->m.n_purged, 0);
     assert_int_equal(manager_job_deregister(&f->m, "a", true, &e), 0);
     assert_int_equal(f->m.n_purged, 1);
-    close_manager(f);
-    open_manager(f);
-    assert_int_equal(jobs_load(&f->m, &e), 0);
+    fixture_restart(f);
     assert_null(manager_find_job(&f->m, "none"));
     assert_true(manager_find_job(&f->m, "a")->purge);
     assert_true(f->m.allocs->purge);
@@ -416,9 +327,7 @@ static void test_a_stop_without_record_happens(void **state)
     close(f->m.store.jobs_fd);
     f->m.store.jobs_fd = good;
     assert_int_equal(manager_job_deregister(&f->m, "old", false, &e), 0);
-    close_manager(f);
-    open_manager(f);
-    assert_int_equal(jobs_load(&f->m, &e), 0);
+    fixture_restart(f);
     assert_true(manager_find_job(&f->m, "old")->stop);
 }
 
@@ -547,9 +456,7 @@ static void test_an_allocation_is_of_one_job(void **state)
 
     add(f, "a", 2);
     assert_int_equal(store_load_jobs(&f->m.store, forge, &forgery, &e), 0);
-    close_manager(f);
-    open_manager(f);
-    assert_int_equal(jobs_load(&f->m, &e), 0);
+    fixture_restart(f);
     assert_non_null(manager_find_job(&f->m, "a"));
     assert_non_null(manager_find_job(&f->m, "b"));
     assert_int_equal(count_allocs(f, "a", DESIRED_RUN) + count_allocs(f, "b", DESIRED_RUN), 2);
@@ -571,8 +478,8 @@ static void test_a_job_of_another_release(void **state)
         bool other = i == 0;
 
         assert_int_equal(store_load_jobs(&f->m.store, forge, &forgery, &e), 0);
-        close_manager(f);
-        open_manager(f);
+        fixture_close(f);
+        fixture_open(f);
         assert_int_equal(jobs_load(&f->m, &e), other ? -ENOTSUP : 0);
         assert_int_equal(faccessat(f->m.store.jobs_fd, "a", F_OK, 0), other ? 0 : -1);
         assert_int_equal(f->m.store.n_damaged, !other);
@@ -583,29 +490,26 @@ static void test_a_job_of_another_release(void **state)
 
 int main(void)
 {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_versions, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_all_is_there_after_a_crash, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_stopped_allocation_is_made_up_for, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_what_failed_is_replaced, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_order_outlives_the_manager, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_registration_without_record_did_not_happen, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_history, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_history_has_a_size, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_type_cannot_change, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_purge, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_stop_without_record_happens, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_drivers_that_cannot_run_are_refused, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_a_count_beyond_reason_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_job_status, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_job_without_allocations, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_an_allocation_is_of_one_job, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_job_of_another_release, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_job_goes_with_its_last_allocation, set_up,
-                                        tear_down),
+        TEST(test_versions),
+        TEST(test_all_is_there_after_a_crash),
+        TEST(test_a_stopped_allocation_is_made_up_for),
+        TEST(test_what_failed_is_replaced),
+        TEST(test_order_outlives_the_manager),
+        TEST(test_a_registration_without_record_did_not_happen),
+        TEST(test_history),
+        TEST(test_history_has_a_size),
+        TEST(test_a_type_cannot_change),
+        TEST(test_purge),
+        TEST(test_a_stop_without_record_happens),
+        TEST(test_drivers_that_cannot_run_are_refused),
+        TEST(test_a_count_beyond_reason_is_refused),
+        TEST(test_job_status),
+        TEST(test_a_job_without_allocations),
+        TEST(test_an_allocation_is_of_one_job),
+        TEST(test_a_job_of_another_release),
+        TEST(test_a_job_goes_with_its_last_allocation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
