@@ -12,11 +12,10 @@
 
 /* 0 or false: no such rule. */
 struct trim_rules {
-    uint32_t max_files;  /* for what came back behind the writer's back */
-    uint64_t max_age_ns; /* since a segment was last written */
-    uint64_t
-        max_total_bytes; /* all streams together, the live segments included; oldest go first */
-    bool compress;       /* finished segments get compressed … */
+    uint32_t max_files;         /* for what came back behind the writer's back */
+    uint64_t max_age_ns;        /* since a segment was last written */
+    uint64_t max_total_bytes;   /* all streams together, live segments too; oldest go first */
+    bool compress;              /* finished segments get compressed … */
     uint64_t compress_after_ns; /* … so long after they were last written */
 };
 

@@ -27,8 +27,7 @@ enum job_type {
 
 struct job_restart {
     struct hcl_pos pos;
-    bool
-        set; /* false: the default (the group's for a task, the type's for a group) was filled in */
+    bool set; /* false: filled in, a task's with its group's, a group's with the type's default */
     int64_t attempts;
     int64_t interval_ns;
     int64_t delay_ns;

@@ -200,8 +200,7 @@ struct exec_spec {
     uint64_t foreign_seq;
 
     uint64_t definition; /* the manager's: which version of the job it is of, if not the first */
-    uint64_t
-        terms_id; /* … what it calls the terms here (proto/terms.h); 0: it is an older release */
+    uint64_t terms_id;   /* … what it calls these terms (proto/terms.h); 0: an older release */
 };
 
 /* An id of the task as the host sees it. */
