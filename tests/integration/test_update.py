@@ -184,7 +184,7 @@ def test_killed_at_any_moment_of_an_update(manager):
         wanted = two(str(i), count=2)
         request = threading.Thread(target=ask, args=(manager, wanted))
         request.start()
-        time.sleep(i * 0.002)  # where in the update that is differs, and is not what is checked
+        time.sleep(i * 0.002)  # any moment will do, so there is no event of the update to wait for
         manager.kill9()
         request.join()
         manager.start()
