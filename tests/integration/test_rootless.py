@@ -11,6 +11,7 @@ import pytest
 import artifact_server
 import leftovers
 import records
+from fetching import repository
 from harness import BUILD, PAYLOAD_IN_ROOT, ApiError, kill_hard, process_gone, wait_for
 from jobs import MS, group, job, restart, simple, task
 from test_escape import (  # noqa: F401  they run with the fixtures of this module
@@ -30,7 +31,7 @@ from test_escape import (  # noqa: F401  they run with the fixtures of this modu
     test_the_kernels_switches,
     test_the_stub_and_what_belongs_to_it,
 )
-from test_fetch import FILES, repository, tar
+from test_fetch import FILES, tar
 from test_isolation import values
 from test_volumes import SHARED, WRITTEN, host_volumes, mount_late, mount_lines, mounted
 
