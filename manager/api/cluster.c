@@ -186,7 +186,13 @@ static const struct {
 } refusals[] = {
     {"/v1/acl/", 400, "ACL support disabled"},
     {"/v1/agent/", 501, "there are no servers to join, leave or gossip with: one host is all"},
+    {"/v1/agent/monitor", 501,
+     "the manager's log is not served here: it is where its init system puts what it writes on "
+     "stderr (journalctl -u cleat-manager, under systemd); tasks' output: alloc logs"},
     {"/v1/agent/pprof/", 404, "the manager is no Go program: see /v1/metrics"},
+    {"/v1/event/stream", 501,
+     "there is no event stream: ask for lists and objects with ?index=N&wait=5m, N being what "
+     "X-Nomad-Index was in the last answer, and the next one comes when something has changed"},
     {"/v1/namespace", 501,
      "a namespace is a name that jobs carry: there is nothing to create, change or delete; write "
      "it in the job, or give -namespace"},

@@ -84,6 +84,7 @@ const struct route api_routes[] = {
     {HTTP_GET, "/v1/services", NULL, false, empty_list},
     {HTTP_GET, "/v1/volumes", NULL, false, empty_list},
     {HTTP_ANY, "/v1/acl/", "", true, not_here},
+    {HTTP_ANY, "/v1/event/stream", NULL, false, not_here},
     {HTTP_ANY, "/v1/plugin/", "", true, not_here},
     {HTTP_ANY, "/v1/quota", "", true, not_here},
     {HTTP_ANY, "/v1/recommendation", "", true, not_here},

@@ -204,6 +204,8 @@ NOT_HERE = [
     ("PUT", "acl/bootstrap", 400, "ACL support disabled"),
     ("PUT", "agent/join?address=x", 501, "no servers to join"),
     ("GET", "agent/keyring/list", 501, "no servers"),
+    ("GET", "agent/monitor?log_level=info", 501, "journalctl -u cleat-manager"),
+    ("GET", "event/stream?topic=Job", 501, r"no event stream: ask for lists and objects with \?index=N"),
     ("PUT", "namespace", 501, "a namespace is a name that jobs carry"),
     ("DELETE", "namespace/x", 501, "a namespace is a name that jobs carry"),
     ("PUT", "node/ID/drain", 501, "the only node: its allocations cannot move"),
