@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "shared/cleanup.h"
-#include "shared/job/regexp.h"
 #include "shared/job/value.h"
+#include "shared/text/regex.h"
 
 enum {
     DEPTH_MAX = 64,
@@ -44,6 +44,7 @@ struct filter {
     struct filter *left, *right; /* of NODE_NOT: left */
     json_t *path;                /* the selector's names */
     char *value;
+    struct regex *regex; /* of NODE_MATCHES: the value */
 };
 
 struct parser {
@@ -65,6 +66,7 @@ struct filter *filter_free(struct filter *f)
     filter_free(f->right);
     json_decref(f->path);
     free(f->value);
+    regex_free(f->regex);
     free(f);
     return NULL;
 }
@@ -225,11 +227,14 @@ static struct filter *parse_or(struct parser *p);
 /* The value of an operator, or the selector of "in". */
 static int take_value(struct parser *p, struct filter *f)
 {
+    struct err e = ERR_INIT;
+
     if (p->token != TOKEN_WORD && p->token != TOKEN_TEXT)
         return fail(p, p->token_at, "a value is missing here");
     f->value = take_ptr(p->text);
-    if (f->kind == NODE_MATCHES && regexp_check(f->value, p->e))
-        return -EINVAL;
+    if (f->kind == NODE_MATCHES &&
+        regex_new(f->value, strlen(f->value), REGEX_STEPS_IN_LOOP, &f->regex, &e))
+        return fail(p, p->token_at, e.text);
     return next(p);
 }
 
@@ -436,7 +441,16 @@ static bool is_empty(const json_t *value)
                : !value || json_is_null(value);
 }
 
-static bool holds(const struct filter *f, const json_t *value)
+static int matches(const struct filter *f, const json_t *value, struct err *e)
+{
+    int r = json_is_string(value)
+                ? regex_match(f->regex, json_string_value(value), json_string_length(value), 0)
+                : 0;
+
+    return r < 0 ? err_set(e, -EINVAL, "the filter's \"%.64s\": %s", f->value, REGEX_TOO_LONG) : r;
+}
+
+static int holds(const struct filter *f, const json_t *value, struct err *e)
 {
     switch (f->kind) {
     case NODE_EQUALS:
@@ -444,7 +458,7 @@ static bool holds(const struct filter *f, const json_t *value)
     case NODE_CONTAINS:
         return contains(value, f->value);
     case NODE_MATCHES:
-        return json_is_string(value) && regexp_matches(f->value, json_string_value(value));
+        return matches(f, value, e);
     default:
         return is_empty(value);
     }
@@ -460,7 +474,7 @@ int filter_match(const struct filter *f, const json_t *object, struct err *e)
         if (!json_object_get(object, name))
             return err_set(e, -EINVAL, "the filter is wrong: there is no field \"%.64s\" here",
                            name);
-        return holds(f, resolve(object, f->path));
+        return holds(f, resolve(object, f->path), e);
     }
     r = filter_match(f->left, object, e);
     if (r < 0 || f->kind == NODE_NOT)

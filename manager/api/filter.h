@@ -24,5 +24,6 @@ int filter_parse(const char *text, struct filter **ret_filter, struct err *e);
 struct filter *filter_free(struct filter *f);
 
 /* 1: `object` is wanted, 0: it is not. -EINVAL: it has no field of such a name at all, so that the
- * expression can be meant for no list it is in. What is missing deeper down is empty. */
+ * expression can be meant for no list it is in; or a regular expression takes too long on it. What
+ * is missing deeper down is empty. */
 int filter_match(const struct filter *f, const json_t *object, struct err *e);

@@ -50,18 +50,21 @@ static const char *value_of(const struct manager *m, const char *side)
     return interpolate_find(&in, name);
 }
 
-static char *explain(const struct manager *m, const struct job_constraint *c, const char *owner)
+/* `e`: why that could not be told, if it could not. */
+static char *explain(const struct job_constraint *c, const char *left, const char *right,
+                     const char *owner, const struct err *e)
 {
-    const char *left = value_of(m, c->left), *right = value_of(m, c->right);
     bool follows = strncmp(c->right, "${", 2) == 0;
     char *text;
 
-    if (asprintf(&text, "the constraint \"%s %s%s%s\" of %s is not met: this host has %s%s%s%s%s",
+    if (asprintf(&text,
+                 "the constraint \"%s %s%s%s\" of %s is not met: this host has %s%s%s%s%s%s%s",
                  c->left, c->op, *c->right ? " " : "", c->right, owner, left ? "\"" : "none",
                  left ? left : "", left ? "\"" : "", follows ? ", and to the right " : "",
                  !follows ? ""
                  : right  ? right
-                          : "none") < 0)
+                          : "none",
+                 e->code ? "; " : "", e->text) < 0)
         abort();
     return text;
 }
@@ -70,10 +73,14 @@ static char *explain(const struct manager *m, const struct job_constraint *c, co
 static char *first_unmet(const struct manager *m, const struct job_constraint *constraints,
                          size_t n, const char *owner)
 {
-    for (size_t i = 0; i < n; i++)
-        if (!constraint_met(&constraints[i], value_of(m, constraints[i].left),
-                            value_of(m, constraints[i].right)))
-            return explain(m, &constraints[i], owner);
+    for (size_t i = 0; i < n; i++) {
+        const struct job_constraint *c = &constraints[i];
+        const char *left = value_of(m, c->left), *right = value_of(m, c->right);
+        struct err e = ERR_INIT;
+
+        if (constraint_met(c, left, right, &e) <= 0)
+            return explain(c, left, right, owner, &e);
+    }
     return NULL;
 }
 

@@ -338,9 +338,7 @@ static int new_regex(struct call *c, struct bytes pattern, struct regex **ret)
 /* `r`: what came of matching. */
 static int matched(struct call *c, int r)
 {
-    if (r != -ETIME)
-        return r;
-    return call_fail(c, "the regular expression takes too long or too much on this text");
+    return r == -ETIME ? call_fail(c, REGEX_TOO_LONG) : r;
 }
 
 static int fn_regex_match(struct call *c, json_t **ret)

@@ -347,7 +347,7 @@ static int f_regex_replace(struct call *c)
                           &into);
     re = regex_free(re);
     if (r == -ETIME)
-        r = call_fail(c, "the regular expression takes too long on this text");
+        r = call_fail(c, REGEX_TOO_LONG);
     return into.out ? call_give_stream(c, into.out, &made, r) : -ENOMEM;
 }
 

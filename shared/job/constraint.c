@@ -12,9 +12,9 @@
 #include <string.h>
 
 #include "shared/cleanup.h"
-#include "shared/job/regexp.h"
 #include "shared/job/schema.h"
 #include "shared/job/version.h"
+#include "shared/text/regex.h"
 
 /* ---- order and sets ---- */
 
@@ -90,6 +90,20 @@ static bool contains(const char *set, const char *entries, bool all)
     return all;
 }
 
+/* ---- regular expressions ---- */
+
+/* `text` NULL: only whether it is one. */
+static int matches(const char *pattern, const char *text, struct err *e)
+{
+    struct regex *re = NULL;
+    int r = regex_new(pattern, strlen(pattern), REGEX_STEPS_IN_LOOP, &re, e);
+
+    if (r == 0 && text)
+        r = regex_match(re, text, strlen(text), 0);
+    re = regex_free(re);
+    return r == -ETIME ? err_set(e, r, "%s", REGEX_TOO_LONG) : r;
+}
+
 /* ---- operators ---- */
 
 enum kind {
@@ -148,14 +162,15 @@ static enum kind kind_of(const struct job_constraint *c)
     return find_operator(c->op)->kind;
 }
 
-bool constraint_met(const struct job_constraint *c, const char *left, const char *right)
+int constraint_met(const struct job_constraint *c, const char *left, const char *right,
+                   struct err *e)
 {
     enum kind kind = kind_of(c);
 
     if (kind == DISTINCT_HOSTS || kind == IS_NOT_SET)
         return kind == DISTINCT_HOSTS || !left;
     if (kind == DISTINCT_PROPERTY || kind == IS_SET)
-        return left;
+        return left != NULL;
     if (kind == NOT_EQUAL)
         return strcmp(left ? left : "", right ? right : "") != 0;
     if (!left || !right)
@@ -172,7 +187,7 @@ bool constraint_met(const struct job_constraint *c, const char *left, const char
     case GREATER_EQUAL:
         return order(left, right) >= 0;
     case REGEXP:
-        return regexp_matches(right, left);
+        return matches(right, left, e);
     case CONTAINS_ALL:
     case CONTAINS_ANY:
         return contains(left, right, kind == CONTAINS_ALL);
@@ -260,7 +275,9 @@ static int check_right(struct schema_context *ctx, const struct job_constraint *
     if (!*c->right)
         return schema_fail(ctx, c->pos, -EINVAL, "the operator \"%s\" needs a \"value\"", c->op);
     if (kind == REGEXP && fixed)
-        return regexp_check(c->right, &e) ? schema_fail(ctx, c->pos, -EINVAL, "%s", e.text) : 0;
+        return matches(c->right, NULL, &e)
+                   ? schema_fail(ctx, c->pos, e.code, "\"%.64s\": %s", c->right, e.text)
+                   : 0;
     if ((kind == VERSION || kind == SEMVER) && fixed &&
         !version_demands_valid(c->right, kind == SEMVER ? VERSION_SEMVER : VERSION_LENIENT))
         return schema_fail(ctx, c->pos, -EINVAL,

@@ -38,6 +38,9 @@ long long constraint_limit(const struct job_constraint *c);
  * short. */
 char *constraint_reference(const char *text);
 
-/* Whether it is met where its sides have these values; NULL: there is no such. Distinct_* are met
- * where what they speak of is there. */
-bool constraint_met(const struct job_constraint *c, const char *left, const char *right);
+/* 1: it is met where its sides have these values, 0: it is not; NULL: there is no such. Distinct_*
+ * are met where what they speak of is there. Negative, and not met, where that cannot be told, and
+ * `e` (may be NULL) says why: -EINVAL, `right` is no regular expression; -ETIME, it takes too long;
+ * -ENOMEM. */
+int constraint_met(const struct job_constraint *c, const char *left, const char *right,
+                   struct err *e);

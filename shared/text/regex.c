@@ -19,7 +19,8 @@
 
 enum {
     HEAP_KIB = 16 << 10,
-    MAX_REPEAT = 1000, /* RE2's */
+    HEAP_IN_LOOP_KIB = 2 << 10, /* with fewer steps: the manager is to stay small */
+    MAX_REPEAT = 1000,          /* RE2's */
 };
 
 struct regex {
@@ -260,6 +261,11 @@ static int translate(struct reader *rd)
     return r;
 }
 
+static int no_memory(struct err *e)
+{
+    return err_set(e, -ENOMEM, "out of memory for a regular expression");
+}
+
 static int compile(struct regex *re, const char *pattern, size_t size, struct err *e)
 {
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
@@ -268,7 +274,7 @@ static int compile(struct regex *re, const char *pattern, size_t size, struct er
     int code;
 
     if (!context)
-        return -ENOMEM;
+        return no_memory(e);
     (void)pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     re->code = pcre2_compile((PCRE2_SPTR)pattern, size,
                              PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_DOLLAR_ENDONLY |
@@ -295,26 +301,26 @@ int regex_new(const char *pattern, size_t size, unsigned int steps, struct regex
                        REGEX_MAX_BYTES);
     made = malloc(8 * size + 16);
     if (!made)
-        return -ENOMEM;
+        return no_memory(e);
     rd.out = made;
     r = translate(&rd);
     if (r < 0)
         return r;
     re = calloc(1, sizeof(*re));
     if (!re)
-        return -ENOMEM;
+        return no_memory(e);
     r = compile(re, made, (size_t)(rd.out - made), e);
     if (r == 0) {
         re->data = pcre2_match_data_create_from_pattern(re->code, NULL);
         re->context = pcre2_match_context_create(NULL);
-        r = re->data && re->context ? 0 : -ENOMEM;
+        r = re->data && re->context ? 0 : no_memory(e);
     }
     if (r < 0) {
         (void)regex_free(re);
         return r;
     }
     (void)pcre2_set_match_limit(re->context, steps);
-    (void)pcre2_set_heap_limit(re->context, HEAP_KIB);
+    (void)pcre2_set_heap_limit(re->context, steps < REGEX_STEPS ? HEAP_IN_LOOP_KIB : HEAP_KIB);
     *ret = re;
     return 0;
 }

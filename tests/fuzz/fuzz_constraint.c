@@ -41,8 +41,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (r < 0 && e.text[0] == '\0')
         abort();
     if (job) {
-        (void)constraint_met(&job->constraints[0], left, right);
-        (void)constraint_met(&job->constraints[0], NULL, NULL);
+        if (constraint_met(&job->constraints[0], left, right, &e) < 0 && !e.text[0])
+            abort();
+        (void)constraint_met(&job->constraints[0], NULL, NULL, NULL);
         (void)constraint_limit(&job->constraints[0]);
     }
     job_free(job);

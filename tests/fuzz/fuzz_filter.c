@@ -11,8 +11,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = strndup((const char *)data, size);
-    json_t *object = json_pack("{s:s, s:b, s:i, s:[s,s], s:{s:s}, s:n}", "ID", "web-1", "Stop", 0,
-                               "N", 3, "L", "a", "b", "M", "k", "v", "Z");
+    json_t *object = json_pack("{s:s, s:b, s:i, s:[s,s], s:{s:s}, s:n, s:s}", "ID", "web-1", "Stop",
+                               0, "N", 3, "L", "a", "b", "M", "k", "v", "Z", "A",
+                               "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!");
     struct err e = ERR_INIT;
     struct filter *f;
     int r = filter_parse(text, &f, &e);

@@ -72,6 +72,15 @@ def test_waits_for_a_changed_configuration(box, tmp_path):
     assert len(manager.get("/v1/job/picky/allocations")) == 1
 
 
+def test_an_expression_that_takes_too_long(box):
+    manager = box.manager(config=f'  meta {{\n    long = "{"a" * 40}!"\n  }}\n')
+    manager.start()
+    constraint = {"LTarget": "${meta.long}", "RTarget": "^(a+)+$", "Operand": "regexp"}
+    warnings = manager.call("PUT", "/v1/jobs", {"Job": {**simple("exit:0"), "Constraints": [constraint]}})["Warnings"]
+    assert 'is not met: this host has "aaaa' in warnings and "the regular expression takes too long" in warnings
+    assert manager.get("/v1/job/job")["Status"] == "pending"
+
+
 def test_children_wait_too(manager):
     constraint = {"LTarget": "${meta.gpu}", "Operand": "is_set"}
     manager.run({**simple("exit:0"), "ParameterizedJob": {}, "Constraints": [constraint]})

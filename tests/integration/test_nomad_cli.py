@@ -284,7 +284,7 @@ def test_lists_in_pages(manager):
 
 
 def test_lists_are_filtered(manager, web):
-    manager.run({**simple("exit:0", id="b"), "Meta": {"team": "a b"}})
+    manager.run({**simple("exit:0", id="b"), "Meta": {"team": "a b", "long": "a" * 40 + "!"}})
 
     def jobs(text):
         return ids(get(manager, "/v1/jobs", filter=text)[0])
@@ -302,6 +302,8 @@ def test_lists_are_filtered(manager, web):
     assert get(manager, "/v1/evaluations", job="web", status="blocked")[0] == []
     refused(manager, "GET", "/v1/jobs?filter=Type+%3D", 400, "the filter is wrong at its character 6")
     refused(manager, "GET", "/v1/jobs?filter=Typ+%3D%3D+x", 400, 'no field "Typ"')
+    refused(manager, "GET", "/v1/jobs?filter=ID+matches+%60(?=w)%60", 400, "of groups there are")
+    refused(manager, "GET", "/v1/jobs?filter=Meta.long+matches+%60(a%2B)%2B$%60", 400, "takes too long or too much memory")
 
 
 def test_a_client_that_takes_gzip_gets_what_it_can_read(manager, web):

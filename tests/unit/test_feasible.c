@@ -76,11 +76,16 @@ static void test_judged(void **state)
         {C("${meta.rack}", "distinct_property", "4"), "", "", 3, 1, "lets one host run 1 of 2"},
         {C("${meta.row}", "distinct_property", ""), "", "", 0, 0,
          "the constraint \"${meta.row} distinct_property\" of the job is not met"},
+        {"", C("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", "regexp", "^(a+)+$"), "", 0, 2,
+         "aaa!\"; the regular expression takes too long"},
+        {"", C("${meta.rack}", "regexp", "${meta.pattern}"), "", 0, 2,
+         "this host has \"r1\", and to the right r(; the regular expression is wrong near byte 3"},
         {C("${meta.rack}", "distinct_property", "4"), C("", "distinct_hosts", ""), "", 1, 2,
          "lets one host run 1 of 3"},
     };
     struct fixture *f = *state;
 
+    (void)json_object_set_new(f->config.meta, "pattern", json_string("r("));
     assert_int_equal(setenv("FEASIBLE", "yes", 1), 0);
     assert_int_equal(setenv("VAULT_TOKEN", "s", 1), 0);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -17,7 +17,8 @@
 static const char web[] =
     "{\"ID\": \"web-1\", \"Status\": \"running\", \"Stop\": false, \"Version\": 3, \"Load\": 0.5,"
     " \"Datacenters\": [\"dc1\", \"dc2\"], \"Meta\": {\"team\": \"a b\", \"a.b\": \"x\"},"
-    " \"ParentID\": \"\", \"Periodic\": null, \"None\": {}, \"Deep\": [{\"Name\": \"g\"}]}";
+    " \"ParentID\": \"\", \"Periodic\": null, \"None\": {}, \"Deep\": [{\"Name\": \"g\"}],"
+    " \"Long\": \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\"}";
 
 static int match(const char *text, struct err *e)
 {
@@ -72,6 +73,7 @@ static void test_matches(void **state)
         {"ID matches \"^web-[0-9]+$\"", true},
         {"ID not matches `^db`", true},
         {"Version matches \"3\"", false},
+        {"Long matches `^a+!$`", true},
         {"Deep.0.Name == g", true},
         {"Deep[\"0\"].Name == g", true},
         {"Stop == true or Version == 3", true},
@@ -121,7 +123,10 @@ static void test_refusals(void **state)
         {"Meta[\"team\" == a", "character 5: brackets"},
         {"Status == a & b", "character 13: neither"},
         {"Staus == running", "there is no field \"Staus\""},
-        {"ID matches \"(\"", "no regular expression"},
+        {"ID matches \"(\"", "character 12: the regular expression is wrong near byte 2"},
+        {"ID matches `(?=w)`", "character 12: the regular expression is wrong at byte 1"},
+        {"Long matches `(a+)+$`", "the filter's \"(a+)+$\": the regular expression takes too long"},
+        {"not Long matches `(a+)+$` and ID == x", "takes too long"},
     };
     struct err e = ERR_INIT;
     char deep[4096] = "";

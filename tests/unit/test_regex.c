@@ -139,7 +139,10 @@ static void test_refused(void **state)
 /* What takes too long is told, and not waited for; so is what a text has that is no UTF-8. */
 static void test_limits(void **state)
 {
-    char text[64], pattern[REGEX_MAX_BYTES + 2];
+    enum {
+        LONG = 30000
+    };
+    char text[64], pattern[REGEX_MAX_BYTES + 2], *long_text;
     struct err e = ERR_INIT;
     struct regex *re;
 
@@ -152,6 +155,16 @@ static void test_limits(void **state)
     assert_int_equal(regex_match(re, text, sizeof(text), 0), 1);
     assert_int_equal(regex_match(re, "\xff", 1, 0), 0);
     (void)regex_free(re);
+    long_text = malloc(LONG);
+    memset(long_text, 'a', LONG);
+    assert_int_equal(regex_new("(?:(a)|b)+$", 11, REGEX_STEPS - 1, &re, NULL), 0);
+    assert_int_equal(regex_match(re, long_text, LONG / 10, 0), 1);
+    assert_int_equal(regex_match(re, long_text, LONG, 0), -ETIME); /* too much memory */
+    (void)regex_free(re);
+    assert_int_equal(regex_new("(?:(a)|b)+$", 11, REGEX_STEPS, &re, NULL), 0);
+    assert_int_equal(regex_match(re, long_text, LONG, 0), 1);
+    (void)regex_free(re);
+    free(long_text);
     memset(pattern, 'a', sizeof(pattern));
     assert_int_equal(regex_new(pattern, REGEX_MAX_BYTES + 1, 1, &re, &e), -EINVAL);
     assert_non_null(strstr(e.text, "longer than 16384"));
