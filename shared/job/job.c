@@ -145,7 +145,7 @@ static int finish_task(struct schema_context *ctx, const struct job_group *group
         r = volume_check_mounts(ctx, group, task);
     if (r == 0)
         r = artifact_check_all(ctx, task);
-    return r ? r : template_check_task(ctx, task);
+    return r ? r : template_finish_task(ctx, task);
 }
 
 static int check_leader(struct schema_context *ctx, const struct job_group *group)

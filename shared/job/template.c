@@ -105,7 +105,7 @@ static const struct schema_field template_fields[] = {
     SCHEMA_FIELD(STRING, job_template, change_signal, "change_signal", "ChangeSignal",
                  .check = check_signal),
     SCHEMA_FIELD(BLOCK, job_template, change_script, "change_script", "ChangeScript",
-                 .block = &script_schema),
+                 .block = &script_schema, .optional = true),
     SCHEMA_FIELD(DURATION, job_template, splay_ns, "splay", "Splay", .def = "5s"),
     SCHEMA_FIELD(STRING, job_template, perms, "perms", "Perms", .def = "0644",
                  .check = check_perms),
@@ -120,7 +120,8 @@ static const struct schema_field template_fields[] = {
     SCHEMA_FIELD(BOOL, job_template, env, "env", "Envvars"),
     SCHEMA_FIELD(BOOL, job_template, error_on_missing_key, "error_on_missing_key", "ErrMissingKey"),
     SCHEMA_FIELD(BOOL, job_template, once, "once", "Once"),
-    SCHEMA_FIELD(BLOCK, job_template, wait, "wait", "Wait", .block = &wait_schema),
+    SCHEMA_FIELD(BLOCK, job_template, wait, "wait", "Wait", .block = &wait_schema,
+                 .optional = true),
     SCHEMA_FIELD(DURATION, job_template, vault_grace_ns, "vault_grace", "VaultGrace"),
 };
 
@@ -185,7 +186,7 @@ static int check_change(struct schema_context *ctx, const struct job_template *t
         return schema_fail(ctx, t->pos, -EINVAL,
                            "change_mode = \"script\" does not say what to run; add change_script { "
                            "command = … }");
-    if (t->wait.set && t->wait.max_ns && t->wait.min_ns > t->wait.max_ns)
+    if (t->wait.max_ns && t->wait.min_ns > t->wait.max_ns)
         return schema_fail(ctx, t->pos, -EINVAL,
                            "the wait block's \"min\" is more than its \"max\"; exchange them");
     return 0;
@@ -221,14 +222,18 @@ static int check_one(struct schema_context *ctx, const struct job_task *task,
     return r || !*t->data ? r : check_text(ctx, t);
 }
 
-int template_check_task(struct schema_context *ctx, const struct job_task *task)
+int template_finish_task(struct schema_context *ctx, struct job_task *task)
 {
     int r = 0;
 
     for (size_t i = 0; i < task->n_templates && !r; i++) {
         size_t mark = schema_enter(ctx, "Templates[%zu]", i);
+        struct job_template *t = &task->templates[i];
 
-        r = check_one(ctx, task, &task->templates[i]);
+        /* Records of 0.1.0 have both blocks, without content, where the job has none. */
+        t->wait.set = t->wait.min_ns || t->wait.max_ns;
+        t->change_script.set = *t->change_script.command;
+        r = check_one(ctx, task, t);
         schema_leave(ctx, mark);
     }
     return r;

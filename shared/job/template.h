@@ -10,5 +10,6 @@
 extern const struct schema template_schema;
 
 /* What holds between the fields of each, and between those of one task; each template that stands
- * in the job is read, so that what is wrong in it is known now. */
-int template_check_task(struct schema_context *ctx, const struct job_task *task);
+ * in the job is read, so that what is wrong in it is known now. A wait or change_script without
+ * content becomes none. */
+int template_finish_task(struct schema_context *ctx, struct job_task *task);

@@ -3,6 +3,8 @@
 import json
 import os
 import pwd
+import re
+import subprocess
 
 import pytest
 
@@ -58,10 +60,64 @@ BLOCKS = [
     ("task", "resources { cores = 1 }", "Resources", {"CPU": 0, "Cores": 1, "MemoryMB": 300}),
     ("task", "logs { max_age = \"1h\" }", "LogConfig", {
         "MaxFiles": 10, "MaxFileSizeMB": 10, "Disabled": False, "Compress": "none", "OnFull": "drop"}),
+    ("task", "resources { secrets = 2 }", "Resources", {
+        "CPU": 100, "Cores": 0, "MemoryMB": 300, "MemoryMaxMB": 0, "SecretsMB": 2}),
+    ("task", 'template {\n data = "x"\n destination = "local/x"\n }', "Templates.0", {
+        "SourcePath": "", "DestPath": "local/x", "EmbeddedTmpl": "x", "ChangeMode": "restart",
+        "ChangeSignal": "", "ChangeScript": None, "Splay": 5 * SECOND, "Perms": "0644", "Uid": -1, "Gid": -1,
+        "LeftDelim": "{{", "RightDelim": "}}", "Envvars": False, "ErrMissingKey": False, "Once": False,
+        "Wait": None, "VaultGrace": 0}),
+    ("task", 'template {\n data = "x"\n destination = "local/x"\n change_mode = "script"\n'
+        ' change_script { command = "/bin/true" }\n }', "Templates.0.ChangeScript", {
+        "Command": "/bin/true", "Args": [], "Timeout": 5 * SECOND, "FailOnError": False}),
+    ("task", 'template {\n data = "x"\n destination = "local/x"\n wait { min = "1s" }\n }', "Templates.0.Wait", {
+        "Min": SECOND, "Max": 0}),
+    ("task", 'artifact { source = "https://example.org/a" }', "Artifacts.0", {
+        "GetterSource": "https://example.org/a", "RelativeDest": "local/", "GetterMode": "any",
+        "GetterOptions": {}, "GetterHeaders": {}, "GetterInsecure": False, "Chown": False}),
+    ("task", 'dispatch_payload { file = "f" }', "DispatchPayload", {"File": "f"}),
     ("volumes", "", "Volumes", {"v": {"Name": "v", "Type": "host", "Source": "s", "ReadOnly": False}}),
     ("volumes", "", "Tasks.0.VolumeMounts.0", {
         "Volume": "v", "Destination": "/v", "ReadOnly": False, "PropagationMode": "private"}),
 ]  # fmt: skip
+
+
+RETRY = "attempts = 12\n backoff = \"250ms\"\n max_backoff = \"1m\""
+AGENT = f"""
+artifact {{
+  http_read_timeout = "30m"
+  http_max_size = "100GB"
+  git_timeout = "30m"
+  hg_timeout = "30m"
+  s3_timeout = "30m"
+  gcs_timeout = "30m"
+  decompression_file_count_limit = 4096
+  decompression_size_limit = "100GB"
+  disable_artifact_inspection = false
+  disable_filesystem_isolation = false
+  filesystem_isolation_extra_paths = []
+  set_environment_variables = ""
+}}
+template {{
+  function_denylist = ["executeTemplate", "plugin", "writeToFile"]
+  disable_file_sandbox = false
+  max_stale = "87600h"
+  block_query_wait = "5m"
+  wait {{
+    min = "5s"
+    max = "4m"
+  }}
+  consul_retry {{
+    {RETRY}
+  }}
+  vault_retry {{
+    {RETRY}
+  }}
+  nomad_retry {{
+    {RETRY}
+  }}
+}}
+"""
 
 
 def at(value, path):
@@ -150,3 +206,34 @@ def test_what_is_shown_can_be_registered_again(manager):
     shown = manager.get("/v1/job/d")
     manager.call("PUT", "/v1/jobs", {"Job": shown})
     assert json.loads(json.dumps(manager.get("/v1/job/d")))["Version"] == 0
+
+
+def test_blocks_without_content_say_nothing(manager):
+    """As an earlier release wrote them for each template: the manager's own wait counts, the job is the same."""
+    wanted = minimal("service")
+    wanted["TaskGroups"][0]["Tasks"][0]["Templates"] = [{"EmbeddedTmpl": "x", "DestPath": "local/x"}]
+    manager.call("PUT", "/v1/jobs", {"Job": wanted})
+    wanted["TaskGroups"][0]["Tasks"][0]["Templates"][0].update(
+        Wait={"Min": 0, "Max": 0},
+        ChangeScript={"Command": "", "Args": [], "Timeout": 5 * SECOND, "FailOnError": False},
+    )
+    manager.call("PUT", "/v1/jobs", {"Job": wanted})
+    shown = manager.get("/v1/job/d")
+    template = at(shown, "TaskGroups.0.Tasks.0.Templates.0")
+    assert (shown["Version"], template["Wait"], template["ChangeScript"]) == (0, None, None)
+
+
+def test_of_the_agent(box):
+    """Nomad's own values for artifacts and templates change nothing; -check tells what is in effect."""
+    program = box.manager().programs / "cleat-manager"
+
+    def told(config):
+        path = box.dir / "agent.hcl"
+        path.write_text(f"client {{\n{config}}}\n")
+        done = subprocess.run([program, "-check", "-config", path],
+                              capture_output=True, text=True, env=box.env, timeout=60)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return re.sub(" *#.*", "", done.stdout)
+
+    assert told(AGENT) == told("")
+    assert told(AGENT.replace("4096", "4095")) != told("")
