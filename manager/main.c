@@ -19,6 +19,7 @@
 
 #include "manager/alloc/gc.h"
 #include "manager/api/api.h"
+#include "manager/api/listen.h"
 #include "manager/config/config.h"
 #include "manager/manager.h"
 #include "manager/service.h"
@@ -121,15 +122,23 @@ static int set_data_dir(struct config *config, const char *dir, struct err *e)
 /* What managers with -dev left that were killed: their tasks may run on. */
 static void name_abandoned(void)
 {
+    autofree char *names = NULL;
+    size_t size;
+    FILE *text = open_memstream(&names, &size);
     glob_t found;
 
+    if (!text)
+        abort();
     if (glob(DEV_DIR "*", 0, NULL, &found) == 0)
         for (size_t i = 0; i < found.gl_pathc; i++)
             if (store_is_abandoned(found.gl_pathv[i]))
-                log_warn("%s is of a manager that was killed, and its tasks may run on: take them "
-                         "up with cleat-manager -dev -data-dir %s, or remove it when none do",
-                         found.gl_pathv[i], found.gl_pathv[i]);
+                (void)fprintf(text, " %s", found.gl_pathv[i]);
     globfree(&found);
+    (void)fclose(text);
+    if (size)
+        log_warn("left by managers that were killed, whose tasks may run on:%s (cleat-manager -dev "
+                 "-data-dir DIRECTORY takes them up; remove what has none)",
+                 names);
 }
 
 static int make_data_dir(struct config *config, struct err *e)
@@ -349,6 +358,15 @@ static int run(struct program *p, struct err *e)
     return 0;
 }
 
+static int check_addresses(const struct config *config, struct err *e)
+{
+    int r = 0;
+
+    for (char **address = config->addresses; !r && address && *address; address++)
+        r = listener_check(*address, e);
+    return r;
+}
+
 /* -check: what would be in effect. */
 static int show(const struct config *config)
 {
@@ -369,6 +387,8 @@ int main(int argc, char **argv)
 
     if (!r)
         r = configure(argc, argv, p.config, &outcome, &problems, &e);
+    if (!r && outcome.check)
+        r = check_addresses(p.config, &e);
     p.throw_away = outcome.throw_away;
     if (!r && p.throw_away && !outcome.check)
         r = make_data_dir(p.config, &e);

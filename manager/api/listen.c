@@ -28,9 +28,15 @@
 #include "shared/place.h"
 #include "shared/sys.h"
 
+#define UNIX_SCHEME "unix://"
+#define TCP_SCHEME "http://"
+
 static int set_unix_address(struct sockaddr_un *un, const char *path, struct err *e)
 {
     *un = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (path[0] != '/')
+        return err_set(e, -EINVAL, "address unix://%s: the path must be absolute (unix:///path)",
+                       path);
     if (strlen(path) >= sizeof(un->sun_path))
         return err_set(e, -ENAMETOOLONG,
                        "socket path %s is too long: the system allows %zu characters", path,
@@ -99,9 +105,6 @@ static int open_unix(struct listener *l, const char *path, struct err *e)
     struct stat st;
     int r;
 
-    if (path[0] != '/')
-        return err_set(e, -EINVAL, "address unix://%s: the path must be absolute (unix:///path)",
-                       path);
     if (!copy || asprintf(&fresh, "%s.new", path) < 0)
         return err_sys(e, -ENOMEM, "cannot listen on %s", path);
     if ((r = set_unix_address(&un, fresh, e)) || (r = check_free(path, e)))
@@ -157,31 +160,40 @@ static int parse_host_port(char *text, const char **ret_host, const char **ret_p
     return 0;
 }
 
-static int open_tcp(struct listener *l, const char *address, const char *rest, struct err *e)
+/* The caller frees *ret_info. */
+static int resolve(const char *address, const char *rest, struct addrinfo **ret_info, struct err *e)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    struct addrinfo *ai;
     autofree char *text = strdup(rest);
     const char *host, *port;
-    int one = 1, r = 0;
 
     if (!text)
         return err_sys(e, -ENOMEM, "cannot listen on %s", address);
-    if (parse_host_port(text, &host, &port) || getaddrinfo(host, port, &hints, &ai))
+    if (parse_host_port(text, &host, &port) || getaddrinfo(host, port, &hints, ret_info))
         return err_set(e, -EINVAL,
                        "address %s: write http://127.0.0.1:PORT or http://[::1]:PORT, in numbers",
                        address);
+    if (is_loopback((*ret_info)->ai_addr))
+        return 0;
+    freeaddrinfo(*ret_info);
+    return err_set(e, -EINVAL,
+                   "address %s is not a loopback address: the API has no encryption and no log-in, "
+                   "so it is only served inside this host",
+                   address);
+}
+
+static int open_tcp(struct listener *l, const char *address, const char *rest, struct err *e)
+{
+    struct addrinfo *ai;
+    int one = 1, r = resolve(address, rest, &ai, e);
     autofd int fd = -1;
-    if (!is_loopback(ai->ai_addr))
-        r = err_set(
-            e, -EINVAL,
-            "address %s is not a loopback address: the API has no encryption and no log-in, "
-            "so it is only served inside this host",
-            address);
-    else if ((fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0 ||
-             setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
-             bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, SOMAXCONN))
+
+    if (r)
+        return r;
+    if ((fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+        bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, SOMAXCONN))
         r = errno == EADDRINUSE
                 ? err_set(e, -EADDRINUSE,
                           "port of %s is in use by another process: stop it or choose another "
@@ -194,13 +206,32 @@ static int open_tcp(struct listener *l, const char *address, const char *rest, s
     return r;
 }
 
+int listener_check(const char *address, struct err *e)
+{
+    struct addrinfo *ai;
+    struct sockaddr_un un;
+    int r;
+
+    if (!strncmp(address, UNIX_SCHEME, strlen(UNIX_SCHEME)))
+        return set_unix_address(&un, address + strlen(UNIX_SCHEME), e);
+    if (strncmp(address, TCP_SCHEME, strlen(TCP_SCHEME)) != 0)
+        return err_set(e, -EINVAL, "address %s: write unix:///PATH or http://127.0.0.1:PORT",
+                       address);
+    r = resolve(address, address + strlen(TCP_SCHEME), &ai, e);
+    if (!r)
+        freeaddrinfo(ai);
+    return r;
+}
+
 int listener_open(struct listener *l, const char *address, struct err *e)
 {
-    if (!strncmp(address, "unix://", 7))
-        return open_unix(l, address + 7, e);
-    if (!strncmp(address, "http://", 7))
-        return open_tcp(l, address, address + 7, e);
-    return err_set(e, -EINVAL, "address %s: write unix:///PATH or http://127.0.0.1:PORT", address);
+    int r = listener_check(address, e);
+
+    if (r)
+        return r;
+    if (!strncmp(address, UNIX_SCHEME, strlen(UNIX_SCHEME)))
+        return open_unix(l, address + strlen(UNIX_SCHEME), e);
+    return open_tcp(l, address, address + strlen(TCP_SCHEME), e);
 }
 
 void listener_refuse(int fd, const char *status, const char *text)

@@ -22,6 +22,9 @@ struct listener {
         .fd = -1                                                                                   \
     }
 
+/* Whether it is an address that could be listened on, by its text. -EINVAL, -ENAMETOOLONG. */
+int listener_check(const char *address, struct err *e);
+
 /* A unix socket's file is mode 0600 before anyone can see it, and replaces a dead manager's in one
  * rename. Errors as api_new(). */
 int listener_open(struct listener *l, const char *address, struct err *e);

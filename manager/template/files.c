@@ -95,8 +95,8 @@ static int open_path(struct files *files, const char *path, struct err *e)
 
     if (!where && files->sandbox)
         return err_set(e, -EPERM,
-                       "%s lies outside of the task's directories; to let templates read files of "
-                       "this host, its operator sets disable_file_sandbox",
+                       "%s lies outside of the task's directories (the agent's template { "
+                       "disable_file_sandbox = true } lets templates read files of this host)",
                        path);
     if (where) {
         fd = open_in_alloc(files, where);

@@ -78,6 +78,8 @@ def test_the_manual_page_has_all_options():
     ([], {"a_hcl": "tls {\n  http = true\n}\n"}, 1, '"tls" is known to Nomad but not run by this release'),
     ([], {"a_txt": ""}, 1, "there is no *.hcl or *.json file in"),
     (["-config", "/nonexistent"], {}, 1, "/nonexistent"),
+    (["-address", "http://0.0.0.0:4646"], {}, 1, "not a loopback address"),
+    ([], {"a_hcl": 'addresses = ["unix://sock"]\n'}, 1, "is no address; write"),
     (["-nonsense"], {}, 64, "Try cleat-manager -h."),
 ])  # fmt: skip
 def test_check_refuses(check, args, files, code, text):
