@@ -33,6 +33,7 @@
 #include "shared/cgroupfs.h"
 #include "shared/cleanup.h"
 #include "shared/clock.h"
+#include "shared/direct.h"
 #include "shared/evloop.h"
 #include "shared/procid.h"
 #include "shared/units.h"
@@ -417,6 +418,8 @@ static int on_hand_over(void *arg, struct handover *h, int *ret_memfd, struct er
 
 static void on_upgrade_failed(void *arg, const char *why)
 {
+    if (is_done(arg)) /* the last on record is how it ended */
+        return;
     commit(arg, TASK_EVENT_UPGRADE_FAILED, 0, 0, "%s; went on as %s", why, CLEAT_VERSION);
 }
 
@@ -592,11 +595,16 @@ int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exe
 
 static struct supervisor *running;
 
-__attribute__((hot)) bool supervisor_pass_line(int fd)
+struct supervisor *supervisor_running(void)
 {
-    for (int i = 0; running && i < STREAM_N; i++)
-        if (running->pumps[i].fd == fd)
-            return pump_pass_line(&running->pumps[i]);
+    return running;
+}
+
+QUICK bool supervisor_pass_line(struct supervisor *s, int fd)
+{
+    for (int i = 0; i < STREAM_N; i++)
+        if (s->pumps[i].fd == fd)
+            return pump_pass_line(&s->pumps[i]);
     return false;
 }
 

@@ -32,9 +32,12 @@ int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exe
 /* Runs the loop until the task is dead for good, or left to a successor. */
 void supervisor_run(struct supervisor *s);
 
-/* For wait.c, inside of supervisor_run(): `fd` is readable. Returns true when it was a log pipe,
- * what was in it is written and nothing else is to be done; else the loop must hear of it. */
-bool supervisor_pass_line(int fd);
+/* For wait.c: which supervisor_run() it is called from, or NULL. */
+struct supervisor *supervisor_running(void);
+
+/* For wait.c: `fd` is readable. Returns true when it was a log pipe, what was in it is written and
+ * nothing else is to be done; else the loop must hear of it. */
+bool supervisor_pass_line(struct supervisor *s, int fd);
 
 /* As the commands of the same name (proto/wire.h). */
 void supervisor_stop(struct supervisor *s);

@@ -7,14 +7,16 @@
  * jumps (shared/evloop.h) it still gives epoll_wait(2) 17 days, and for each wait the kernel arms a
  * timer and disarms it.
  *
- * While no timer runs, a line that comes alone is passed on here, and the wait goes on: nothing
- * that libev knows of has changed. What that needs is marked "hot", by which the linker puts it
- * together: a process that wakes up for one line pays for each page it touches.
+ * While no timer runs, a line that comes alone is passed on here (executor/logs/pass_line.c), and
+ * the wait goes on: nothing that libev knows of has changed. All of that is less than a kilobyte of
+ * code, and the linker puts the function with the largest alignment first: so it lies in one page.
  */
+#include <errno.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 
 #include "executor/supervisor.h"
+#include "shared/direct.h"
 
 enum {
     LONG_MS = 8 * 24 * 60 * 60 * 1000, /* EVLOOP_TIMER_MAX_S, and a day */
@@ -25,20 +27,27 @@ int __wrap_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout
 
 /* libev has the descriptor in the lower half of what it gives the kernel. Were it otherwise, no
  * line would be passed on here. */
-static bool is_passed(const struct epoll_event *event)
+static inline bool is_passed(struct supervisor *s, const struct epoll_event *event)
 {
-    return event->events == EPOLLIN && supervisor_pass_line((int)(uint32_t)event->data.u64);
+    return s && event->events == EPOLLIN && supervisor_pass_line(s, (int)(uint32_t)event->data.u64);
 }
 
-__attribute__((hot)) int __wrap_epoll_wait(int epfd, struct epoll_event *events, int max,
-                                           int timeout_ms)
+QUICK __attribute__((aligned(1024))) int __wrap_epoll_wait(int epfd, struct epoll_event *events,
+                                                           int max, int timeout_ms)
 {
+    struct supervisor *s = supervisor_running(); /* once: not from another page for each line */
+    struct epoll_event event;                    /* and not into the page of `events` */
     int n;
 
     if (timeout_ms <= LONG_MS)
         return __real_epoll_wait(epfd, events, max, timeout_ms);
     do
-        n = __real_epoll_wait(epfd, events, max, -1);
-    while (n == 1 && is_passed(events));
+        n = direct_epoll_wait(epfd, &event, 1);
+    while (n == 1 && is_passed(s, &event));
+    if (n < 0) {
+        errno = -n;
+        return -1;
+    }
+    *events = event; /* others that are ready come with the next wait */
     return n;
 }

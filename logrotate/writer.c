@@ -27,18 +27,9 @@
 
 #include "shared/cleanup.h"
 
-enum {
-    LINE_WINDOW_MAX = 64 * 1024
-};
-
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
-}
-
-__attribute__((hot)) uint64_t writer_line_window(const struct log_writer *w)
-{
-    return min_u64(LINE_WINDOW_MAX, w->max_size / 4);
 }
 
 /* What cannot be removed now is tried again by the next writer_open(). */
@@ -216,9 +207,7 @@ static int write_all(struct log_writer *w, const char *data, size_t size, size_t
             continue;
         if (n <= 0)
             return n < 0 ? -errno : -EIO;
-        w->size += (size_t)n;
-        w->written += (size_t)n;
-        w->line_open = data[n - 1] != '\n';
+        writer_wrote(w, data, (size_t)n);
         *done += (size_t)n;
         data += n;
         size -= (size_t)n;
@@ -226,8 +215,8 @@ static int write_all(struct log_writer *w, const char *data, size_t size, size_t
     return 0;
 }
 
-__attribute__((hot)) ssize_t writer_write(struct log_writer *w, const char *data, size_t size,
-                                          bool more, size_t *ret_done)
+ssize_t writer_write(struct log_writer *w, const char *data, size_t size, bool more,
+                     size_t *ret_done)
 {
     int r = 0;
 

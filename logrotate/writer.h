@@ -64,8 +64,32 @@ void writer_drop(struct log_writer *w, uint64_t size);
  * write goes to the newest segment there, or to a new one; numbers do not go back. */
 void writer_look_again(struct log_writer *w);
 
+enum {
+    WRITER_LINE_WINDOW_MAX = 64 * 1024
+};
+
 /* The longest line that is never cut: min(64 KiB, max_size / 4). */
-uint64_t writer_line_window(const struct log_writer *w);
+static inline uint64_t writer_line_window(const struct log_writer *w)
+{
+    uint64_t window = w->max_size / 4;
+
+    return window < WRITER_LINE_WINDOW_MAX ? window : WRITER_LINE_WINDOW_MAX;
+}
+
+/* Whether any `size` bytes can be written to w->fd by the caller himself, who then says so by
+ * writer_wrote(): the segment is open, and its end further away than the longest line. */
+static inline bool writer_is_far(const struct log_writer *w, uint64_t size)
+{
+    return w->fd >= 0 && !w->broken && w->size + size + writer_line_window(w) <= w->max_size;
+}
+
+/* Accounts for the first `size` bytes, more than none, of `data`: they are in the live segment. */
+static inline void writer_wrote(struct log_writer *w, const char *data, size_t size)
+{
+    w->size += size;
+    w->written += size;
+    w->line_open = data[size - 1] != '\n';
+}
 
 /* Closes the segment; the struct is as LOG_WRITER_INIT after it. */
 void writer_close(struct log_writer *w);

@@ -72,7 +72,6 @@ static void arm(struct pump *p, ev_tstamp seconds)
  */
 static void tell(struct pump *p, enum pump_news news)
 {
-    p->told = true;
     ev_now_update(p->loop);
     p->on_news(p, news);
 }
@@ -168,6 +167,7 @@ static void check_place(struct pump *p)
 
     p->checked_at = ev_now(p->loop);
     p->checked_ticks = clock_ticks();
+    p->quick_checks = 0;
     if (removed || p->writer.fd < 0 || p->loss.error ||
         p->checked_at - p->checked_dir_at >= check_dir_s)
         check_dir(p);
@@ -177,8 +177,7 @@ static void check_place(struct pump *p)
     }
 }
 
-__attribute__((hot)) static int try_write(struct pump *p, const char *data, size_t size, bool more,
-                                          size_t *ret_done)
+static int try_write(struct pump *p, const char *data, size_t size, bool more, size_t *ret_done)
 {
     int64_t number = p->writer.number;
     ssize_t r = 0;
@@ -229,7 +228,7 @@ static size_t put(struct pump *p, const char *data, size_t size, bool more)
 }
 
 /* Keeps `size` bytes for the next put(). */
-__attribute__((hot)) static void hold(struct pump *p, const char *data, size_t size)
+static void hold(struct pump *p, const char *data, size_t size)
 {
     p->held = 0;
     if (size == 0)
@@ -249,12 +248,16 @@ __attribute__((hot)) static void hold(struct pump *p, const char *data, size_t s
 }
 
 /* Writes `size` bytes and keeps what put() left of them. */
-__attribute__((hot)) static void put_or_hold(struct pump *p, const char *data, size_t size,
-                                             bool more)
+static void put_or_hold(struct pump *p, const char *data, size_t size, bool more)
 {
     size_t kept = put(p, data, size, more);
 
     hold(p, data + size - kept, kept);
+}
+
+void pump_put(struct pump *p, const char *data, size_t size)
+{
+    put_or_hold(p, data, size, false);
 }
 
 static void start_reading(struct pump *p)
@@ -322,7 +325,7 @@ static bool step_large(struct pump *p)
 }
 
 /* One read through the stack, for a stream that is nearly idle. */
-__attribute__((hot)) static bool step_small(struct pump *p)
+static bool step_small(struct pump *p)
 {
     char small[PUMP_SMALL];
     ssize_t n = read(p->fd, small, sizeof(small));
@@ -361,15 +364,6 @@ static void on_readable(struct ev_loop *loop, struct ev_io *w, int revents)
         ;
     if (p->buf && !pump_is_blocked(p))
         arm(p, quiet_s);
-}
-
-__attribute__((hot)) bool pump_pass_line(struct pump *p)
-{
-    if (p->buf || p->loss.error || (clock_ticks() - p->checked_ticks) >> 32)
-        return false;
-    p->told = false;
-    (void)step_small(p);
-    return p->fd >= 0 && !p->buf && !p->told;
 }
 
 void pump_drain(struct pump *p)

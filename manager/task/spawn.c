@@ -29,6 +29,19 @@ void spawn_raise_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &raised);
 }
 
+/* What keeps signals of the manager's terminal away from a new process. Where there is none, a
+ * process group does: a session of its own would, under autogrouping (sched(7)), have the scheduler
+ * choose twice for each executor that wakes; a line of a task took 5 % longer (measured). */
+static short apart(void)
+{
+    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+
+    if (fd < 0)
+        return POSIX_SPAWN_SETPGROUP;
+    (void)close(fd);
+    return POSIX_SPAWN_SETSID;
+}
+
 static int spawn(const char *program, char *const *argv, char *const *env, const int *fds, int n,
                  pid_t *ret_pid)
 {
@@ -43,8 +56,7 @@ static int spawn(const char *program, char *const *argv, char *const *env, const
     (void)posix_spawnattr_init(&attr);
     (void)posix_spawnattr_setsigmask(&attr, &none);
     (void)posix_spawnattr_setsigdefault(&attr, &ignored);
-    (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-                                              POSIX_SPAWN_SETSIGDEF);
+    (void)posix_spawnattr_setflags(&attr, apart() | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     (void)posix_spawn_file_actions_init(&files);
     for (int fd = 0; fd < n; fd++)
         (void)posix_spawn_file_actions_adddup2(&files, fds[fd], fd);

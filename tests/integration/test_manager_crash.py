@@ -2,8 +2,11 @@
 """The manager dies, at any moment: no task, no line, no exit code may be lost."""
 import json
 import os
+import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -129,6 +132,45 @@ def test_sigterm_leaves_tasks_running(manager):
     wait_for(lambda: len(manager.output(alloc_id)) > before, "lines without a manager")
     manager.start()
     assert manager.wait_running(alloc_id) == pid
+
+
+# Leads a session, whose terminal is argv[1], and becomes what follows.
+IN_TERMINAL = """import os, sys
+if os.fork():
+    os.wait()
+    sys.exit()
+os.setsid()
+os.open(sys.argv[1], os.O_RDWR)
+os.execv(sys.argv[2], sys.argv[2:])"""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_goes_to_a_session_or_its_groups_does_not_reach_executors(box, terminal):
+    """Ctrl-C, a terminal that hangs up, and what the kernel sends to stopped groups when the parent
+    of one dies. Without a terminal executors stay in the manager's session."""
+    ours, theirs = os.openpty()
+    wrapper = [sys.executable, "-c", IN_TERMINAL, os.ttyname(theirs)] if terminal else ["setsid"]
+    manager = box.manager().start(wrapper)
+    alloc_id = manager.run_one(simple("lines:0:10", type="service"))
+    pid = manager.wait_running(alloc_id)
+    executor = records.task_status(manager, alloc_id)["executor_pid"]
+    parent = int(Path(f"/proc/{executor}/stat").read_text().split()[3])
+    assert os.getpgid(executor) == executor
+    assert (os.getsid(executor) == os.getsid(parent)) != terminal
+    if terminal:
+        os.write(ours, b"\x03")
+        manager.process.wait()
+    else:
+        os.kill(executor, signal.SIGSTOP)
+        kill_hard(parent)
+        os.kill(executor, signal.SIGCONT)
+    os.close(theirs)
+    os.close(ours)
+    before = len(manager.output(alloc_id))
+    wait_for(lambda: len(manager.output(alloc_id)) > before, "lines without a manager")
+    manager.start()
+    assert manager.wait_running(alloc_id) == pid
+    assert records.task_status(manager, alloc_id)["executor_pid"] == executor
 
 
 @pytest.mark.timeout(120)

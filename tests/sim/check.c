@@ -331,7 +331,7 @@ void check_alloc(void *arg, struct alloc *alloc)
             continue;
         if (dead && someone_of(dir, NULL))
             violated("the manager says %s is dead, and a process of it lives", dir->path);
-        if (dir->told_dead && !dead)
+        if (dir->told_dead && !dead && !world.stop_on_no_record)
             violated("%s was dead, and is %s", dir->path, task_state_name(task->status.state));
         if (task->status.restarts < dir->told_restarts && !dir->forgets)
             violated("%s had %u restarts, and has %u", dir->path, dir->told_restarts,
@@ -417,11 +417,13 @@ static void check_supervised(const struct task *task, const struct dir *dir)
                  dir->starts, dir->losses);
 }
 
-/* One that an earlier manager forked came to a task that is to stop when its turn comes: there it
- * is found. */
-static bool waits_for_its_end(const struct task *task, const struct dir *dir)
+/* One that an earlier manager forked came to a task whose turn to stop or, again, to start has not
+ * come: in its turn it is found. */
+static bool waits_for_its_turn(const struct stages *stages, const struct task *task,
+                               const struct dir *dir)
 {
-    return task->machine.phase == TASK_PHASE_QUEUED && dir->lock && alloc_ends(task->alloc, task);
+    return task->machine.phase == TASK_PHASE_QUEUED && dir->lock &&
+           (alloc_ends(task->alloc, task) || stages_wish(stages, task) != STAGE_START);
 }
 
 /* Nothing happens any more for now: manager, executors and processes agree. */
@@ -437,7 +439,7 @@ void check_quiet(void)
             if (task->machine.phase == TASK_PHASE_SUPERVISED)
                 check_supervised(task, dir);
             else if (dir && someone_of(dir, NULL) && task->machine.phase != TASK_PHASE_WAITING &&
-                     !waits_for_its_end(task, dir))
+                     !waits_for_its_turn(&stages, task, dir))
                 violated("%s has a process and no supervisor", dir->path);
             if (task->machine.phase == TASK_PHASE_QUEUED &&
                 stages_wish(&stages, task) == STAGE_START)

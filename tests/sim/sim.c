@@ -114,11 +114,6 @@ static bool has_begun(const struct proc *p)
     return world.calm || p->begins <= world.step;
 }
 
-static bool is_late(const struct proc *p)
-{
-    return !has_begun(p);
-}
-
 static bool has_work(const struct proc *p)
 {
     return p->killed || (has_begun(p) && (!p->supervisor || loop_has_event(p->loop)));
@@ -347,6 +342,7 @@ static void change_job(void *arg)
     }
     trace("%s %s: %s", c->stop ? "stop" : "register", job_id(c->job), r ? e.text : "acknowledged");
     model->unsure = r && (unsure || c->stop); /* a stop holds, but may be on no record */
+    world.stop_on_no_record |= r && c->stop;
     if (r)
         return;
     learn(model, record);
@@ -492,15 +488,18 @@ static struct fifo *some_pipe(void)
     return found;
 }
 
-/* Rather one that an executor is to go on from. */
+/* Not where executors are still to come: one that comes late finds no record, and takes itself for
+ * the first. Whether the manager knows better, the order could tell; so far it does not. */
 static void lose_record(void)
 {
-    struct proc *p = pick(PROC_EXECUTOR, is_late);
+    struct dir *dir = world.n_dirs ? &world.dirs[dice((uint32_t)world.n_dirs)] : NULL;
 
-    if (p)
-        status_spoil(p->dir);
-    else if (world.n_dirs)
-        status_spoil(&world.dirs[dice((uint32_t)world.n_dirs)]);
+    for (int i = 0; i < world.n_procs; i++)
+        if (world.procs[i].alive && world.procs[i].dir == dir &&
+            world.procs[i].kind == PROC_EXECUTOR)
+            return;
+    if (dir)
+        status_spoil(dir);
 }
 
 static void operate(void)
@@ -633,7 +632,7 @@ static void come_right(void)
 static void run_episode(uint64_t seed, uint64_t steps)
 {
     world.n_procs = world.n_dirs = world.boot = 0;
-    world.calm = world.full = false;
+    world.calm = world.full = world.stop_on_no_record = false;
     memset(jobs, 0, sizeof(jobs));
     collected = false;
     store_reset();

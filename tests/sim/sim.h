@@ -135,6 +135,7 @@ struct world {
     struct manager *manager;   /* NULL until it has started */
     bool calm;                 /* no more faults */
     bool full;                 /* the tables are: the episode ends */
+    bool stop_on_no_record;    /* a job's: the next manager goes on with what was told to be dead */
 };
 
 extern struct world world;

@@ -158,6 +158,11 @@ static void test_idle_costs_nothing(void **state)
     assert_int_equal(heard[PUMP_ROTATED], 1);
 }
 
+static uint64_t long_ago(void)
+{
+    return clock_ticks() - ((uint64_t)1 << 32);
+}
+
 /* The pump has looked after its place just now. */
 static bool pass_line(void)
 {
@@ -167,7 +172,7 @@ static bool pass_line(void)
 
 static void test_a_line_passes_by_the_loop(void **state)
 {
-    char large[PUMP_SMALL];
+    char large[2 * PUMP_SMALL];
     autofd int fd = attach();
 
     (void)state;
@@ -179,27 +184,72 @@ static void test_a_line_passes_by_the_loop(void **state)
     assert_true(pass_line()); /* nothing there */
 
     put(fd, "two\n");
-    pump.checked_ticks = clock_ticks() - ((uint64_t)1 << 32);
-    assert_false(pump_pass_line(&pump)); /* time to look, which takes the loop's clock */
-    assert_int_equal(pump.taken, 4);
-    turn();
+    pump.checked_ticks = long_ago();
+    assert_true(pump_pass_line(&pump)); /* has looked for itself */
+    assert_true(clock_ticks() - pump.checked_ticks < (uint64_t)1 << 32);
     expect("one\ntwo\n");
 
     pump.writer.size = pump.writer.max_size;
     put(fd, "three\n");
-    assert_false(pass_line()); /* the owner was told of a new segment */
+    assert_false(pass_line()); /* where to cut is the writer's to decide */
+    assert_int_equal(pump.taken, 8);
+    turn();
     assert_int_equal(heard[PUMP_ROTATED], 2);
     expect("one\ntwo\nthree\n");
 
     memset(large, '\n', sizeof(large));
     assert_int_equal(write(fd, large, sizeof(large)), sizeof(large));
-    assert_false(pass_line()); /* load: a timer is to run */
+    assert_false(pass_line()); /* more than a line is there */
+    assert_true(pump.taken > 14);
+    turn();
     assert_non_null(pump.buf);
     put(fd, "four\n");
     assert_false(pass_line());
     assert_int_equal(pump.taken, 14 + sizeof(large));
     turn();
     assert_int_equal(pump.taken, 19 + sizeof(large));
+}
+
+static void test_a_removed_segment_is_seen_at_a_line(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    spec.logs.max_file_size = 100000;
+    pump.writer.max_size = 100000;
+    put(fd, "one\n");
+    pump.checked_ticks = long_ago();
+    assert_true(pump_pass_line(&pump));
+
+    assert_int_equal(unlinkat(d.fd, NAME ".0", 0), 0);
+    put(fd, "two\n");
+    assert_true(pass_line()); /* not looked at so soon */
+    put(fd, "three\n");
+    pump.checked_ticks = long_ago();
+    assert_false(pump_pass_line(&pump));
+    pump.checked_at = 0; /* for the loop it was long ago, too */
+    turn();
+    expect("three\n");
+}
+
+static void test_now_and_then_the_loop_looks_for_more(void **state)
+{
+    autofd int fd = attach();
+    int passed = 0;
+
+    (void)state;
+    spec.logs.max_file_size = 100000;
+    pump.writer.max_size = 100000;
+    do {
+        put(fd, "line\n");
+        pump.checked_ticks = long_ago();
+    } while (pump_pass_line(&pump) && ++passed < 100);
+    assert_in_range(passed, 1, 5);
+    pump.checked_at = 0;
+    turn();
+    assert_true(pump.checked_at > 0);
+    assert_int_equal(pump.quick_checks, 0);
+    assert_int_equal(pump.taken, 5 * (passed + 1));
 }
 
 static void test_a_line_that_cannot_be_written_does_not_pass(void **state)
@@ -221,6 +271,7 @@ static void test_a_line_that_cannot_be_written_does_not_pass(void **state)
 
     close_fd(&fd);
     assert_false(pass_line());
+    turn();
     assert_int_equal(pump.fd, -1);
 }
 
@@ -722,6 +773,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_idle_costs_nothing),
         TEST(test_a_line_passes_by_the_loop),
+        TEST(test_a_removed_segment_is_seen_at_a_line),
+        TEST(test_now_and_then_the_loop_looks_for_more),
         TEST(test_a_line_that_cannot_be_written_does_not_pass),
         TEST(test_load_grows_and_quiet_shrinks),
         TEST(test_what_is_dropped_is_counted),

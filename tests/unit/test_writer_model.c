@@ -186,11 +186,10 @@ static size_t succeed(struct log_writer *w, const struct round *round, size_t at
 /* Feeds `data` as a pump would: what is left of a line is offered again with what follows it. */
 static void feed(struct log_writer *w, const struct round *round, const char *data, size_t size)
 {
-    const uint64_t window = writer_line_window(w);
     volatile size_t at = 0, end = 0;
 
     while (at < size) {
-        bool more = next_random() % 2 == 0;
+        volatile bool more = next_random() % 2 == 0;
         size_t done, offered;
         ssize_t n;
 
@@ -212,7 +211,7 @@ static void feed(struct log_writer *w, const struct round *round, const char *da
         fault_one_in = 0;
         CHECK(done <= offered && (n < 0 || (size_t)n == done));
         CHECK(n < 0 || more || done == offered);
-        CHECK(n < 0 || offered - done <= window);
+        CHECK(n < 0 || offered - done <= writer_line_window(w));
         CHECK(n < 0 || done == offered || !memchr(data + at + done, '\n', offered - done));
         at += done;
         if (next_random() % 8 == 0)

@@ -287,6 +287,27 @@ class Session:
             (top / str(number) / "config.json").write_text(json.dumps(config))
         return top
 
+    def enter_leaf(self):
+        """A function for preexec_fn: into a session and a cgroup of its own, as our tasks are."""
+        self.count += 1
+        files = []
+        for point, kind, options in mounts():
+            v2 = kind == "cgroup2"
+            if v2 or (kind == "cgroup" and {"cpu", "memory"} & set(options.split(","))):
+                parent = Path(point) / self.token
+                (parent / f"leaf-{self.count}").mkdir(parents=True)
+                for above in (Path(point), parent) if v2 else ():
+                    for name in {"cpu", "memory"} & set(KernelMemory.text(above / "cgroup.controllers").split()):
+                        (above / "cgroup.subtree_control").write_text(f"+{name}")
+                files.append(parent / f"leaf-{self.count}" / "cgroup.procs")
+
+        def enter():
+            os.setsid()
+            for file in files:
+                file.write_text("0")
+
+        return enter
+
     def disk_sync_ms(self):
         """What making one small file durable costs: write, fsync, rename, fsync the directory."""
         directory = self.subdir()
