@@ -33,7 +33,6 @@
 #include "shared/cgroupfs.h"
 #include "shared/cleanup.h"
 #include "shared/clock.h"
-#include "shared/direct.h"
 #include "shared/evloop.h"
 #include "shared/procid.h"
 #include "shared/units.h"
@@ -595,17 +594,19 @@ int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exe
 
 static struct supervisor *running;
 
-struct supervisor *supervisor_running(void)
-{
-    return running;
-}
-
-QUICK bool supervisor_pass_line(struct supervisor *s, int fd)
+void supervisor_open_ways(struct line_way ways[STREAM_N])
 {
     for (int i = 0; i < STREAM_N; i++)
-        if (s->pumps[i].fd == fd)
-            return pump_pass_line(&s->pumps[i]);
-    return false;
+        if (running)
+            line_way_open(&ways[i], &running->pumps[i]);
+        else
+            ways[i].from = -1;
+}
+
+void supervisor_close_ways(const struct line_way ways[STREAM_N], const char line[LINE])
+{
+    for (int i = 0; running && i < STREAM_N; i++)
+        line_way_close(&ways[i], line, &running->pumps[i]);
 }
 
 void supervisor_run(struct supervisor *s)

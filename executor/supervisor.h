@@ -8,6 +8,8 @@
 #include <ev.h>
 #include <stdbool.h>
 
+#include "executor/attempt.h"
+#include "executor/logs/pass_line.h"
 #include "shared/err.h"
 #include "shared/proto/spec.h"
 #include "shared/proto/status.h"
@@ -32,12 +34,9 @@ int supervisor_resume(struct ev_loop *loop, const struct handover *h, struct exe
 /* Runs the loop until the task is dead for good, or left to a successor. */
 void supervisor_run(struct supervisor *s);
 
-/* For wait.c: which supervisor_run() it is called from, or NULL. */
-struct supervisor *supervisor_running(void);
-
-/* For wait.c: `fd` is readable. Returns true when it was a log pipe, what was in it is written and
- * nothing else is to be done; else the loop must hear of it. */
-bool supervisor_pass_line(struct supervisor *s, int fd);
+/* For wait.c, around a wait of supervisor_run(): see executor/logs/pass_line.h. */
+void supervisor_open_ways(struct line_way ways[STREAM_N]);
+void supervisor_close_ways(const struct line_way ways[STREAM_N], const char line[LINE]);
 
 /* As the commands of the same name (proto/wire.h). */
 void supervisor_stop(struct supervisor *s);

@@ -27,23 +27,38 @@ int __wrap_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout
 
 /* libev has the descriptor in the lower half of what it gives the kernel. Were it otherwise, no
  * line would be passed on here. */
-static inline bool is_passed(struct supervisor *s, const struct epoll_event *event)
+QUICK static bool is_passed(struct line_way ways[STREAM_N], char line[LINE],
+                            const struct epoll_event *event)
 {
-    return s && event->events == EPOLLIN && supervisor_pass_line(s, (int)(uint32_t)event->data.u64);
+    for (int i = 0; event->events == EPOLLIN && i < STREAM_N; i++)
+        if (ways[i].from == (int)(uint32_t)event->data.u64)
+            return line_way_pass(&ways[i], line);
+    return false;
 }
 
-QUICK __attribute__((aligned(1024))) int __wrap_epoll_wait(int epfd, struct epoll_event *events,
-                                                           int max, int timeout_ms)
+QUICK __attribute__((aligned(1024))) static int wait_for_more_than_a_line(int epfd,
+                                                                          struct epoll_event *event)
 {
-    struct supervisor *s = supervisor_running(); /* once: not from another page for each line */
-    struct epoll_event event;                    /* and not into the page of `events` */
+    struct line_way ways[STREAM_N];
+    char line[LINE];
+    int n;
+
+    supervisor_open_ways(ways);
+    do
+        n = direct_epoll_wait(epfd, event, 1);
+    while (n == 1 && is_passed(ways, line, event));
+    supervisor_close_ways(ways, line);
+    return n;
+}
+
+int __wrap_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout_ms)
+{
+    struct epoll_event event; /* nearer than `events` */
     int n;
 
     if (timeout_ms <= LONG_MS)
         return __real_epoll_wait(epfd, events, max, timeout_ms);
-    do
-        n = direct_epoll_wait(epfd, &event, 1);
-    while (n == 1 && is_passed(s, &event));
+    n = wait_for_more_than_a_line(epfd, &event);
     if (n < 0) {
         errno = -n;
         return -1;

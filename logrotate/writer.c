@@ -207,7 +207,7 @@ static int write_all(struct log_writer *w, const char *data, size_t size, size_t
             continue;
         if (n <= 0)
             return n < 0 ? -errno : -EIO;
-        writer_wrote(w, data, (size_t)n);
+        writer_wrote(w, (uint64_t)n, data[n - 1]);
         *done += (size_t)n;
         data += n;
         size -= (size_t)n;

@@ -76,19 +76,21 @@ static inline uint64_t writer_line_window(const struct log_writer *w)
     return window < WRITER_LINE_WINDOW_MAX ? window : WRITER_LINE_WINDOW_MAX;
 }
 
-/* Whether any `size` bytes can be written to w->fd by the caller himself, who then says so by
- * writer_wrote(): the segment is open, and its end further away than the longest line. */
-static inline bool writer_is_far(const struct log_writer *w, uint64_t size)
+/* How many bytes, whatever they are, the caller may write to w->fd himself, who then says so by
+ * writer_wrote(): 0 where no segment is open, or its end is near. */
+static inline uint64_t writer_room(const struct log_writer *w)
 {
-    return w->fd >= 0 && !w->broken && w->size + size + writer_line_window(w) <= w->max_size;
+    uint64_t kept = w->size + writer_line_window(w);
+
+    return w->fd < 0 || w->broken || kept > w->max_size ? 0 : w->max_size - kept;
 }
 
-/* Accounts for the first `size` bytes, more than none, of `data`: they are in the live segment. */
-static inline void writer_wrote(struct log_writer *w, const char *data, size_t size)
+/* Accounts for `size` bytes, more than none, that are in the live segment; `last` of them. */
+static inline void writer_wrote(struct log_writer *w, uint64_t size, char last)
 {
     w->size += size;
     w->written += size;
-    w->line_open = data[size - 1] != '\n';
+    w->line_open = last != '\n';
 }
 
 /* Closes the segment; the struct is as LOG_WRITER_INIT after it. */

@@ -44,30 +44,28 @@ struct pump_loss {
 };
 
 struct pump {
-    /* What pump_pass_line() looks at, in as few cache lines as can be. */
-    int fd; /* read end; -1 when detached, or when all is read and no writer left */
-    unsigned int quick_checks; /* since checked_at */
-    uint64_t checked_ticks;    /* as checked_at, and later ones, by clock_ticks() */
-    char *buf;                 /* PUMP_LARGE bytes while under load or blocked, else NULL */
-    uint64_t taken;            /* bytes read from pipes */
-    struct pump_loss loss;
-    struct log_writer writer;
-
     struct ev_loop *loop;
     struct ev_io readable;
-    struct ev_timer timer;          /* quiet; or, while blocked, the next try */
+    struct ev_timer timer; /* quiet; or, while blocked, the next try */
+    int fd; /* read end; -1 when detached, or when the last writer is gone and all is read */
+    struct log_writer writer;
     const struct spec_logs *limits; /* borrowed */
     struct log_dir *dir;            /* borrowed */
     uint32_t generation;            /* of the directory the writer knows */
     const char *name;               /* borrowed */
+    char *buf;                      /* PUMP_LARGE bytes while under load or blocked, else NULL */
     size_t held;                    /* bytes at the front of buf not yet written */
+    uint64_t taken;                 /* bytes read from pipes */
     bool ending;                    /* nothing is held back any more */
 
-    uint64_t *lost_bytes;     /* the owner's count of all bytes ever dropped, added to at once */
-    uint64_t *lost_here;      /* … and, where the owner sets it, of this stream's */
-    uint64_t passed_over;     /* of a line whose beginning was dropped */
-    ev_tstamp checked_at;     /* that the live segment was not removed … */
-    ev_tstamp checked_dir_at; /* … and that its directory is in its place */
+    struct pump_loss loss;
+    uint64_t *lost_bytes;      /* the owner's count of all bytes ever dropped, added to at once */
+    uint64_t *lost_here;       /* … and, where the owner sets it, of this stream's */
+    uint64_t passed_over;      /* of a line whose beginning was dropped */
+    ev_tstamp checked_at;      /* that the live segment was not removed … */
+    uint64_t checked_ticks;    /* … by clock_ticks(), then or later … */
+    unsigned int quick_checks; /* … by line_way_pass(), since then … */
+    ev_tstamp checked_dir_at;  /* … and that its directory is in its place */
     ev_tstamp retry_at;
     ev_tstamp backoff;
     pump_news_cb *on_news;
@@ -102,12 +100,7 @@ bool pump_is_blocked(const struct pump *p);
 /* Writes what is held back, so that nothing is in this process's memory only, unless blocked. */
 void pump_flush(struct pump *p);
 
-/* For one who found the pipe readable where the loop has not seen it yet, and no large buffer in
- * use: reads and writes what a slow writer left there. Returns true when that was all, and neither
- * the loop nor the owner has anything to do. */
-bool pump_pass_line(struct pump *p);
-
-/* For pump_pass_line(): writes, holds or drops what was read from the pipe. */
+/* Writes, holds or drops what another one read from the pipe (executor/logs/pass_line.h). */
 void pump_put(struct pump *p, const char *data, size_t size);
 
 /* Reads and writes all that is in the pipe now, whoever may go on writing. */
