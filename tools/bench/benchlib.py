@@ -297,7 +297,8 @@ class Session:
                 parent = Path(point) / self.token
                 (parent / f"leaf-{self.count}").mkdir(parents=True)
                 for above in (Path(point), parent) if v2 else ():
-                    for name in {"cpu", "memory"} & set(KernelMemory.text(above / "cgroup.controllers").split()):
+                    has = KernelMemory.text(above / "cgroup.controllers").split()
+                    for name in {"cpu", "memory"} & set(has):
                         (above / "cgroup.subtree_control").write_text(f"+{name}")
                 files.append(parent / f"leaf-{self.count}" / "cgroup.procs")
 
