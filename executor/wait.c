@@ -15,8 +15,8 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
+#include "executor/direct.h"
 #include "executor/supervisor.h"
-#include "shared/direct.h"
 
 enum {
     LONG_MS = 8 * 24 * 60 * 60 * 1000, /* EVLOOP_TIMER_MAX_S, and a day */

@@ -6,8 +6,8 @@
  */
 #include "executor/logs/pass_line.h"
 
+#include "executor/direct.h"
 #include "shared/clock.h"
-#include "shared/direct.h"
 
 enum {
     CHECKS = 2, /* then the pump does it, which looks for more */
