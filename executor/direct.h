@@ -96,13 +96,14 @@ DIRECT bool direct_is_removed(int fd)
 #endif
 }
 
-/* Without a limit in time, and with no other signal mask (which is what the fifth argument of
- * epoll_pwait(2) would be; newer machines have no epoll_wait). */
+/* Without a limit in time. */
 DIRECT int direct_epoll_wait(int epfd, struct epoll_event *events, int max)
 {
-#ifdef DIRECT_BY_LIBC
-    return (int)direct_result(epoll_pwait(epfd, events, max, -1, NULL));
-#else
+#if defined(DIRECT_BY_LIBC)
+    return (int)direct_result(epoll_wait(epfd, events, max, -1));
+#elif defined(SYS_epoll_wait)
+    return (int)direct_call(SYS_epoll_wait, epfd, (long)events, max, -1);
+#else /* its fifth argument, a signal mask, is NULL */
     return (int)direct_call(SYS_epoll_pwait, epfd, (long)events, max, -1);
 #endif
 }
