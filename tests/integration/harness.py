@@ -77,6 +77,13 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self.path))
 
 
+def free_port():
+    """On loopback; two runs of the tests on one machine do not meet."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 class Manager:
     """One data directory and the manager processes that serve it, one after the other."""
 

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The command line: every command, its -json and -h, exit codes, short ids."""
 import json
-import socket
 import subprocess
 
 import pytest
 
-from harness import BUILD, wait_for
+from harness import BUILD, free_port, wait_for
 from jobs import group, job, simple, task
 
 HCL = """\
@@ -128,9 +127,7 @@ def test_address_option_wins(manager):
 
 
 def test_loopback_tcp(box):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     manager = box.manager(args=["-address", f"http://127.0.0.1:{port}"]).start()
     done = manager.cli("node", "status", "-json", "-address", f"http://127.0.0.1:{port}")
     assert json.loads(done.stdout)

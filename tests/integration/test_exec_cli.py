@@ -11,7 +11,7 @@ import termios
 
 import pytest
 
-from harness import BUILD, SLOW, process_gone, wait_for
+from harness import BUILD, SLOW, free_port, process_gone, wait_for
 from jobs import group, job, simple, task
 from test_exec import alloc, commands_of  # noqa: F401 (alloc is a fixture)
 
@@ -81,10 +81,11 @@ def test_a_closed_output_ends_it(manager, alloc):
 
 
 def test_over_tcp(box):
-    manager = box.manager(args=["-address", "http://127.0.0.1:14646"]).start()
+    base = f"http://127.0.0.1:{free_port()}"
+    manager = box.manager(args=["-address", base]).start()
     alloc_id = manager.run_one(simple("pause"))
     manager.wait_running(alloc_id)
-    for address in ("http://127.0.0.1:14646", "http://127.0.0.1:14646/"):
+    for address in (base, f"{base}/"):
         done = manager.cli("-address", address, "exec", alloc_id, "echo", "hi")
         assert done.stdout == "hi\n"
 

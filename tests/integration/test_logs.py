@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import SLOW, UnixConnection, wait_for
+from harness import SLOW, UnixConnection, free_port, wait_for
 from jobs import simple
 
 MIB = 1 << 20
@@ -181,7 +181,7 @@ def count_fds(pid, kind):
 
 
 def test_a_client_that_leaves_a_pending_reply_leaves_nothing(box):
-    port = 14647
+    port = free_port()
     manager = box.manager(args=["-address", f"http://127.0.0.1:{port}"]).start()
     alloc_id = manager.run_one(simple("print:x", "pause"))
     manager.wait_running(alloc_id)
