@@ -26,10 +26,13 @@ struct line_way {
     size_t rest_at, rest;   /* what was read into `line` and could not be written */
 };
 
+/* Fills `way` in; closed where the pump has something to decide or a timer runs for it. */
 void line_way_open(struct line_way *way, const struct pump *p);
 
 /* The pipe is readable: reads and writes what a slow writer left there. Returns true when that was
  * all, and nothing is to be done by others; else the way is to be closed, with the same `line`. */
 bool line_way_pass(struct line_way *way, char line[LINE]);
 
+/* Tells the pump what was passed on, and leaves to it what could not be written: its owner may hear
+ * news. To be called once for each open, before anything else is asked of the pump. */
 void line_way_close(const struct line_way *way, const char line[LINE], struct pump *p);

@@ -68,7 +68,7 @@ static void arm(struct pump *p, ev_tstamp seconds)
     ev_timer_again(p->loop, &p->timer);
 }
 
-/* The owner may set timers, and the loop's time can be that of a line long ago: line_way_pass().
+/* The owner may set timers, and the loop's time can be that of a line long ago (line_way_pass()).
  */
 static void tell(struct pump *p, enum pump_news news)
 {

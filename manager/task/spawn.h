@@ -12,9 +12,10 @@
  * tasks, keep the limit from before. To be called once, before the first spawn. */
 void spawn_raise_limit(void);
 
-/* Starts `program` in a session of its own, with `fds` (n of them, borrowed, above 2 each) at 0, 1,
- * 2 … and /dev/null in the place of those of 0, 1, 2 that are not given. Returns its pidfd, which
- * the caller closes, and waits for. */
+/* Starts `program` in a session of its own, or where the manager has no terminal in a process group
+ * of its own, with `fds` (n of them, borrowed, above 2 each) at 0, 1, 2 … and /dev/null in the
+ * place of those of 0, 1, 2 that are not given. Returns its pidfd, which the caller closes, and
+ * waits for. */
 int spawn_executor(const char *program, char *const *argv, const int *fds, int n, struct err *e);
 
 /* The same for any program; `env` NULL: PATH alone. `what` it is, for the message. */
