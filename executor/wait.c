@@ -9,7 +9,8 @@
  *
  * While no timer runs, a line that comes alone is passed on here (executor/logs/pass_line.c), and
  * the wait goes on: nothing that libev knows of has changed. All of that is less than a kilobyte of
- * code, and the linker puts the function with the largest alignment first: so it lies in one page.
+ * code, and the linker puts the function with the largest alignment first: so it lies in one page
+ * (tests/unit/one_page.py).
  */
 #include <errno.h>
 #include <stdint.h>
