@@ -58,10 +58,6 @@ struct expr {
 int expr_fail(const struct expr *x, const char *at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* of[index]: an element of a list, a value of a map. */
-int expr_index(const struct expr *x, const char *at, const struct hcl_value *of,
-               const struct hcl_value *index, struct hcl_value *ret);
-
 /* All of `text`. */
 int expr_eval(struct eval *ev, const struct scope *scope, const char *text, struct hcl_pos pos,
               bool exact, struct hcl_value *ret);
@@ -105,6 +101,16 @@ int value_in_order(const struct expr *x, const struct hcl_value *in, struct hcl_
 int value_append(const struct expr *x, struct hcl_value *list, const char *key,
                  const struct hcl_value *item);
 const struct hcl_value *value_get(const struct hcl_value *map, const char *key);
+/* of[index]: an element of a list, a value of a map. -EINVAL: there is none. */
+int value_index(const struct expr *x, const char *at, const struct hcl_value *of,
+                const struct hcl_value *index, struct hcl_value *ret);
+/* 0 where `x` is only read over. -EINVAL: no number. */
+int value_want_number(const struct expr *x, const char *at, const struct hcl_value *value,
+                      double *ret);
+/* a `mark` b, an operator of two numbers or, == and !=, of any two values. -EINVAL: no number, or a
+ * division by zero. */
+int value_compute(const struct expr *x, const char *at, const char *mark, const struct hcl_value *a,
+                  const struct hcl_value *b, struct hcl_value *ret);
 /* Counts one step. -EINVAL: too many. */
 int eval_step(const struct expr *x, const char *at);
 /* Counts `size` bytes of result. -EINVAL: too many. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Values of the evaluator: what they become as text, number and boolean, and how they grow.
+ * Values of the evaluator: what they become as text, number and boolean, how they grow, what is in
+ * them, and what operators make of them.
  */
 #include <errno.h>
 #include <math.h>
@@ -195,5 +196,69 @@ int value_append(const struct expr *x, struct hcl_value *list, const char *key,
     if (key)
         keys[list->n_items] = (char *)key;
     items[list->n_items++] = *item;
+    return 0;
+}
+
+int value_index(const struct expr *x, const char *at, const struct hcl_value *of,
+                const struct hcl_value *index, struct hcl_value *ret)
+{
+    const struct hcl_value *found = NULL;
+    const char *name;
+    double number;
+    int r;
+
+    if (of->kind == HCL_LIST) {
+        if (value_to_number(index, &number) && number >= 0 && number < (double)of->n_items)
+            found = &of->items[(size_t)number];
+        if (!found)
+            return expr_fail(x, at, "the list has %zu elements, counted from 0, and not this one",
+                             of->n_items);
+    } else if (of->kind == HCL_MAP) {
+        r = value_to_text(x, at, index, &name);
+        if (r < 0)
+            return r;
+        found = value_get(of, name);
+        if (!found)
+            return expr_fail(x, at, "there is no \"%.64s\" in this map; see lookup()", name);
+    } else {
+        return expr_fail(x, at, "%s has no parts", hcl_kind_name(of->kind));
+    }
+    *ret = *found;
+    return 0;
+}
+
+int value_want_number(const struct expr *x, const char *at, const struct hcl_value *value,
+                      double *ret)
+{
+    *ret = 0;
+    if (x->skip || value_to_number(value, ret))
+        return 0;
+    return expr_fail(x, at, "a number is wanted here, not %s", hcl_kind_name(value->kind));
+}
+
+int value_compute(const struct expr *x, const char *at, const char *mark, const struct hcl_value *a,
+                  const struct hcl_value *b, struct hcl_value *ret)
+{
+    double l, r;
+
+    if (*mark == '=' || *mark == '!') {
+        *ret = (struct hcl_value){.kind = HCL_BOOL, .boolean = value_equal(a, b) == (*mark == '=')};
+        return 0;
+    }
+    if (value_want_number(x, at, a, &l) < 0 || value_want_number(x, at, b, &r) < 0)
+        return -EINVAL;
+    *ret = (struct hcl_value){.kind = strchr("<>", *mark) ? HCL_BOOL : HCL_NUMBER};
+    if (*mark == '<')
+        ret->boolean = mark[1] ? l <= r : l < r;
+    else if (*mark == '>')
+        ret->boolean = mark[1] ? l >= r : l > r;
+    else if ((*mark == '/' || *mark == '%') && r == 0)
+        return expr_fail(x, at, "division by zero");
+    else
+        ret->number = *mark == '+'   ? l + r
+                      : *mark == '-' ? l - r
+                      : *mark == '*' ? l * r
+                      : *mark == '/' ? l / r
+                                     : fmod(l, r);
     return 0;
 }

@@ -525,34 +525,6 @@ static int primary(struct expr *x, struct hcl_value *ret)
     return r < 0 ? r : want(x, ")");
 }
 
-int expr_index(const struct expr *x, const char *at, const struct hcl_value *of,
-               const struct hcl_value *index, struct hcl_value *ret)
-{
-    const struct hcl_value *found = NULL;
-    const char *name;
-    double number;
-    int r;
-
-    if (of->kind == HCL_LIST) {
-        if (value_to_number(index, &number) && number >= 0 && number < (double)of->n_items)
-            found = &of->items[(size_t)number];
-        if (!found)
-            return expr_fail(x, at, "the list has %zu elements, counted from 0, and not this one",
-                             of->n_items);
-    } else if (of->kind == HCL_MAP) {
-        r = value_to_text(x, at, index, &name);
-        if (r < 0)
-            return r;
-        found = value_get(of, name);
-        if (!found)
-            return expr_fail(x, at, "there is no \"%.64s\" in this map; see lookup()", name);
-    } else {
-        return expr_fail(x, at, "%s has no parts", hcl_kind_name(of->kind));
-    }
-    *ret = *found;
-    return 0;
-}
-
 /* Of every element of a list the part that follows. */
 static int splat(struct expr *x, const struct hcl_value *of, struct hcl_value *ret)
 {
@@ -572,7 +544,7 @@ static int splat(struct expr *x, const struct hcl_value *of, struct hcl_value *r
             int r = value_set_text(x, x->at, x->at + 1, n, &name);
 
             if (r == 0)
-                r = expr_index(x, x->at, &item, &name, &item);
+                r = value_index(x, x->at, &item, &name, &item);
             if (r < 0)
                 return r;
             x->at += 1 + n;
@@ -613,17 +585,9 @@ static int postfix(struct expr *x, struct hcl_value *ret)
             r = expr_fail(x, at, "expected a name behind \".\"");
         }
         if (r == 0 && !x->skip)
-            r = expr_index(x, at, &of, &index, ret);
+            r = value_index(x, at, &of, &index, ret);
     }
     return r;
-}
-
-static int want_number(struct expr *x, const char *at, const struct hcl_value *value, double *ret)
-{
-    *ret = 0;
-    if (x->skip || value_to_number(value, ret))
-        return 0;
-    return expr_fail(x, at, "a number is wanted here, not %s", hcl_kind_name(value->kind));
 }
 
 static int want_bool(struct expr *x, const char *at, const struct hcl_value *value, bool *ret)
@@ -659,7 +623,7 @@ static int unary(struct expr *x, struct hcl_value *ret)
     } else if (take(x, "-")) {
         r = unary(x, ret);
         if (r == 0)
-            r = want_number(x, at, ret, &n);
+            r = value_want_number(x, at, ret, &n);
         if (r == 0)
             *ret = (struct hcl_value){.kind = HCL_NUMBER, .number = -n};
     } else {
@@ -686,33 +650,6 @@ static const struct operator_ *next_operator(struct expr *x)
     return NULL;
 }
 
-static int compute(struct expr *x, const char *at, const char *mark, const struct hcl_value *a,
-                   const struct hcl_value *b, struct hcl_value *ret)
-{
-    double l, r;
-
-    if (*mark == '=' || *mark == '!') {
-        *ret = (struct hcl_value){.kind = HCL_BOOL, .boolean = value_equal(a, b) == (*mark == '=')};
-        return 0;
-    }
-    if (want_number(x, at, a, &l) < 0 || want_number(x, at, b, &r) < 0)
-        return -EINVAL;
-    *ret = (struct hcl_value){.kind = strchr("<>", *mark) ? HCL_BOOL : HCL_NUMBER};
-    if (*mark == '<')
-        ret->boolean = mark[1] ? l <= r : l < r;
-    else if (*mark == '>')
-        ret->boolean = mark[1] ? l >= r : l > r;
-    else if ((*mark == '/' || *mark == '%') && r == 0)
-        return expr_fail(x, at, "division by zero");
-    else
-        ret->number = *mark == '+'   ? l + r
-                      : *mark == '-' ? l - r
-                      : *mark == '*' ? l * r
-                      : *mark == '/' ? l / r
-                                     : fmod(l, r);
-    return 0;
-}
-
 /* && and || look at their right side only if they need it. */
 static int logic(struct expr *x, const struct operator_ *op, struct hcl_value *ret);
 
@@ -732,7 +669,7 @@ static int binary(struct expr *x, unsigned int level, struct hcl_value *ret)
         x->at += strlen(op->mark);
         r = binary(x, level + 1, &right);
         if (r == 0 && !x->skip)
-            r = compute(x, at, op->mark, &left, &right, ret);
+            r = value_compute(x, at, op->mark, &left, &right, ret);
     }
     return r;
 }

@@ -117,7 +117,7 @@ static int f_contains(struct call *c)
 /* As LIST[N], MAP[KEY]; elsewhere a function of this name tells where something is. */
 static int f_index(struct call *c)
 {
-    return expr_index(c->x, c->at, &c->args[0], &c->args[1], c->ret);
+    return value_index(c->x, c->at, &c->args[0], &c->args[1], c->ret);
 }
 
 static int f_distinct(struct call *c)
