@@ -18,7 +18,7 @@ from pathlib import Path
 
 import leftovers
 import records
-from harness import Box, kill_hard, wait_for
+from harness import ApiError, Box, kill_hard, wait_for
 
 STEP_S = 30
 EXECUTOR = "executor"
@@ -152,12 +152,21 @@ class World:
             states = self.ask("GET", f"/v1/allocation/{alloc_id}")["TaskStates"].values()
             return all(state["State"] == "running" for state in states)
 
-        self.wait(knows, "the manager to know that the tasks run")
-        self.restarts_asked += 1
-        # One that is under way already will do for this order, too.
-        due = {t: self.account(*t).count("start") + 1 for t in self.tasks(job_id)}
-        self.ask("PUT", f"/v1/client/allocation/{alloc_id}/restart", {})
-        self.due = due
+        def is_taken():
+            # One that is under way already will do for this order, too.
+            due = {t: self.account(*t).count("start") + 1 for t in self.tasks(job_id)}
+            self.restarts_asked += 1
+            try:
+                self.ask("PUT", f"/v1/client/allocation/{alloc_id}/restart", {})
+            except ApiError as e:
+                # Between two runs, by the order that another manager died of.
+                need(e.status == 409, e)
+                self.restarts_asked -= 1
+                return False
+            self.due = due
+            return True
+
+        self.wait(lambda: knows() and is_taken(), "the order to be taken")
 
     def terminate(self):
         if self.manager.terminate() != 0:
