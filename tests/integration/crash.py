@@ -128,7 +128,7 @@ class World:
             for version in self.record("jobs", job_id)["Versions"]:
                 # What failed before the job was asked for again has others in its place.
                 placed = [a["Group"] for a in version["Allocs"] if not a.get("Stopped")]
-                need(placed == [g["Name"] for g in version["Job"]["TaskGroups"]],
+                need(sorted(placed) == sorted(g["Name"] for g in version["Job"]["TaskGroups"]),
                      f"job {job_id} is not whole:", version)  # fmt: skip
 
     # What is asked for
