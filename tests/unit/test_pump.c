@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A pump between a real pipe and a real directory, with a loop that only turns when told to. What
- * went wrong with the files is decided by `fault`; the model test draws it at random.
+ * What goes wrong with the files is decided by `fault` (pump_fixture.h); the model test draws it at
+ * random.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,132 +18,10 @@
 
 #include <cmocka.h>
 
-#include "executor/logs/pass_line.h"
 #include "shared/cleanup.h"
-#include "shared/clock.h"
-#include "tests/unit/logdir.h"
+#include "tests/unit/pump_fixture.h"
+#include "tests/unit/splitmix.h"
 #include "tests/unit/syscalls.h"
-
-#define NAME "p.stdout"
-
-static struct logdir d;
-static struct exec_spec spec;
-static struct log_dir dir;
-static struct ev_loop *loop;
-static struct pump pump;
-static uint64_t lost_bytes, reported; /* by PUMP_MENDED and PUMP_GAVE_UP */
-static unsigned int heard[PUMP_GAVE_UP + 1];
-static int fault; /* what writing and making files fails with */
-
-static int verdict(const char *name)
-{
-    return strcmp(name, "write") == 0 || strcmp(name, "openat") == 0 ? fault : SYSCALL_GO_ON;
-}
-
-static void on_news(struct pump *p, enum pump_news news)
-{
-    heard[news]++;
-    if (news == PUMP_MENDED || news == PUMP_GAVE_UP) {
-        assert_true(p->loss.from_ns > 0);
-        assert_true(p->loss.bytes == 0 || p->loss.to_ns >= p->loss.from_ns);
-        reported += p->loss.bytes;
-    }
-}
-
-static int setup(void **state)
-{
-    struct err e = ERR_INIT;
-
-    (void)state;
-    logdir_make(&d);
-    spec =
-        (struct exec_spec){.log_dir = d.path, .logs = {.max_files = 1000, .max_file_size = 1000}};
-    assert_int_equal(log_dir_open(&dir, &spec, &e), 0);
-    loop = ev_loop_new(EVFLAG_NOENV);
-    lost_bytes = reported = 0;
-    fault = 0;
-    memset(heard, 0, sizeof(heard));
-    syscall_verdict = verdict;
-    pump_init(&pump, loop, &dir, NAME, &spec.logs, &lost_bytes, on_news, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    pump_end(&pump);
-    syscall_verdict = NULL;
-    log_dir_close(&dir);
-    ev_loop_destroy(loop);
-    logdir_remove(&d);
-    return 0;
-}
-
-static int attach(void)
-{
-    struct err e = ERR_INIT;
-    int fd = -1;
-
-    if (pump_attach(&pump, (uid_t)-1, (gid_t)-1, &fd, &e) < 0)
-        fail_msg("%s", e.text);
-    return fd;
-}
-
-static void put(int fd, const char *text)
-{
-    syscall_verdict = NULL; /* the task's own writes do not fail */
-    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-    syscall_verdict = verdict;
-}
-
-/* Time passes: a try to write is due. */
-static void turn(void)
-{
-    pump.retry_at = 0;
-    if (pump_is_blocked(&pump)) {
-        pump.timer.repeat = 1e-9;
-        ev_timer_again(loop, &pump.timer);
-        ev_run(loop, EVRUN_ONCE);
-    }
-    ev_run(loop, EVRUN_NOWAIT);
-}
-
-/* All segments one after the other; the caller frees. */
-static char *read_all(size_t *ret_size)
-{
-    int (*before)(const char *name) = syscall_verdict;
-    autofree int64_t *numbers = NULL;
-    char *all = calloc(1, 1);
-    struct err e = ERR_INIT;
-    size_t n;
-
-    syscall_verdict = NULL;
-    *ret_size = 0;
-    assert_non_null(all);
-    assert_int_equal(segment_list(d.fd, NAME, &numbers, &n, &e), 0);
-    for (size_t i = 0; i < n; i++) {
-        char file[SEGMENT_NAME_MAX + 1];
-        autofree char *part = NULL;
-        size_t size;
-
-        segment_file(file, NAME, numbers[i]);
-        part = logdir_get(&d, file, &size);
-        all = realloc(all, *ret_size + size + 1);
-        assert_non_null(all);
-        memcpy(all + *ret_size, part, size + 1);
-        *ret_size += size;
-    }
-    syscall_verdict = before;
-    return all;
-}
-
-static void expect(const char *text)
-{
-    size_t size;
-    autofree char *all = read_all(&size);
-
-    assert_string_equal(all, text);
-}
 
 static void test_idle_costs_nothing(void **state)
 {
@@ -156,135 +34,6 @@ static void test_idle_costs_nothing(void **state)
     assert_null(pump.buf);
     assert_false(ev_is_active(&pump.timer));
     assert_int_equal(heard[PUMP_ROTATED], 1);
-}
-
-static uint64_t long_ago(void)
-{
-    return clock_ticks() - ((uint64_t)1 << 32);
-}
-
-static bool pass(void)
-{
-    struct line_way way;
-    char line[LINE];
-    bool passed;
-
-    line_way_open(&way, &pump);
-    passed = line_way_pass(&way, line);
-    line_way_close(&way, line, &pump);
-    return passed;
-}
-
-/* The pump has looked after its place just now. */
-static bool pass_line(void)
-{
-    pump.checked_ticks = clock_ticks();
-    return pass();
-}
-
-static void test_a_line_passes_by_the_loop(void **state)
-{
-    char large[2 * PUMP_SMALL];
-    autofd int fd = attach();
-
-    (void)state;
-    spec.logs.max_file_size = 100000;
-    pump.writer.max_size = 100000;
-    put(fd, "one\n");
-    assert_true(pass_line());
-    expect("one\n");
-    assert_true(pass_line()); /* nothing there */
-
-    put(fd, "two\n");
-    pump.checked_ticks = long_ago();
-    assert_true(pass()); /* has looked for itself */
-    assert_true(clock_ticks() - pump.checked_ticks < (uint64_t)1 << 32);
-    expect("one\ntwo\n");
-
-    pump.writer.size = pump.writer.max_size;
-    put(fd, "three\n");
-    assert_false(pass_line()); /* where to cut is the writer's to decide */
-    assert_int_equal(pump.taken, 8);
-    turn();
-    assert_int_equal(heard[PUMP_ROTATED], 2);
-    expect("one\ntwo\nthree\n");
-
-    memset(large, '\n', sizeof(large));
-    assert_int_equal(write(fd, large, sizeof(large)), sizeof(large));
-    assert_false(pass_line()); /* more than a line is there */
-    assert_true(pump.taken > 14);
-    turn();
-    assert_non_null(pump.buf);
-    put(fd, "four\n");
-    assert_false(pass_line());
-    assert_int_equal(pump.taken, 14 + sizeof(large));
-    turn();
-    assert_int_equal(pump.taken, 19 + sizeof(large));
-}
-
-static void test_a_removed_segment_is_seen_at_a_line(void **state)
-{
-    autofd int fd = attach();
-
-    (void)state;
-    spec.logs.max_file_size = 100000;
-    pump.writer.max_size = 100000;
-    put(fd, "one\n");
-    pump.checked_ticks = long_ago();
-    assert_true(pass());
-
-    assert_int_equal(unlinkat(d.fd, NAME ".0", 0), 0);
-    put(fd, "two\n");
-    assert_true(pass_line()); /* not looked at so soon */
-    put(fd, "three\n");
-    pump.checked_ticks = long_ago();
-    assert_false(pass());
-    pump.checked_at = 0; /* for the loop it was long ago, too */
-    turn();
-    expect("three\n");
-}
-
-static void test_now_and_then_the_loop_looks_for_more(void **state)
-{
-    autofd int fd = attach();
-    int passed = 0;
-
-    (void)state;
-    spec.logs.max_file_size = 100000;
-    pump.writer.max_size = 100000;
-    do {
-        put(fd, "line\n");
-        pump.checked_ticks = long_ago();
-    } while (pass() && ++passed < 100);
-    assert_in_range(passed, 1, 5);
-    pump.checked_at = 0;
-    turn();
-    assert_true(pump.checked_at > 0);
-    assert_int_equal(pump.quick_checks, 0);
-    assert_int_equal(pump.taken, 5 * (passed + 1));
-}
-
-static void test_a_line_that_cannot_be_written_does_not_pass(void **state)
-{
-    autofd int fd = attach();
-
-    (void)state;
-    spec.logs.on_full = SPEC_ON_FULL_DROP;
-    fault = ENOSPC;
-    put(fd, "one\n");
-    assert_false(pass_line());
-    assert_int_equal(heard[PUMP_FAILED], 1);
-    fault = SYSCALL_GO_ON;
-    put(fd, "two\n");
-    assert_false(pass_line()); /* left to the loop, whose clock tells when to try again */
-    turn();
-    expect("two\n");
-    assert_int_equal(lost_bytes, 4);
-
-    close_fd(&fd);
-    assert_false(pass_line());
-    turn();
-    assert_int_equal(pump.fd, -1);
 }
 
 static void test_load_grows_and_quiet_shrinks(void **state)
@@ -369,7 +118,7 @@ static void test_no_line_is_made_of_two(void **state)
     fault = 0;
     put(fd, "next\n");
     turn();
-    first = logdir_get(&d, NAME ".0", &size);
+    first = logdir_get(&logs, NAME ".0", &size);
     assert_string_equal(first, "whole\ntor");
     expect("whole\ntornext\n");
     assert_int_equal(pump.writer.number, 1);
@@ -493,7 +242,7 @@ static void test_hand_over(void **state)
     put(fd, "two\n");
     ev_timer_stop(loop, &pump.timer);
     old = pump;
-    pump_init(&pump, loop, &dir, NAME, &spec.logs, &lost_bytes, on_news, NULL);
+    pump_init(&pump, loop, &dir, NAME, &spec.logs, &lost_bytes, old.on_news, NULL);
     pump_adopt(&pump, old.fd, &old.loss, old.buf, old.held);
     old.held = 0;
     old.fd = -1;
@@ -560,7 +309,7 @@ static void test_the_live_file_is_removed(void **state)
     (void)state;
     put(fd, "one\n");
     turn();
-    assert_int_equal(unlinkat(d.fd, NAME ".0", 0), 0);
+    assert_int_equal(unlinkat(logs.fd, NAME ".0", 0), 0);
     look_now();
     put(fd, "two\n");
     turn();
@@ -573,29 +322,29 @@ static void rename_dir(const char *from, const char *to)
 {
     char a[80], b[80];
 
-    (void)snprintf(a, sizeof(a), "%s%s", d.path, from);
-    (void)snprintf(b, sizeof(b), "%s%s", d.path, to);
+    (void)snprintf(a, sizeof(a), "%s%s", logs.path, from);
+    (void)snprintf(b, sizeof(b), "%s%s", logs.path, to);
     assert_int_equal(rename(a, b), 0);
 }
 
 static void test_another_directory_takes_its_place(void **state)
 {
-    autofd int fd = attach(), old = d.fd;
+    autofd int fd = attach(), old = logs.fd;
     char file[100];
 
     (void)state;
     put(fd, "one\n");
     turn();
     rename_dir("", ".old");
-    assert_int_equal(mkdir(d.path, 0700), 0);
-    d.fd = open(d.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(mkdir(logs.path, 0700), 0);
+    logs.fd = open(logs.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     look_now();
     put(fd, "two\n");
     turn();
     expect("two\n");
     assert_int_equal(pump.writer.number, 1); /* numbers only grow */
     assert_int_equal(unlinkat(old, NAME ".0", 0), 0);
-    (void)snprintf(file, sizeof(file), "%s.old", d.path);
+    (void)snprintf(file, sizeof(file), "%s.old", logs.path);
     assert_int_equal(rmdir(file), 0);
 }
 
@@ -604,7 +353,7 @@ static void test_a_link_takes_its_place(void **state)
 {
     struct logdir victim;
     autofd int fd = attach();
-    char *shared = strdup(d.path);
+    char *shared = strdup(logs.path);
 
     (void)state;
     logdir_make(&victim);
@@ -614,13 +363,13 @@ static void test_a_link_takes_its_place(void **state)
     put(fd, "one\n");
     turn();
     rename_dir("", ".old");
-    assert_int_equal(symlink(victim.path, d.path), 0);
+    assert_int_equal(symlink(victim.path, logs.path), 0);
     look_now();
     put(fd, "two\n");
     turn();
     expect("one\ntwo\n");
     assert_false(logdir_has(&victim, NAME ".0"));
-    assert_int_equal(unlink(d.path), 0);
+    assert_int_equal(unlink(logs.path), 0);
     rename_dir(".old", "");
     logdir_remove(&victim);
     free(shared);
@@ -633,16 +382,16 @@ static void test_the_directory_is_removed_and_comes_back(void **state)
     (void)state;
     put(fd, "one\n");
     turn();
-    assert_int_equal(unlinkat(d.fd, NAME ".0", 0), 0);
-    assert_int_equal(rmdir(d.path), 0);
+    assert_int_equal(unlinkat(logs.fd, NAME ".0", 0), 0);
+    assert_int_equal(rmdir(logs.path), 0);
     look_now();
     put(fd, "two\n");
     turn();
     assert_int_equal(pump.loss.error, -ENOENT);
     assert_int_equal(lost_bytes, 4);
-    assert_int_equal(mkdir(d.path, 0700), 0);
-    close_fd(&d.fd);
-    d.fd = open(d.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(mkdir(logs.path, 0700), 0);
+    close_fd(&logs.fd);
+    logs.fd = open(logs.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     put(fd, "three\n");
     turn();
     expect("three\n");
@@ -653,13 +402,9 @@ static void test_the_directory_is_removed_and_comes_back(void **state)
 
 static uint64_t random_state;
 
-static uint64_t next_random(void) /* splitmix64 */
+static uint64_t next_random(void)
 {
-    uint64_t z = random_state += 0x9e3779b97f4a7c15;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
+    return splitmix64(&random_state);
 }
 
 static int fault_for;
@@ -719,7 +464,7 @@ static void check_lines(uint64_t seed)
     long last = -1;
     size_t n;
 
-    assert_int_equal(segment_list(d.fd, NAME, &numbers, &n, &e), 0);
+    assert_int_equal(segment_list(logs.fd, NAME, &numbers, &n, &e), 0);
     for (size_t i = 0; i < n; i++) {
         char file[SEGMENT_NAME_MAX + 1];
         autofree char *part = NULL;
@@ -727,7 +472,7 @@ static void check_lines(uint64_t seed)
         size_t size;
 
         segment_file(file, NAME, numbers[i]);
-        part = logdir_get(&d, file, &size);
+        part = logdir_get(&logs, file, &size);
         for (char *at = part; (newline = strchr(at, '\n')); at = newline + 1) {
             long number = strtol(at, NULL, 10);
 
@@ -749,7 +494,7 @@ static void run_model(enum spec_on_full on_full, uint64_t seed)
 
     random_state = seed;
     fault_for = 0;
-    (void)setup(NULL);
+    (void)pump_set_up(NULL);
     spec.logs.on_full = on_full;
     spec.logs.max_file_size = 1000 + next_random() % 100000;
     spec.logs.max_files = 1000000;
@@ -769,7 +514,7 @@ static void run_model(enum spec_on_full on_full, uint64_t seed)
         fail_msg("seed %llu: lost %llu, or not the same", (unsigned long long)seed,
                  (unsigned long long)lost_bytes);
     check_lines(seed);
-    (void)teardown(NULL);
+    (void)pump_tear_down(NULL);
 }
 
 static void test_model(void **state)
@@ -782,27 +527,15 @@ static void test_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        TEST(test_idle_costs_nothing),
-        TEST(test_a_line_passes_by_the_loop),
-        TEST(test_a_removed_segment_is_seen_at_a_line),
-        TEST(test_now_and_then_the_loop_looks_for_more),
-        TEST(test_a_line_that_cannot_be_written_does_not_pass),
-        TEST(test_load_grows_and_quiet_shrinks),
-        TEST(test_what_is_dropped_is_counted),
-        TEST(test_tries_are_apart),
-        TEST(test_no_line_is_made_of_two),
-        TEST(test_a_stream_without_lines_resumes),
-        TEST(test_blocked_loses_nothing),
-        TEST(test_other_limits),
-        TEST(test_the_end_waits_for_no_disk),
-        TEST(test_hand_over),
-        TEST(test_a_pipe_in_use_goes_on),
-        TEST(test_drain_is_bounded),
-        TEST(test_the_live_file_is_removed),
-        TEST(test_another_directory_takes_its_place),
-        TEST(test_a_link_takes_its_place),
-        TEST(test_the_directory_is_removed_and_comes_back),
+#define TEST(name) cmocka_unit_test_setup_teardown(name, pump_set_up, pump_tear_down)
+        TEST(test_idle_costs_nothing),         TEST(test_load_grows_and_quiet_shrinks),
+        TEST(test_what_is_dropped_is_counted), TEST(test_tries_are_apart),
+        TEST(test_no_line_is_made_of_two),     TEST(test_a_stream_without_lines_resumes),
+        TEST(test_blocked_loses_nothing),      TEST(test_other_limits),
+        TEST(test_the_end_waits_for_no_disk),  TEST(test_hand_over),
+        TEST(test_a_pipe_in_use_goes_on),      TEST(test_drain_is_bounded),
+        TEST(test_the_live_file_is_removed),   TEST(test_another_directory_takes_its_place),
+        TEST(test_a_link_takes_its_place),     TEST(test_the_directory_is_removed_and_comes_back),
         cmocka_unit_test(test_model),
     };
 

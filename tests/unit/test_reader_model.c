@@ -19,6 +19,7 @@
 #include "logrotate/reader.h"
 #include "shared/cleanup.h"
 #include "tests/unit/logdir.h"
+#include "tests/unit/splitmix.h"
 
 #define NAME "m.stdout"
 
@@ -32,13 +33,9 @@ enum {
 
 static uint64_t first_seed = 1, last_seed = ROUNDS, seed, random_state;
 
-static uint64_t next_random(void) /* splitmix64 */
+static uint64_t next_random(void)
 {
-    uint64_t z = random_state += 0x9e3779b97f4a7c15;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
+    return splitmix64(&random_state);
 }
 
 static size_t below(size_t n)
