@@ -99,11 +99,6 @@ static int write_partial(int dirfd, const char *partial, int source, const struc
     return !r && futimens(fd, times) < 0 ? -errno : r;
 }
 
-static uint64_t to_ns(const struct timespec *t)
-{
-    return (uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_nsec;
-}
-
 /* Only if it was last written by `before_ns`; or in the future, from where the clock was put back.
  */
 static int compress_one(int dirfd, const char *name, int64_t number, uint64_t before_ns)
@@ -111,11 +106,13 @@ static int compress_one(int dirfd, const char *name, int64_t number, uint64_t be
     char plain[SEGMENT_NAME_MAX + 1], partial[SEGMENT_NAME_MAX + 1], gzip[SEGMENT_NAME_MAX + 1];
     struct stat st;
     autofd int source = open_source(dirfd, name, number, &st);
+    uint64_t written_ns;
     int r;
 
     if (source < 0)
         return source == -ENOENT ? 0 : source;
-    if (to_ns(&st.st_mtim) > before_ns && to_ns(&st.st_mtim) <= clock_now_ns(CLOCK_REALTIME))
+    written_ns = clock_to_ns(&st.st_mtim);
+    if (written_ns > before_ns && written_ns <= clock_now_ns(CLOCK_REALTIME))
         return 0;
     segment_file(plain, name, number);
     segment_file_as(partial, name, number, SEGMENT_PARTIAL);

@@ -23,6 +23,7 @@
 
 #include "logrotate/search.h"
 #include "shared/cleanup.h"
+#include "shared/clock.h"
 
 int reader_open(struct log_reader *r, int dirfd, const char *name, const struct reader_start *start,
                 struct err *e)
@@ -245,7 +246,7 @@ uint64_t reader_written_ns(const struct log_reader *r)
 
     if (r->in.fd < 0 || fstat(r->in.fd, &st) < 0)
         return 0;
-    return (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec;
+    return clock_to_ns(&st.st_mtim);
 }
 
 void reader_place(const struct log_reader *r, int64_t *ret_number, uint64_t *ret_offset)

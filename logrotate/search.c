@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "shared/cleanup.h"
+#include "shared/clock.h"
 
 struct reader_search {
     struct reader_start start;
@@ -150,8 +151,7 @@ static int open_one(struct reader_search *s, struct log_reader *r)
         return READER_DATA;
     if (s->start.origin != READER_SINCE)
         return READER_BUSY;
-    if ((uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec >=
-        s->start.since_ns)
+    if (clock_to_ns(&st.st_mtim) >= s->start.since_ns)
         return READER_DATA;
     return s->next < s->n ? go_on(s, r) : skip_to(s, r, in.gz ? UINT64_MAX : s->size, 0);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "logrotate/segment.h"
+#include "shared/clock.h"
 
 /* A file, in the order in which files go. */
 struct victim {
@@ -62,7 +63,7 @@ static int look_at(const struct survey *s, struct victim *v)
     if (fstatat(s->dirfd, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
     v->size = (uint64_t)st.st_size;
-    v->time_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec;
+    v->time_ns = clock_to_ns(&st.st_mtim);
     if (v->time_ns > s->now_ns)
         v->time_ns = s->now_ns; /* the clock was put back */
     return 0;

@@ -13,7 +13,7 @@ uint64_t clock_now_ns(clockid_t id)
     struct timespec ts;
 
     clock_gettime(id, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+    return clock_to_ns(&ts);
 }
 
 /* Days since 1970-01-01 to a date of the Gregorian calendar, counted in eras of 400 years (146,097

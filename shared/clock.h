@@ -12,6 +12,11 @@ enum {
     CLOCK_TEXT_BYTES = 64
 };
 
+static inline uint64_t clock_to_ns(const struct timespec *ts)
+{
+    return (uint64_t)ts->tv_sec * 1000000000 + (uint64_t)ts->tv_nsec;
+}
+
 /* Nanoseconds of the clock `id` (CLOCK_REALTIME: since 1970; CLOCK_MONOTONIC: since boot). */
 uint64_t clock_now_ns(clockid_t id);
 

@@ -16,6 +16,7 @@
 #include "manager/api/handlers.h"
 #include "manager/api/tail.h"
 #include "shared/cleanup.h"
+#include "shared/clock.h"
 
 enum {
     LS_MAX = 16384, /* entries; a task can make any number of files */
@@ -69,11 +70,11 @@ static int open_file(struct request *r, const char **ret_path, struct stat *ret_
 static json_t *encode_file(const char *name, const struct stat *st)
 {
     char mode[GO_MODE_BYTES];
-    uint64_t mtime_ns = (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec;
 
     return json_pack("{s:o,s:b,s:I,s:s,s:o}", "Name", encode_text(name), "IsDir",
                      S_ISDIR(st->st_mode), "Size", (json_int_t)st->st_size, "FileMode",
-                     encode_go_mode(st->st_mode, mode), "ModTime", encode_time(mtime_ns));
+                     encode_go_mode(st->st_mode, mode), "ModTime",
+                     encode_time(clock_to_ns(&st->st_mtim)));
 }
 
 static int by_name(const void *a, const void *b)
