@@ -55,6 +55,8 @@ int search_new(struct log_reader *r, const struct reader_start *start,
     s->left = start->count;
     if (s->start.origin == READER_LINES && !s->left)
         s->start.origin = READER_END;
+    if (s->n)
+        r->number = s->numbers[0] - 1; /* all of them may be gone before one can be opened */
     *ret_search = s;
     return 0;
 }

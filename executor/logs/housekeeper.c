@@ -119,7 +119,7 @@ static void settle(struct housekeeper *h, int error)
         h->say(h->arg, text);
     }
     h->told_error = error;
-    h->not_before_ns = clock_now_ns(CLOCK_REALTIME) + (error ? retry_ns : pause_ns);
+    h->not_before_ns = clock_now_ns(CLOCK_MONOTONIC) + (error ? retry_ns : pause_ns);
 }
 
 static void compress(struct housekeeper *h, uint64_t now_ns)
@@ -147,6 +147,14 @@ static void arm(struct housekeeper *h, uint64_t now_ns, uint64_t due_ns)
     ev_timer_start(h->loop, &h->due);
 }
 
+/* Until there may be another child. */
+static uint64_t pause_left_ns(const struct housekeeper *h)
+{
+    uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
+
+    return h->not_before_ns > now_ns ? h->not_before_ns - now_ns : 0;
+}
+
 static void look(struct housekeeper *h)
 {
     const struct trim_rules rules = {.max_files = h->limits->max_files,
@@ -154,7 +162,7 @@ static void look(struct housekeeper *h)
                                      .max_total_bytes = h->limits->max_total_bytes,
                                      .compress = h->limits->compress == SPEC_COMPRESS_GZIP,
                                      .compress_after_ns = h->limits->compress_after_ns};
-    uint64_t now_ns = clock_now_ns(CLOCK_REALTIME), due_ns;
+    uint64_t now_ns = clock_now_ns(CLOCK_REALTIME), due_ns, child_ns;
     struct trim_stream streams[STREAMS_MAX];
     struct trim_result result;
 
@@ -163,11 +171,12 @@ static void look(struct housekeeper *h)
         streams[i] = (struct trim_stream){h->pumps[i].name, h->pumps[i].writer.number};
     if (trim_look(h->dir->fd, &rules, streams, h->n_pumps, now_ns, &result) < 0)
         return; /* the directory is gone: the pumps see to that, and stir */
-    if (result.compress && !h->child && now_ns >= h->not_before_ns)
+    if (result.compress && !h->child && !pause_left_ns(h))
         compress(h, now_ns);
     due_ns = result.next_ns;
-    if (result.compress && !h->child && (!due_ns || h->not_before_ns < due_ns))
-        due_ns = h->not_before_ns;
+    child_ns = now_ns + pause_left_ns(h);
+    if (result.compress && !h->child && (!due_ns || child_ns < due_ns))
+        due_ns = child_ns;
     arm(h, now_ns, due_ns);
 }
 

@@ -20,7 +20,7 @@ struct housekeeper {
     struct ev_io compressed; /* pidfd of the child */
     pid_t child;             /* 0: none */
     int told_error;          /* what the last child failed for, and was said; 0: it did not fail */
-    uint64_t not_before_ns;  /* CLOCK_REALTIME of the next child, at the soonest */
+    uint64_t not_before_ns;  /* CLOCK_MONOTONIC of the next child, at the soonest */
     const struct spec_logs *limits; /* borrowed, as all below */
     const struct log_dir *dir;
     const struct pump *pumps;

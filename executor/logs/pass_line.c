@@ -10,7 +10,7 @@
 #include "shared/clock.h"
 
 enum {
-    CHECKS = 2, /* then the pump does it, which looks for more */
+    CHECKS = 2, /* then, or after as long, the pump does it, which looks for more */
 };
 
 void line_way_open(struct line_way *way, const struct pump *p)
@@ -27,11 +27,11 @@ void line_way_open(struct line_way *way, const struct pump *p)
 /* As check_place() of the pump. */
 QUICK static bool is_in_place(struct line_way *way)
 {
-    uint64_t ticks = clock_ticks();
+    uint64_t ticks = clock_ticks(), passed = (ticks - way->checked_ticks) >> 32;
 
-    if ((ticks - way->checked_ticks) >> 32 == 0)
+    if (passed == 0)
         return true;
-    if (way->checks++ >= CHECKS || direct_is_removed(way->to))
+    if (passed > CHECKS || way->checks++ >= CHECKS || direct_is_removed(way->to))
         return false;
     way->checked_ticks = ticks;
     return true;

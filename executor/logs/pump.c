@@ -68,6 +68,15 @@ static void arm(struct pump *p, ev_tstamp seconds)
     ev_timer_again(p->loop, &p->timer);
 }
 
+/* Whether so many seconds have passed. The loop's time is that of the wall clock, which may be put
+ * back: then nobody knows, and they have. */
+static bool has_passed(const struct pump *p, ev_tstamp seconds, ev_tstamp since)
+{
+    ev_tstamp passed = ev_now(p->loop) - since;
+
+    return passed >= seconds || passed < 0;
+}
+
 /* The owner may set timers, and the loop's time can be that of a line long ago (line_way_pass()).
  */
 static void tell(struct pump *p, enum pump_news news)
@@ -124,7 +133,8 @@ static void mend(struct pump *p)
  * is not waited for: a stream may have no newlines at all. */
 static size_t rest_of_line(struct pump *p, const char *data, size_t size)
 {
-    uint64_t window = writer_line_window(&p->writer);
+    uint64_t window =
+        p->writer.number < 0 ? WRITER_LINE_WINDOW_MAX : writer_line_window(&p->writer);
     const char *newline;
     size_t rest;
 
@@ -144,9 +154,14 @@ bool pump_is_blocked(const struct pump *p)
 
 static int open_segment(struct pump *p)
 {
+    int r;
+
     p->generation = p->dir->generation;
-    return writer_open(&p->writer, p->dir->fd, p->name, p->limits->max_file_size,
-                       p->limits->max_files, NULL);
+    r = writer_open(&p->writer, p->dir->fd, p->name, p->limits->max_file_size, p->limits->max_files,
+                    NULL);
+    if (r == 0 && p->loss.bytes)
+        writer_drop(&p->writer, 0); /* of the line that the newest segment may end with */
+    return r;
 }
 
 static void check_dir(struct pump *p)
@@ -169,7 +184,7 @@ static void check_place(struct pump *p)
     p->checked_ticks = clock_ticks();
     p->quick_checks = 0;
     if (removed || p->writer.fd < 0 || p->loss.error ||
-        p->checked_at - p->checked_dir_at >= check_dir_s)
+        has_passed(p, check_dir_s, p->checked_dir_at))
         check_dir(p);
     if (removed || p->generation != p->dir->generation) {
         p->generation = p->dir->generation;
@@ -183,7 +198,7 @@ static int try_write(struct pump *p, const char *data, size_t size, bool more, s
     ssize_t r = 0;
 
     *ret_done = 0;
-    if (p->loss.error || ev_now(p->loop) - p->checked_at >= check_s)
+    if (p->loss.error || has_passed(p, check_s, p->checked_at))
         check_place(p);
     if (p->writer.number < 0)
         r = open_segment(p);
@@ -202,7 +217,8 @@ static size_t put(struct pump *p, const char *data, size_t size, bool more)
     size_t rest, done;
     int r;
 
-    if (p->loss.error && drops && !p->ending && ev_now(p->loop) < p->retry_at) {
+    if (p->loss.error && drops && !p->ending &&
+        !has_passed(p, last_backoff_s, p->retry_at - last_backoff_s)) {
         drop(p, data, size);
         return 0;
     }
@@ -290,6 +306,7 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
         return;
     }
     ev_timer_stop(loop, w);
+    pump_flush(p); /* of a line that had only begun, and does not go on */
     shrink(p);
 }
 
@@ -478,6 +495,7 @@ void pump_limits_changed(struct pump *p)
 void pump_end(struct pump *p)
 {
     p->ending = true;
+    pump_flush(p); /* where all of the buffer is held there is no room to read into */
     pump_drain(p);
     if (p->loss.error)
         tell(p, PUMP_GAVE_UP);

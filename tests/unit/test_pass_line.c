@@ -103,6 +103,24 @@ static void test_now_and_then_the_loop_looks_for_more(void **state)
     assert_int_equal(pump.taken, 5 * (passed + 1));
 }
 
+/* A directory that was moved is found by the pump only. */
+static void test_after_a_long_time_the_loop_looks(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    spec.logs.max_file_size = 100000;
+    pump.writer.max_size = 100000;
+    put(fd, "one\n");
+    pump.checked_ticks = long_ago();
+    assert_true(pass());
+    put(fd, "two\n");
+    pump.checked_ticks -= (uint64_t)20 << 32; /* more than ten seconds */
+    assert_false(pass());
+    turn();
+    expect("one\ntwo\n");
+}
+
 static void test_a_line_that_cannot_be_written_does_not_pass(void **state)
 {
     autofd int fd = attach();
@@ -133,6 +151,7 @@ int main(void)
         TEST(test_a_line_passes_by_the_loop),
         TEST(test_a_removed_segment_is_seen_at_a_line),
         TEST(test_now_and_then_the_loop_looks_for_more),
+        TEST(test_after_a_long_time_the_loop_looks),
         TEST(test_a_line_that_cannot_be_written_does_not_pass),
     };
 

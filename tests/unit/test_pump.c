@@ -55,6 +55,46 @@ static void test_load_grows_and_quiet_shrinks(void **state)
     assert_false(ev_is_active(&pump.timer));
 }
 
+static int busy_fd, busy_for;
+
+/* With each write more is there to be read; the last of it is a line that has only begun, where
+ * the segment is nearly full. */
+static int keep_busy(const char *name)
+{
+    static char data[2 * PUMP_SMALL];
+
+    if (strcmp(name, "write") != 0 || busy_for == 0)
+        return SYSCALL_GO_ON;
+    memset(data, --busy_for ? '\n' : 'x', sizeof(data));
+    if (!busy_for)
+        pump.writer.size = pump.writer.max_size - 5 * sizeof(data);
+    syscall_verdict = NULL;
+    assert_int_equal(write(busy_fd, data, sizeof(data)), sizeof(data));
+    syscall_verdict = keep_busy;
+    return SYSCALL_GO_ON;
+}
+
+/* Others have their turn after so many reads. */
+static void test_a_line_that_has_begun_when_a_turn_ends(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    pump.writer.max_size = spec.logs.max_file_size = 1 << 20;
+    busy_for = 15;
+    busy_fd = fd;
+    (void)keep_busy("write");
+    turn();
+    assert_int_equal(busy_for, 0);
+    assert_true(pump.held > 0);
+    pump.timer.repeat = 1e-9;
+    ev_timer_again(loop, &pump.timer);
+    ev_run(loop, EVRUN_ONCE); /* the quiet timer */
+    assert_int_equal(pump.held, 0);
+    assert_int_equal(pump.writer.written, pump.taken);
+    assert_null(pump.buf);
+}
+
 static void test_what_is_dropped_is_counted(void **state)
 {
     autofd int fd = attach();
@@ -148,6 +188,46 @@ static void test_a_stream_without_lines_resumes(void **state)
     assert_int_equal(pump.loss.error, 0);
 }
 
+/* The segment was never open, and the rest of the line is as unwanted. */
+static void test_a_loss_before_anything_was_written(void **state)
+{
+    autofd int fd = -1;
+
+    (void)state;
+    fault = ENOSPC;
+    fd = attach();
+    put(fd, "to");
+    turn();
+    fault = 0;
+    put(fd, "rn\nwhole\n");
+    turn();
+    expect("whole\n");
+    assert_int_equal(lost_bytes, 5);
+}
+
+/* What was due is due still. */
+static void test_the_clock_is_put_back(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    fault = ENOSPC;
+    put(fd, "one\n");
+    turn();
+    fault = 0;
+    pump.retry_at += 3600;
+    put(fd, "two\n");
+    ev_run(loop, EVRUN_NOWAIT);
+    expect("two\n");
+
+    assert_int_equal(unlinkat(logs.fd, NAME ".0", 0), 0);
+    pump.checked_at += 3600;
+    pump.checked_dir_at += 3600;
+    put(fd, "three\n");
+    turn();
+    expect("three\n");
+}
+
 static void test_blocked_loses_nothing(void **state)
 {
     autofd int fd = attach(), again = -1;
@@ -228,11 +308,48 @@ static void test_the_end_waits_for_no_disk(void **state)
     assert_int_equal(reported, 8);
 }
 
-/* Live upgrade, while a disk is full. */
+/* There is no room left in the buffer. */
+static void test_the_end_counts_what_was_not_read(void **state)
+{
+    static char data[PUMP_LARGE];
+    autofd int fd = attach();
+
+    (void)state;
+    spec.logs.on_full = SPEC_ON_FULL_BLOCK;
+    assert_true(fcntl(fd, F_SETPIPE_SZ, PUMP_LARGE) >= PUMP_LARGE);
+    assert_int_equal(write(fd, data, PUMP_SMALL), PUMP_SMALL); /* begins load */
+    turn();
+    assert_non_null(pump.buf);
+    assert_int_equal(write(fd, data, sizeof(data)), sizeof(data));
+    fault = ENOSPC;
+    turn();
+    assert_int_equal(pump.held, PUMP_LARGE);
+    put(fd, "one\n");
+    pump_end(&pump);
+    assert_int_equal(lost_bytes, PUMP_LARGE + 4);
+    assert_int_equal(reported, lost_bytes);
+}
+
+/* As in a live upgrade. */
+static void hand_over(void)
+{
+    struct pump old;
+
+    ev_timer_stop(loop, &pump.timer);
+    ev_io_stop(loop, &pump.readable);
+    old = pump;
+    pump_init(&pump, loop, &dir, NAME, &spec.logs, &lost_bytes, old.on_news, NULL);
+    pump_adopt(&pump, old.fd, &old.loss, old.buf, old.held);
+    old.held = 0;
+    old.fd = -1;
+    old.loss.error = 0;
+    writer_close(&old.writer);
+    pump_end(&old);
+}
+
 static void test_hand_over(void **state)
 {
     autofd int fd = attach();
-    struct pump old;
 
     (void)state;
     spec.logs.on_full = SPEC_ON_FULL_BLOCK;
@@ -240,14 +357,7 @@ static void test_hand_over(void **state)
     put(fd, "one\n");
     turn();
     put(fd, "two\n");
-    ev_timer_stop(loop, &pump.timer);
-    old = pump;
-    pump_init(&pump, loop, &dir, NAME, &spec.logs, &lost_bytes, old.on_news, NULL);
-    pump_adopt(&pump, old.fd, &old.loss, old.buf, old.held);
-    old.held = 0;
-    old.fd = -1;
-    writer_close(&old.writer);
-    pump_end(&old);
+    hand_over();
     assert_true(pump_is_blocked(&pump));
     fault = 0;
     turn();
@@ -255,6 +365,25 @@ static void test_hand_over(void **state)
     expect("one\ntwo\n");
     assert_int_equal(heard[PUMP_MENDED], 1);
     assert_int_equal(lost_bytes, 0);
+}
+
+static void test_no_line_is_made_of_two_by_a_hand_over(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    put(fd, "whole\ntor");
+    turn();
+    fault = ENOSPC;
+    put(fd, "n\n");
+    turn();
+    hand_over();
+    fault = 0;
+    put(fd, "next\n");
+    turn();
+    expect("whole\ntornext\n");
+    assert_int_equal(pump.writer.number, 1);
+    assert_int_equal(lost_bytes, 2);
 }
 
 /* Another process goes on writing into the pipe of an attempt that is over. */
@@ -426,7 +555,8 @@ static int random_verdict(const char *name)
     return next_random() % 10 == 0 ? SYSCALL_SHORT : SYSCALL_GO_ON;
 }
 
-/* Writes numbered lines in random pieces and turns the loop in between. Returns bytes written. */
+/* Writes numbered lines in random pieces; turns the loop and hands over in between. Returns bytes
+ * written. */
 static size_t feed(int fd, char *data)
 {
     size_t size = 0, at = 0;
@@ -449,6 +579,8 @@ static size_t feed(int fd, char *data)
             at += (size_t)n;
         if (n > 0 && next_random() % 2 && pass_line())
             continue;
+        if (next_random() % 60 == 0)
+            hand_over();
         if (n < 0 || next_random() % 2)
             turn();
     }
@@ -498,6 +630,8 @@ static void run_model(enum spec_on_full on_full, uint64_t seed)
     spec.logs.on_full = on_full;
     spec.logs.max_file_size = 1000 + next_random() % 100000;
     spec.logs.max_files = 1000000;
+    if (next_random() % 2)
+        syscall_verdict = random_verdict;
     fd = attach();
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     written = feed(fd, data);
@@ -528,14 +662,27 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, pump_set_up, pump_tear_down)
-        TEST(test_idle_costs_nothing),         TEST(test_load_grows_and_quiet_shrinks),
-        TEST(test_what_is_dropped_is_counted), TEST(test_tries_are_apart),
-        TEST(test_no_line_is_made_of_two),     TEST(test_a_stream_without_lines_resumes),
-        TEST(test_blocked_loses_nothing),      TEST(test_other_limits),
-        TEST(test_the_end_waits_for_no_disk),  TEST(test_hand_over),
-        TEST(test_a_pipe_in_use_goes_on),      TEST(test_drain_is_bounded),
-        TEST(test_the_live_file_is_removed),   TEST(test_another_directory_takes_its_place),
-        TEST(test_a_link_takes_its_place),     TEST(test_the_directory_is_removed_and_comes_back),
+        TEST(test_idle_costs_nothing),
+        TEST(test_load_grows_and_quiet_shrinks),
+        TEST(test_a_line_that_has_begun_when_a_turn_ends),
+        TEST(test_what_is_dropped_is_counted),
+        TEST(test_tries_are_apart),
+        TEST(test_no_line_is_made_of_two),
+        TEST(test_a_stream_without_lines_resumes),
+        TEST(test_a_loss_before_anything_was_written),
+        TEST(test_the_clock_is_put_back),
+        TEST(test_blocked_loses_nothing),
+        TEST(test_other_limits),
+        TEST(test_the_end_waits_for_no_disk),
+        TEST(test_the_end_counts_what_was_not_read),
+        TEST(test_hand_over),
+        TEST(test_no_line_is_made_of_two_by_a_hand_over),
+        TEST(test_a_pipe_in_use_goes_on),
+        TEST(test_drain_is_bounded),
+        TEST(test_the_live_file_is_removed),
+        TEST(test_another_directory_takes_its_place),
+        TEST(test_a_link_takes_its_place),
+        TEST(test_the_directory_is_removed_and_comes_back),
         cmocka_unit_test(test_model),
     };
 

@@ -16,6 +16,7 @@
 #include "logrotate/writer.h"
 #include "shared/cleanup.h"
 #include "tests/unit/logdir.h"
+#include "tests/unit/syscalls.h"
 
 #define NAME "t.stdout"
 
@@ -278,6 +279,38 @@ static void test_a_sleeper_finds_what_is_left(void **state)
     reader_close(&r);
 }
 
+static int opens;
+
+/* Between the two listings and the first segment to be opened. */
+static int trim_all(const char *name)
+{
+    if (strcmp(name, "openat") != 0 || ++opens != 3)
+        return SYSCALL_GO_ON;
+    syscall_verdict = NULL;
+    remove_segment(7);
+    remove_segment(8);
+    put_segment(10, "later", 5);
+    return SYSCALL_GO_ON;
+}
+
+static void test_all_is_trimmed_while_a_start_is_looked_for(void **state)
+{
+    (void)state;
+    for (enum reader_origin origin = READER_START; origin <= READER_LINES; origin++) {
+        struct log_reader r;
+
+        put_segment(7, "a\n", 2);
+        put_segment(8, "b\n", 2);
+        opens = 0;
+        syscall_verdict = trim_all;
+        open_at(&r, origin, origin == READER_START ? 0 : 1);
+        expect_gap(&r, 7, 3, false);
+        expect(&r, "later");
+        reader_close(&r);
+        remove_segment(10);
+    }
+}
+
 static void test_unread(void **state)
 {
     struct log_reader r;
@@ -509,6 +542,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_segment_compressed_while_it_is_read, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_sleeper_finds_what_is_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_all_is_trimmed_while_a_start_is_looked_for, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_unread, setup, teardown),
         cmocka_unit_test_setup_teardown(test_places_that_are_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_since, setup, teardown),
