@@ -309,8 +309,10 @@ def test_hostile_names(executor, box):
     _, status = one.start().end()
     assert status["log_lost_bytes"] == 0
     assert precious.read_text() == "precious"
-    text = "".join((one.log_dir / f"t.stdout.{n}").read_text() for n in (5, 6, 7))
-    assert numbers(text) == list(range(3000))
+    (one.log_dir / "t.stdout.1").rmdir()
+    for odd in ("2", "2.gz", "3", "4"):
+        (one.log_dir / f"t.stdout.{odd}").unlink()
+    assert numbers(output(one)) == list(range(3000))
 
 
 def test_a_limit_on_the_size_of_files_does_not_kill():
