@@ -18,12 +18,13 @@
 #include "executor/launch.h"
 #include "executor/report.h"
 #include "shared/cleanup.h"
+#include "shared/clock.h"
 #include "shared/sys.h"
 #include "shared/units.h"
 
 static const ev_tstamp clear_first_s = 0.001; /* between looks whether the cgroup is empty … */
 static const ev_tstamp clear_last_s = 0.1;    /* … doubling up to this */
-static const ev_tstamp drain_bound_s = 1.0;   /* for an end of the logs after everything is dead */
+static const uint64_t drain_bound_ns = 1000000000; /* for the logs' end after all is dead */
 
 static void say(struct attempt *a, const char *what, int error)
 {
@@ -263,8 +264,9 @@ static void try_clear(struct attempt *a)
     drain_logs(a);
     if (!gone) { /* children the main process left behind */
         attempt_kill(a);
-        a->clearing_since = ev_now(a->loop);
-    } else if (logs_ended(a) || ev_now(a->loop) - a->clearing_since >= drain_bound_s) {
+        a->clearing_since_ns = clock_now_ns(CLOCK_MONOTONIC);
+    } else if (logs_ended(a) ||
+               clock_now_ns(CLOCK_MONOTONIC) - a->clearing_since_ns >= drain_bound_ns) {
         a->clearing = false;
         a->ops->cleared(a->arg);
         return;
@@ -285,7 +287,7 @@ void attempt_clear(struct attempt *a)
 {
     ev_now_update(a->loop);
     a->clearing = true;
-    a->clearing_since = ev_now(a->loop);
+    a->clearing_since_ns = clock_now_ns(CLOCK_MONOTONIC);
     a->clear_wait = clear_first_s;
     try_clear(a);
 }

@@ -61,7 +61,7 @@ struct attempt {
     struct ev_io reported;   /* report socket */
     struct ev_io child_dead; /* pidfd of the first child */
     struct ev_timer clear_timer;
-    ev_tstamp clearing_since;
+    uint64_t clearing_since_ns; /* CLOCK_MONOTONIC */
     ev_tstamp clear_wait;
     bool clearing;
 

@@ -395,7 +395,7 @@ static int on_hand_over(void *arg, struct handover *h, int *ret_memfd, struct er
     struct supervisor *s = arg;
 
     for (int i = 0; i < STREAM_N; i++)
-        pump_flush(&s->pumps[i]);
+        pump_settle(&s->pumps[i]);
     *h = (struct handover){
         .release = CLEAT_VERSION,
         .state_dir = s->record.state_dir,

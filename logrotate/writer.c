@@ -221,7 +221,7 @@ ssize_t writer_write(struct log_writer *w, const char *data, size_t size, bool m
     int r = 0;
 
     *ret_done = 0;
-    while (r == 0 && *ret_done < size) {
+    while (r == 0 && (w->fd < 0 || *ret_done < size)) {
         const char *rest = data + *ret_done;
         enum part part;
         size_t len;

@@ -52,7 +52,8 @@ void writer_set_limits(struct log_writer *w, uint64_t max_size, uint32_t max_fil
  * for the caller to offer again with what follows; never more than writer_line_window() bytes are.
  * Returns the number of bytes consumed (all of `size` when !more), or a negative errno when the
  * next byte cannot be written now (-ENOSPC, -EDQUOT, -EIO, -EROFS …). *ret_done is the number of
- * bytes consumed in either case. After an error a later call simply tries again. */
+ * bytes consumed in either case. After an error a later call simply tries again. No bytes: only
+ * opens the segment that the next ones go to. */
 ssize_t writer_write(struct log_writer *w, const char *data, size_t size, bool more,
                      size_t *ret_done);
 

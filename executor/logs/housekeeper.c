@@ -30,7 +30,7 @@ enum {
     IOPRIO_IDLE = 3 << 13, /* ioprio_set(2); libc has neither it nor its constants */
     IOPRIO_PROCESS = 1,
 };
-static const uint64_t retry_ns = 600000000000; /* after a segment could not be compressed */
+static const uint64_t retry_ns = 600000000000; /* after something could not be done */
 static const uint64_t pause_ns = 1000000000;   /* between children */
 static const ev_tstamp margin_s = 0.01;        /* file times are as coarse as the kernel's tick */
 
@@ -165,12 +165,18 @@ static void look(struct housekeeper *h)
     uint64_t now_ns = clock_now_ns(CLOCK_REALTIME), due_ns, child_ns;
     struct trim_stream streams[STREAMS_MAX];
     struct trim_result result;
+    int r;
 
     h->stirred = false;
     for (size_t i = 0; i < h->n_pumps; i++)
         streams[i] = (struct trim_stream){h->pumps[i].name, h->pumps[i].writer.number};
-    if (trim_look(h->dir->fd, &rules, streams, h->n_pumps, now_ns, &result) < 0)
+    r = trim_look(h->dir->fd, &rules, streams, h->n_pumps, now_ns, &result);
+    if (r == -ENOENT)
         return; /* the directory is gone: the pumps see to that, and stir */
+    if (r < 0) {
+        arm(h, now_ns, now_ns + retry_ns);
+        return;
+    }
     if (result.compress && !h->child && !pause_left_ns(h))
         compress(h, now_ns);
     due_ns = result.next_ns;

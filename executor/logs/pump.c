@@ -296,6 +296,17 @@ void pump_flush(struct pump *p)
     }
 }
 
+void pump_settle(struct pump *p)
+{
+    size_t nothing;
+
+    if (p->writer.number >= 0) {
+        check_place(p);
+        (void)try_write(p, "", 0, false, &nothing);
+    }
+    pump_flush(p);
+}
+
 static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
     struct pump *p = container_of(w, struct pump, timer);

@@ -100,6 +100,10 @@ bool pump_is_blocked(const struct pump *p);
 /* Writes what is held back, so that nothing is in this process's memory only, unless blocked. */
 void pump_flush(struct pump *p);
 
+/* The same, before another program goes on with the stream: that takes the numbers from the names,
+ * so there is a segment by the newest of them. */
+void pump_settle(struct pump *p);
+
 /* Writes, holds or drops what another one read from the pipe (executor/logs/pass_line.h). */
 void pump_put(struct pump *p, const char *data, size_t size);
 

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from bare import Events
-from harness import BUILD, process_gone, wait_for
+from harness import BUILD, SLOW, process_gone, wait_for
 from jobs import simple
 
 UPGRADE = 5
@@ -48,7 +48,7 @@ def test_same_pids_same_lock_same_descriptors(executor):
 @pytest.mark.parametrize("private", [False, True], ids=["plain", "stub init"])
 def test_no_byte_and_no_exit_is_lost(executor, private):
     """A hundred upgrades while the task writes as fast as it can, until it ends in one of them."""
-    count = 400000
+    count = 400000 * SLOW
     one = executor(f"lines:{count}:0", "exit:9", private_pid=private)
     one.spec["logs"].update(max_files=1000, max_file_size=1 << 16)
     one.start()

@@ -392,7 +392,7 @@ bool pump_is_blocked(const struct pump *p)
     return false;
 }
 
-void pump_flush(struct pump *p)
+void pump_settle(struct pump *p)
 {
     (void)p;
 }

@@ -335,6 +335,7 @@ static void hand_over(void)
 {
     struct pump old;
 
+    pump_settle(&pump);
     ev_timer_stop(loop, &pump.timer);
     ev_io_stop(loop, &pump.readable);
     old = pump;
@@ -365,6 +366,22 @@ static void test_hand_over(void **state)
     expect("one\ntwo\n");
     assert_int_equal(heard[PUMP_MENDED], 1);
     assert_int_equal(lost_bytes, 0);
+}
+
+/* A follower waits for a number that is higher. */
+static void test_numbers_do_not_go_back_in_a_hand_over(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    put(fd, "one\n");
+    turn();
+    assert_int_equal(unlinkat(dir.fd, NAME ".0", 0), 0);
+    hand_over();
+    put(fd, "two\n");
+    turn();
+    expect("two\n");
+    assert_int_equal(pump.writer.number, 1);
 }
 
 static void test_no_line_is_made_of_two_by_a_hand_over(void **state)
@@ -676,6 +693,7 @@ int main(void)
         TEST(test_the_end_waits_for_no_disk),
         TEST(test_the_end_counts_what_was_not_read),
         TEST(test_hand_over),
+        TEST(test_numbers_do_not_go_back_in_a_hand_over),
         TEST(test_no_line_is_made_of_two_by_a_hand_over),
         TEST(test_a_pipe_in_use_goes_on),
         TEST(test_drain_is_bounded),
