@@ -135,7 +135,9 @@ static int supervise(const char *path)
     if (read_spec(dir, &spec, &e) < 0)
         return fail(&e, WIRE_EXIT_STATE);
     loop = evloop_new(EVFLAG_NOENV);
-    r = supervisor_new(loop, spec, dir, status_fd, &s, &e);
+    r = record_check_order(spec, getenv(WIRE_ORDER_ENV), &e);
+    if (r == 0)
+        r = supervisor_new(loop, spec, dir, status_fd, &s, &e);
     if (r == 0)
         return keep(loop, s);
     (void)spec_free(spec);

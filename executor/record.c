@@ -99,6 +99,13 @@ int record_lock(int state_dir, struct err *e)
     return take_fd(&fd);
 }
 
+int record_check_order(const struct exec_spec *spec, const char *order, struct err *e)
+{
+    if (strcmp(spec->order ?: "", order ?: "") == 0)
+        return 0;
+    return err_set(e, -EBUSY, "the task has been given to another executor since");
+}
+
 /* Takes over what the record of an earlier executor says. */
 static void go_on(struct record *rec)
 {

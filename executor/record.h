@@ -33,6 +33,10 @@ struct record {
  * another executor holds the task. */
 int record_lock(int state_dir, struct err *e);
 
+/* -EBUSY: `spec` was written for another executor than this one, whose WIRE_ORDER_ENV is `order`
+ * (NULL: it has none): one that was forked after it, by a manager that did not know of it. */
+int record_check_order(const struct exec_spec *spec, const char *order, struct err *e);
+
 /* Goes on from what an earlier executor left in the locked status file, which is taken over, and
  * writes the first record. -EBUSY: that one came after this one was asked for, and
  * has to be looked at by a manager first. */

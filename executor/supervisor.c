@@ -442,6 +442,8 @@ static void on_command(void *arg, const struct ctl_msg *msg)
 {
     struct supervisor *s = arg;
 
+    if (is_done(s) && msg->type != CTL_HELLO && msg->type != CTL_PING)
+        return; /* the last on record is how it ended */
     switch (msg->type) {
     case CTL_HELLO:
     case CTL_PING:

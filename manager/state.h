@@ -99,6 +99,7 @@ struct task {
     uint64_t definition;   /* the version of the job that last changed it in place; 0: none has */
     uint64_t planned;      /* … that the executor's order on disk is of */
     uint64_t order_seq;    /* the order's foreign_seq */
+    char order[37];        /* its name, proto/spec.h; "": another manager gave it */
     uint64_t terms_id;     /* of the terms its executor acts by, by its record */
     json_t *template_env;  /* what its templates rendered with env = true; NULL: nothing */
     char *cpus;            /* those it has to itself, "2-3"; NULL: none (manager/host/cores.h) */

@@ -90,7 +90,7 @@ static int try_isolation(const struct config *config, char *text, size_t size, s
         return err_sys(e, -errno, "try a user namespace");
     in = ends[0];
     out = ends[1];
-    pidfd = spawn_executor(config->executor, argv, (int[]){null, null, out}, 3, e);
+    pidfd = spawn_executor(config->executor, argv, NULL, (int[]){null, null, out}, 3, e);
     if (pidfd < 0)
         return pidfd;
     close_fd(&out);

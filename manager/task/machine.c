@@ -137,12 +137,17 @@ static void on_ended(struct machine *m, const struct machine_input *in, struct m
     out->actions |= MACHINE_DO_CANCEL | MACHINE_DO_RELEASE;
 }
 
+/* Where an executor may have been, what it may have left goes first, whatever the record says. */
 static void on_absent(struct machine *m, const struct machine_input *in, struct machine_output *out)
 {
-    m->phase = TASK_PHASE_QUEUED;
-    out->actions |= MACHINE_DO_CANCEL | MACHINE_DO_QUEUE;
     if (!in->known)
         out->actions |= MACHINE_DO_FORGET;
+    if (in->ordered) {
+        wait_for_start(m, 0, out);
+        return;
+    }
+    m->phase = TASK_PHASE_QUEUED;
+    out->actions |= MACHINE_DO_CANCEL | MACHINE_DO_QUEUE;
 }
 
 /* An earlier manager took note of what had happened, and was waiting. */

@@ -92,6 +92,7 @@ struct machine_input {
     bool known;                        /* LOST, ABSENT: there is a record to go on from … */
     bool started;                      /* … in which the task was started */
     bool ran;                          /* LOST: it had a process */
+    bool ordered;                      /* ABSENT: one may have been forked nevertheless */
     bool ended_well;                   /* LOST, REBOOTED, ABSENT: its work is done, no new start */
     bool gave_up;                      /* ABSENT: so was said of its start */
     bool stopping;                     /* LOST, REBOOTED: it was to stop */

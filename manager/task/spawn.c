@@ -86,8 +86,7 @@ static int spawn_limited(const char *program, char *const *argv, char *const *en
 int spawn_program(const char *program, char *const *argv, char *const *env, const int *fds, int n,
                   const char *what, struct err *e)
 {
-    char *const path_only[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                               NULL};
+    char *const path_only[] = {SPAWN_PATH, NULL};
     pid_t pid;
     int pidfd, r = spawn_limited(program, argv, env ? env : path_only, fds, n, &pid);
 
@@ -102,11 +101,12 @@ int spawn_program(const char *program, char *const *argv, char *const *env, cons
     return r;
 }
 
-int spawn_executor(const char *program, char *const *argv, const int *fds, int n, struct err *e)
+int spawn_executor(const char *program, char *const *argv, char *const *env, const int *fds, int n,
+                   struct err *e)
 {
     char what[PATH_MAX + 64];
 
     (void)snprintf(what, sizeof(what), "the executor %s (see the agent's option \"executor\")",
                    program);
-    return spawn_program(program, argv, NULL, fds, n, what, e);
+    return spawn_program(program, argv, env, fds, n, what, e);
 }

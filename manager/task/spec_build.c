@@ -81,6 +81,7 @@ static int plan_common(const struct spec_build_input *in, const struct task *tas
     spec->alloc_id = (char *)alloc->id;
     spec->task = def->name;
     spec->foreign_seq = task->status.seq + 1;
+    spec->order = (char *)task->order;
     spec->definition = task->definition;
     spec->task_dir = bag_printf(bag, "%s/%s", alloc->dir, def->name);
     spec->shared_dir = bag_printf(bag, "%s/alloc", alloc->dir);

@@ -82,6 +82,14 @@ static int retire(const struct task *task)
     return task_handle_retire(dir);
 }
 
+/* The number alone may be that of another: a record that was lost, or set back by a power cut, is
+ * followed by one that begins anew. */
+static bool is_known(const struct task *task, const struct task_status *record)
+{
+    return record->seq == task->status.seq && record->attempt == task->status.attempt &&
+           record->started_ns == task->status.started_ns;
+}
+
 /* True when one of them holds the lock, or has had it: its record says what is not known here. None
  * will come any more when it is false. */
 static bool came_late(const struct task *task)
@@ -92,7 +100,7 @@ static bool came_late(const struct task *task)
     if (retire(task) == -EBUSY)
         return true;
     task_state_dir(task, dir, sizeof(dir));
-    return task_handle_read_record(dir, &record) == 0 && record.seq != task->status.seq;
+    return task_handle_read_record(dir, &record) == 0 && !is_known(task, &record);
 }
 
 /* Ends a task that no executor holds. */
@@ -237,6 +245,8 @@ static int write_spec(struct task *task, const char *dir, enum task_event_type *
     int r;
 
     *ret_blame = TASK_EVENT_DRIVER_FAILURE;
+    if (!*task->order)
+        uuid_make(task->order);
     r = cores_reserve(task, e);
     if (r)
         return r;
@@ -274,6 +284,7 @@ static void spawn(struct task *task)
     task_state_dir(task, dir, sizeof(dir));
     if (task->status.seq && task_handle_read_record(dir, &record))
         forget_record(task); /* it was lost since, and the next will number from the start */
+    *task->order = '\0';
     r = write_spec(task, dir, &blame, &e);
     if (!r) {
         task->planned = task->definition;
@@ -345,7 +356,7 @@ static void merge(struct task *task, const struct task_status *record)
     bool before = task_is_stale(task) || task_is_of_before(task, record);
 
     feed(task, (struct machine_input){.event = MACHINE_HEARD}, NULL);
-    if (record->seq < s->seq)
+    if (record->seq < s->seq || (record->seq == s->seq && !is_known(task, record)))
         s->seq = 0; /* it could not go on from the record before it */
     for (size_t i = 0; i < record->n_events; i++)
         if (record->events[i].seq > s->seq)
@@ -385,8 +396,8 @@ static bool read_record(struct task *task, struct task_status *ret_record)
     task_state_dir(task, dir, sizeof(dir));
     if (task_handle_read_record(dir, ret_record))
         return false;
-    /* The number may be that of an earlier boot's record, and our own record too: both unsynced. */
-    if (ret_record->seq != task->status.seq ||
+    /* Our own record may be of an earlier boot, as the executor's: both unsynced. */
+    if (!is_known(task, ret_record) ||
         (ret_record->state == TASK_STATE_DEAD && !task_is_of_before(task, ret_record)))
         merge(task, ret_record);
     here = strcmp(ret_record->boot_id, task->alloc->manager->boot_id) == 0;
@@ -513,7 +524,7 @@ static bool has_given_up(const struct task *task)
     return last && last->type == TASK_EVENT_NOT_RESTARTING;
 }
 
-static void adopt_dead(struct task *task)
+static void adopt_dead(struct task *task, const char *dir)
 {
     struct task_status record;
     bool known = read_record(task, &record);
@@ -536,8 +547,10 @@ static void adopt_dead(struct task *task)
     else if (known && !of_this_boot)
         lose_boot(task);
     else if (task->machine.unheard || (!known && !task->status.seq))
-        /* one on its way to its lock finds ours there, or is found */
-        feed(task, (struct machine_input){.event = MACHINE_ABSENT, .known = known}, NULL);
+        feed(task,
+             (struct machine_input){
+                 .event = MACHINE_ABSENT, .known = known, .ordered = task_handle_has_order(dir)},
+             NULL);
     else
         lose_executor(task, known, known ? " while no manager ran" : " and left no record");
 }
@@ -553,7 +566,7 @@ void task_adopt(struct task *task)
     alloc_changed(task->alloc, false); /* it may be one that is to stop */
     task_read_planned(task, dir);
     if (task_handle_attach(task, dir, &e)) {
-        adopt_dead(task);
+        adopt_dead(task, dir);
         return;
     }
     feed(task, (struct machine_input){.event = MACHINE_ATTACHED}, NULL);

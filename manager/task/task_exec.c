@@ -77,7 +77,7 @@ int manager_exec(struct manager *m, const struct task *task, char *const *argv, 
     if (r)
         err_sys(e, r, "run a command in task \"%s\"", task->def->name);
     else
-        r = spawn_executor(m->config->executor, line, theirs, FDS, e);
+        r = spawn_executor(m->config->executor, line, NULL, theirs, FDS, e);
     close_all(theirs);
     if (r < 0) {
         close_all(ours);

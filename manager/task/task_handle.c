@@ -121,18 +121,30 @@ int task_handle_hold(const char *dir)
     return fcntl(fd, F_SETLK, &lock) < 0 ? -EBUSY : take_fd(&fd);
 }
 
+bool task_handle_has_order(const char *dir)
+{
+    autofd int fd = open_in(dir, WIRE_SPEC, O_RDONLY);
+
+    return fd >= 0;
+}
+
+/* While we hold the lock an executor gives up; once we let go, it finds no spec, or a later one
+ * that is not for it. */
+int task_handle_withdraw(const char *dir)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, WIRE_SPEC);
+    return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
 int task_handle_retire(const char *dir)
 {
     autofd int fd = task_handle_hold(dir);
-    char path[PATH_MAX];
 
     if (fd == -ENOENT)
         return 0; /* the directory was never made */
-    if (fd < 0)
-        return fd;
-    /* While we hold the lock an executor gives up; once we let go, it finds no spec. */
-    (void)snprintf(path, sizeof(path), "%s/%s", dir, WIRE_SPEC);
-    return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+    return fd < 0 ? fd : task_handle_withdraw(dir);
 }
 
 static int send_to(int fd, const struct ctl_msg *msg)
@@ -384,10 +396,13 @@ int task_handle_spawn(struct task *task, const char *dir, struct err *e)
 {
     struct task_handle *handle = handle_new(task);
     char *const argv[] = {"cleat-executor", "supervise", (char *)dir, NULL};
+    char order[sizeof(WIRE_ORDER_ENV "=") + sizeof(task->order)];
+    char *const env[] = {SPAWN_PATH, order, NULL};
     int r = open_pipes(handle, dir, e);
 
+    (void)snprintf(order, sizeof(order), WIRE_ORDER_ENV "=%s", task->order);
     if (!r)
-        r = spawn_executor(task->alloc->manager->config->executor, argv, NULL, 0, e);
+        r = spawn_executor(task->alloc->manager->config->executor, argv, env, NULL, 0, e);
     if (r < 0) {
         task_handle_free(handle);
         return r;

@@ -53,10 +53,16 @@ pid_t task_handle_find(const char *dir);
 /* The newest record in `dir`. -ENOENT, -ENODATA: there is none. */
 int task_handle_read_record(const char *dir, struct task_status *ret_status);
 
+/* True when an executor may have been forked for `dir`, or may be still. */
+bool task_handle_has_order(const char *dir);
+
+/* Takes the order back: to be called while holding the lock. No executor starts on `dir` any more,
+ * one that was forked but does not hold the lock yet included. */
+int task_handle_withdraw(const char *dir);
+
 /* Keeps executors from starting on `dir` until the descriptor it returns is closed; one that was
  * forked but does not hold the lock yet gives up. -EBUSY: one holds the lock. */
 int task_handle_hold(const char *dir);
 
-/* Makes sure that no executor starts on `dir` any more, one that was forked but does not hold the
- * lock yet included. -EBUSY: one holds the lock. */
+/* The two together. -EBUSY: an executor holds the lock. */
 int task_handle_retire(const char *dir);

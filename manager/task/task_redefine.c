@@ -2,7 +2,8 @@
  *
  * An executor goes on from the record of the one before it. So a record that is dead and older than
  * the order (its number is below the order's `foreign_seq`) is that of the task before; no executor
- * has got as far as to begin with the new one.
+ * has got as far as to begin with the new one. Unless the record says of which definition it is:
+ * the one before may have been lost, and the numbers have begun anew.
  */
 #include "manager/task/task_redefine.h"
 
@@ -35,7 +36,7 @@ bool task_is_stale(const struct task *task)
 bool task_is_of_before(const struct task *task, const struct task_status *record)
 {
     return task->definition && record->state == TASK_STATE_DEAD && record->seq < task->order_seq &&
-           task->status.state != TASK_STATE_DEAD;
+           record->definition < task->definition && task->status.state != TASK_STATE_DEAD;
 }
 
 struct exec_spec *task_read_spec(const char *dir)

@@ -57,8 +57,9 @@ static int kill_recorded(const struct task_wait *wait)
     return poll(&poller, 1, 0) == 1 ? 0 : -EAGAIN; /* readable: it is dead */
 }
 
-/* 0: nothing of the task runs. -EAGAIN: it is still dying. -EBUSY: it has an executor. */
-static int kill_leftovers(const struct task_wait *wait)
+/* 0: nothing of the task runs; with `last`, none that was forked for it will start it either.
+ * -EAGAIN: it is still dying. -EBUSY: it has an executor. */
+static int kill_leftovers(const struct task_wait *wait, bool last)
 {
     const struct task *task = wait->task;
     const struct alloc *alloc = task->alloc;
@@ -75,14 +76,18 @@ static int kill_leftovers(const struct task_wait *wait)
     if ((alloc->manager->cgroup.reason || geteuid() != 0) &&
         strays_kill(alloc->id, task->def->name))
         dying = -EAGAIN;
-    return r == -EAGAIN ? r : dying;
+    if (r == -EAGAIN || dying)
+        return -EAGAIN;
+    if (last && hold >= 0 && !*task->order) /* whom we gave one ourselves is dead */
+        (void)task_handle_withdraw(dir);
+    return 0;
 }
 
 static void on_due(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct task_wait *wait = container_of(timer, struct task_wait, timer);
     struct task *task = wait->task;
-    int r = kill_leftovers(wait);
+    int r = kill_leftovers(wait, true);
 
     (void)revents;
     if (r == -EAGAIN) {
@@ -105,7 +110,7 @@ void task_wait(struct task *task, uint64_t delay_ns)
     wait->pid = task->status.pid;
     wait->pid_start = task->status.pid_start;
     task->wait = wait;
-    (void)kill_leftovers(wait);
+    (void)kill_leftovers(wait, false);
     ev_timer_init(&wait->timer, on_due, (double)delay_ns / 1e9, 0);
     ev_now_update(loop);
     ev_timer_start(loop, &wait->timer);

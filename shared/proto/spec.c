@@ -144,6 +144,7 @@ static const struct field spec_fields[] = {
     FIELD(struct exec_spec, shutdown_delay_ns, UINT),
     FIELD(struct exec_spec, logs, MAP, .sub = spec_log_fields),
     FIELD_SPARSE(struct exec_spec, foreign_seq, UINT),
+    FIELD(struct exec_spec, order, STRING, .sparse = true),
     FIELD_SPARSE(struct exec_spec, definition, UINT),
     FIELD_SPARSE(struct exec_spec, terms_id, UINT),
     {0}};

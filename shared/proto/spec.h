@@ -199,6 +199,8 @@ struct exec_spec {
      * when it wrote this: then what became of that one comes first. 0: go on from any. */
     uint64_t foreign_seq;
 
+    char *order; /* names the executor it was written for (proto/wire.h); NULL: an older release */
+
     uint64_t definition; /* the manager's: which version of the job it is of, if not the first */
     uint64_t terms_id;   /* … what it calls these terms (proto/terms.h); 0: an older release */
 };

@@ -3,7 +3,9 @@
  * The contract between a manager and its executors: files, descriptors, messages, exit codes.
  *
  * <data_dir>/state/tasks/<alloc-id>/<task>/
- *   spec    written by the manager before the fork (proto/spec.h)
+ *   spec    written by the manager before the fork (proto/spec.h). An executor acts by the one it
+ *           was forked for, and by no other: WIRE_ORDER_ENV in its environment is the spec's
+ *           `order`, or neither is there. So where there is no spec, nobody starts the task.
  *   status  written by the executor (proto/status.h). The executor holds a POSIX write lock
  *           (fcntl F_SETLK) on it from before its first act until it exits: so there is never a
  *           second executor for a task, and F_GETLK gives the live executor's pid, which cannot be
@@ -42,6 +44,8 @@ enum {
 #define WIRE_CTL "ctl"
 #define WIRE_EVT "evt"
 
+#define WIRE_ORDER_ENV "CLEAT_ORDER"
+
 /* Said by an executor in executor.out, or under `run` on stderr. A manager tries it out by that. */
 #define WIRE_NOTE_PROC                                                                             \
     "a /proc of the task's own cannot be mounted here, where parts of the host's are covered: it " \
@@ -55,7 +59,8 @@ enum wire_exit {
     WIRE_EXIT_OK = 0,      /* what became of the task is recorded */
     WIRE_EXIT_USAGE = 64,  /* wrong arguments */
     WIRE_EXIT_STATE = 65,  /* spec or state directory unusable; text on stderr */
-    WIRE_EXIT_LOCKED = 66, /* another executor holds the task, or has since the spec was written */
+    WIRE_EXIT_LOCKED = 66, /* another executor holds the task, or has since the spec was written; or
+                              that is another's */
 };
 
 enum ctl_type {

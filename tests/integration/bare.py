@@ -63,10 +63,11 @@ class Executor:
         self.process = self.spawn()
         return self
 
-    def spawn(self):
+    def spawn(self, order=None):
+        env = {**self.box.env, **({"CLEAT_ORDER": order} if order else {})}
         return subprocess.Popen(
             [BUILD / "bin/cleat-executor", "supervise", self.state_dir],
-            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=self.box.env,
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env,
         )  # fmt: skip
 
     def end(self):

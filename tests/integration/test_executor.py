@@ -88,6 +88,19 @@ def test_only_one_executor_per_task(executor):
     assert one.status()["pid"] == pid and not process_gone(pid)
 
 
+@pytest.mark.parametrize("given, own", [("a", "b"), ("a", None), (None, "b")])
+def test_an_order_is_for_one_executor(executor, given, own):
+    one = executor("pause")
+    if given:
+        one.spec["order"] = given
+    one.write_spec()
+    other = one.spawn(own)
+    _, text = other.communicate(timeout=20)
+    assert other.returncode == 66 and "another executor" in text
+    one.process = one.spawn(given)
+    one.wait_pid()
+
+
 def test_hello_then_every_change_once_and_in_order(executor):
     one = executor("wait:50", "exit:1")
     one.spec["restart"]["attempts"] = 4

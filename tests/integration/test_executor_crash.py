@@ -111,6 +111,29 @@ def test_both_die(manager, driver):
     assert manager.wait_running(alloc_id) != pid
 
 
+def test_what_an_executor_left_that_is_on_no_record_goes_before_a_new_start(manager):
+    """Records lost with both of them dead: the task is as if it had never been started."""
+    alloc_id = manager.run_one(
+        simple("fork:1", "print:ready", "pause", type="service", driver="raw_exec")
+    )
+    wait_for(lambda: "ready" in manager.output(alloc_id), "the task to be ready")
+    manager.wait_running(alloc_id)
+    manager.kill9()
+    supervisor = executor(manager, alloc_id)
+    left = leftovers.processes(manager.box.token).keys() - {supervisor}
+    kill_hard(supervisor)
+    assert [pid for pid in left if not process_gone(pid)]
+    (records.task_dir(manager, alloc_id) / "status").write_bytes(b"")
+    for path in (manager.data_dir / "state/allocs").glob(f"{alloc_id}*"):
+        path.unlink()
+    manager.start()
+    wait_for(lambda: manager.output(alloc_id).count("ready") == 2, "the task to run again")
+    manager.wait_running(alloc_id)
+    assert all(process_gone(pid) for pid in left)
+    assert manager.task(alloc_id)["Restarts"] == 0
+    assert not manager.task(alloc_id)["Failed"]
+
+
 def test_the_policy_ends_at_its_attempts(manager):
     alloc_id = manager.run_one(simple("pause", policy=restart(1)))
     for _ in range(2):

@@ -272,8 +272,8 @@ def test_before_another_executor_has_its_lock(manager, driver):
         os.rmdir(cgroup)
     path = manager.data_dir / "state/allocs" / alloc_id
     record = json.loads(records.read_statefile(path))
-    record["Tasks"]["t"] |= {"Seq": status["seq"], "Unheard": True, "WindowCount": 1,
-                             "Window": time.time_ns()}  # fmt: skip
+    record["Tasks"]["t"] |= {"Seq": status["seq"], "Attempt": status["attempt"], "StartedAt": status["started_ns"],
+                             "Unheard": True, "WindowCount": 1, "Window": time.time_ns()}  # fmt: skip
     records.write_statefile(path, json.dumps(record).encode())
     manager.start()
     wait_for(lambda: manager.output(alloc_id) == "start\n" * 2, "the task to run again")

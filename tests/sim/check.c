@@ -74,7 +74,7 @@ static void check_start_order(const struct dir *dir)
     if (!d->ran && !d->forgets)
         violated("%s starts, and %s was not started", dir->path, d->path);
     FOR_SIBLINGS(d, dir, strchr("ab", role_of(dir)) ? "ml" : "")
-    if (!d->ran && !d->forgets)
+    if (!d->ran && !d->forgets && !d->stop_unsaved)
         violated("%s starts, and %s was not started", dir->path, d->path);
 }
 
@@ -256,7 +256,7 @@ void check_launch(struct dir *dir, struct proc *p)
         violated("%s is launched, and a power cut would forget its last exit", dir->path);
     if (current->stopping)
         violated("%s is launched after it was told to stop", dir->path);
-    if (dir->told_dead)
+    if (dir->told_dead && !dir->stop_unsaved)
         violated("%s is launched, and was said to be dead", dir->path);
     if (dir->ended_well && !dir->recall && !dir->policy.on_success)
         violated("%s is launched, and has succeeded", dir->path);
@@ -318,6 +318,17 @@ static struct dir *dir_of(const struct task *task)
     return dir_find(path);
 }
 
+void check_stop_unsaved(const char *job_id)
+{
+    for (struct alloc *a = manager_allocs(world.manager); a; a = a->next)
+        for (size_t i = 0; strcmp(a->job->job->id, job_id) == 0 && i < a->group->n_tasks; i++) {
+            struct dir *dir = dir_of(&a->tasks[i]);
+
+            if (dir)
+                dir->stop_unsaved = true;
+        }
+}
+
 /* Each time the manager tells of a change. */
 void check_alloc(void *arg, struct alloc *alloc)
 {
@@ -331,7 +342,7 @@ void check_alloc(void *arg, struct alloc *alloc)
             continue;
         if (dead && someone_of(dir, NULL))
             violated("the manager says %s is dead, and a process of it lives", dir->path);
-        if (dir->told_dead && !dead && !world.stop_on_no_record)
+        if (dir->told_dead && !dead && !dir->stop_unsaved)
             violated("%s was dead, and is %s", dir->path, task_state_name(task->status.state));
         if (task->status.restarts < dir->told_restarts && !dir->forgets)
             violated("%s had %u restarts, and has %u", dir->path, dir->told_restarts,

@@ -217,6 +217,8 @@ static int open_name(struct dir *dir, const char *name, int flags)
         return open_fifo(dir, FD_CTL, flags);
     if (strcmp(name, WIRE_EVT) == 0)
         return open_fifo(dir, FD_EVT, flags);
+    if (strcmp(name, WIRE_SPEC) == 0)
+        return dir->spec ? fd_new(FD_SINK, NULL, NULL) : fail_with(ENOENT);
     if (strcmp(name, WIRE_STATUS) != 0 || (!dir->status.exists && !(flags & O_CREAT)))
         return fail_with(ENOENT);
     if (!dir->status.exists)

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shared/proto/wire.h"
 #include "tests/sim/sim.h"
 
 enum {
@@ -241,6 +242,15 @@ int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options)
     return 0;
 }
 
+static void take_order(struct proc *p, char *const envp[])
+{
+    size_t n = strlen(WIRE_ORDER_ENV "=");
+
+    for (; *envp; envp++)
+        if (strncmp(*envp, WIRE_ORDER_ENV "=", n) == 0)
+            (void)snprintf(p->order, sizeof(p->order), "%s", *envp + n);
+}
+
 int __wrap_posix_spawn(pid_t *ret_pid, const char *path, const posix_spawn_file_actions_t *files,
                        const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
@@ -249,7 +259,6 @@ int __wrap_posix_spawn(pid_t *ret_pid, const char *path, const posix_spawn_file_
     (void)path;
     (void)files;
     (void)attr;
-    (void)envp;
     sys_enter();
     if (!world.calm && one_in(50))
         return EAGAIN;
@@ -259,6 +268,7 @@ int __wrap_posix_spawn(pid_t *ret_pid, const char *path, const posix_spawn_file_
         p = proc_new(PROC_EXECUTOR, dir_find(argv[2]));
         p->loop = loop_new(p);
         p->begins = world.step + (one_in(3) ? dice(300) : 0);
+        take_order(p, envp);
     }
     *ret_pid = p->pid;
     return 0;

@@ -117,6 +117,8 @@ static void supervise(struct proc *p)
         proc_exit(fd == -EBUSY ? WIRE_EXIT_LOCKED : WIRE_EXIT_STATE);
     if (read_spec(dir, &spec, &e) < 0)
         proc_exit(WIRE_EXIT_STATE);
+    if (!world.old_executors && record_check_order(spec, p->order, &e))
+        proc_exit(WIRE_EXIT_LOCKED);
     learn_terms(p->dir, spec);
     p->dir->recall |= p->dir->definition != spec->definition;
     p->dir->definition = spec->definition;

@@ -114,6 +114,11 @@ static bool has_begun(const struct proc *p)
     return world.calm || p->begins <= world.step;
 }
 
+static bool is_late(const struct proc *p)
+{
+    return !has_begun(p);
+}
+
 static bool has_work(const struct proc *p)
 {
     return p->killed || (has_begun(p) && (!p->supervisor || loop_has_event(p->loop)));
@@ -342,7 +347,8 @@ static void change_job(void *arg)
     }
     trace("%s %s: %s", c->stop ? "stop" : "register", job_id(c->job), r ? e.text : "acknowledged");
     model->unsure = r && (unsure || c->stop); /* a stop holds, but may be on no record */
-    world.stop_on_no_record |= r && c->stop;
+    if (r && c->stop)
+        check_stop_unsaved(job_id(c->job));
     if (r)
         return;
     learn(model, record);
@@ -488,17 +494,25 @@ static struct fifo *some_pipe(void)
     return found;
 }
 
-/* Not where executors are still to come: one that comes late finds no record, and takes itself for
- * the first. Whether the manager knows better, the order could tell; so far it does not. */
+static bool has_executor(const struct dir *dir)
+{
+    for (int i = 0; i < world.n_procs; i++)
+        if (world.procs[i].alive && world.procs[i].kind == PROC_EXECUTOR &&
+            world.procs[i].dir == dir)
+            return true;
+    return false;
+}
+
+/* Rather one that an executor is to go on from; but not of those that would take themselves for the
+ * first, whoever they were forked for. */
 static void lose_record(void)
 {
-    struct dir *dir = world.n_dirs ? &world.dirs[dice((uint32_t)world.n_dirs)] : NULL;
+    struct proc *p = world.old_executors ? NULL : pick(PROC_EXECUTOR, is_late);
+    struct dir *dir = p ? p->dir : NULL;
 
-    for (int i = 0; i < world.n_procs; i++)
-        if (world.procs[i].alive && world.procs[i].dir == dir &&
-            world.procs[i].kind == PROC_EXECUTOR)
-            return;
-    if (dir)
+    if (!dir && world.n_dirs)
+        dir = &world.dirs[dice((uint32_t)world.n_dirs)];
+    if (dir && !(world.old_executors && has_executor(dir)))
         status_spoil(dir);
 }
 
@@ -632,7 +646,7 @@ static void come_right(void)
 static void run_episode(uint64_t seed, uint64_t steps)
 {
     world.n_procs = world.n_dirs = world.boot = 0;
-    world.calm = world.full = world.stop_on_no_record = false;
+    world.calm = world.full = false;
     memset(jobs, 0, sizeof(jobs));
     collected = false;
     store_reset();
@@ -640,6 +654,7 @@ static void run_episode(uint64_t seed, uint64_t steps)
     world.seed = seed;
     world.step = 0;
     world.random = seed;
+    world.old_executors = one_in(4);
     world.mono_ns = 1000 * SECOND;
     world.real_ns = 1700000000 * SECOND;
     manager_boot();

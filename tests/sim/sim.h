@@ -54,6 +54,7 @@ struct proc {
     struct supervisor *supervisor;
     int memfd;       /* the state it resumes from, -1 */
     int crash_in;    /* system calls left until it crashes; 0: none planned */
+    char order[64];  /* EXECUTOR: of its environment */
     uint64_t begins; /* EXECUTOR: at this step; until then it is forked and has done nothing */
     bool running;    /* on the stack */
     bool looped;     /* had its event of this turn */
@@ -113,6 +114,7 @@ struct dir {
     int exit_status;     /* of the last main process */
     unsigned int starts; /* Started events on record */
     bool told_dead;      /* by the manager */
+    bool stop_unsaved;   /* it was told to stop, on no record: the next manager may go on with it */
     uint32_t told_restarts;
     unsigned int losses;  /* of executors, or of the machine */
     unsigned int forgets; /* records lost or set back: counts may be old */
@@ -135,7 +137,7 @@ struct world {
     struct manager *manager;   /* NULL until it has started */
     bool calm;                 /* no more faults */
     bool full;                 /* the tables are: the episode ends */
-    bool stop_on_no_record;    /* a job's: the next manager goes on with what was told to be dead */
+    bool old_executors;        /* of a release that acts by any order */
 };
 
 extern struct world world;
@@ -212,6 +214,7 @@ void task_act(struct proc *p); /* the next thing a task's process does */
 
 /* check.c */
 void check_forget(struct dir *dir); /* its record is lost, or one of before again */
+void check_stop_unsaved(const char *job_id);
 void check_record(struct dir *dir, const char *slot, size_t size);
 struct task_status newest_record(const struct status_file *file);       /* seq 0: none */
 struct proc *someone_of(const struct dir *dir, const struct proc *but); /* a live process */

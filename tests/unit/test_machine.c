@@ -193,6 +193,22 @@ static void test_a_noted_loss_is_not_counted_again(void **state)
     assert_true(m.phase == TASK_PHASE_QUEUED && !m.lost && m.unheard);
 }
 
+static void test_what_an_unknown_executor_may_have_left_goes_first(void **state)
+{
+    struct machine m = {.phase = TASK_PHASE_QUEUED};
+    struct machine_output out = feed(&m, (struct machine_input){.event = MACHINE_ABSENT});
+
+    (void)state;
+    assert_int_equal(m.phase, TASK_PHASE_QUEUED);
+    assert_int_equal(out.actions, MACHINE_DO_FORGET | MACHINE_DO_CANCEL | MACHINE_DO_QUEUE);
+    out = feed(&m, (struct machine_input){.event = MACHINE_ABSENT, .ordered = true});
+    assert_int_equal(m.phase, TASK_PHASE_WAITING);
+    assert_int_equal(out.actions, MACHINE_DO_FORGET | MACHINE_DO_CANCEL | MACHINE_DO_WAIT);
+    assert_true(out.delay_ns == 0 && !out.n_notes && !m.ends);
+    out = feed(&m, (struct machine_input){.event = MACHINE_GONE});
+    assert_int_equal(m.phase, TASK_PHASE_QUEUED);
+}
+
 static void test_stops(void **state)
 {
     static const struct machine_input stop = {.event = MACHINE_STOP, .cause = STOP_ASKED},
@@ -327,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_failed_starts_follow_the_policy),
         cmocka_unit_test(test_losses),
         cmocka_unit_test(test_a_noted_loss_is_not_counted_again),
+        cmocka_unit_test(test_what_an_unknown_executor_may_have_left_goes_first),
         cmocka_unit_test(test_stops),
         cmocka_unit_test(test_what_an_unheard_executor_left_is_killed_first),
         cmocka_unit_test(test_restart_policy),

@@ -60,6 +60,7 @@ static struct exec_spec example_spec(void)
         .kill_signal = 2,
         .kill_timeout_ns = 5000000000,
         .logs = {.max_files = 10, .max_file_size = 10 << 20},
+        .order = "o",
     };
 }
 
@@ -90,6 +91,7 @@ static void test_spec_round_trip(void **state)
     assert_null(out->stdin_path);
     assert_int_equal(out->restart.mode, SPEC_RESTART_DELAY);
     assert_true(out->kill_timeout_ns == 5000000000);
+    assert_string_equal(out->order, "o");
     out = spec_free(out);
 }
 
