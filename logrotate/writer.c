@@ -50,7 +50,7 @@ static void drop_out(const struct log_writer *w, int64_t number)
 
 static int create_next(struct log_writer *w)
 {
-    int64_t number = w->number;
+    int64_t number = w->number + w->broken; /* a number left out tells readers */
     char file[SEGMENT_NAME_MAX + 1];
     int fd;
 

@@ -58,7 +58,8 @@ ssize_t writer_write(struct log_writer *w, const char *data, size_t size, bool m
                      size_t *ret_done);
 
 /* Accounts for `size` bytes the caller had to throw away. Where they were to go on in the middle of
- * a line, what is written next goes to a new segment: pieces of two lines never look like one. */
+ * a line, what is written next goes to a new segment, with one number left out before it: pieces of
+ * two lines never look like one. */
 void writer_drop(struct log_writer *w, uint64_t size);
 
 /* The directory behind `dirfd` may be another one now, or the live segment gone from it. The next

@@ -120,13 +120,17 @@ def test_every_line_arrives_once(manager, kind):
     finally:
         shipper.stop()
     assert len(manager.segments(alloc_id)) > LINES * WIDTH >> 20
-    seen, wrong = collections.Counter(), []
+    seen, wrong, last = collections.Counter(), [], {}
     with open(shipper.out) as file:
         for line in file:
             record = json.loads(line)
             text = record["message"]
             number = int(text.partition(".")[0].split()[0])
             seen[record["stream"], number] += 1
+            place = record["stream"], record["segment"]
+            if number < last.get(place, 0):
+                wrong.append(record)  # it came after a later one of its segment
+            last[place] = number
             if len(text) != WIDTH - 1 or (record["alloc"], record["task"]) != (alloc_id, "t"):
                 wrong.append(record)
     assert wrong == []

@@ -161,7 +161,7 @@ static void test_no_line_is_made_of_two(void **state)
     first = logdir_get(&logs, NAME ".0", &size);
     assert_string_equal(first, "whole\ntor");
     expect("whole\ntornext\n");
-    assert_int_equal(pump.writer.number, 1);
+    assert_int_equal(pump.writer.number, 2); /* 1 is left out */
     assert_int_equal(lost_bytes, 2);
 }
 
@@ -399,7 +399,7 @@ static void test_no_line_is_made_of_two_by_a_hand_over(void **state)
     put(fd, "next\n");
     turn();
     expect("whole\ntornext\n");
-    assert_int_equal(pump.writer.number, 1);
+    assert_int_equal(pump.writer.number, 2); /* 1 is left out */
     assert_int_equal(lost_bytes, 2);
 }
 

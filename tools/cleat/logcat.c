@@ -109,7 +109,7 @@ static int list(const struct cli *cli, const char *dir)
 }
 
 /* Shows all there is now. */
-static int show(const struct log_options *o, struct log_merge *m, const char *task)
+static int show(struct log_options *o, struct log_merge *m, const char *task)
 {
     static char block[BLOCK];
     enum merge_stream stream;
@@ -123,7 +123,7 @@ static int show(const struct log_options *o, struct log_merge *m, const char *ta
         if (rc == READER_GAP) {
             const struct log_reader *r = &m->readers[stream];
 
-            log_tell_gap(task, stream, r->lost_first, r->lost_segments, r->damaged);
+            log_tell_gap(o, task, stream, r->lost_first, r->lost_segments, r->damaged);
         }
         rc = rc == READER_DATA ? log_put(o, stream, block, n) : 0;
         if (rc)
@@ -150,8 +150,7 @@ static int await(int inotify, const char *dir)
     return CLI_OK;
 }
 
-static int follow(const struct log_options *o, struct log_merge *m, const char *dir,
-                  const char *task)
+static int follow(struct log_options *o, struct log_merge *m, const char *dir, const char *task)
 {
     autofd int inotify = inotify_init1(IN_CLOEXEC);
     int r;

@@ -81,27 +81,33 @@ int log_options_parse(const struct cli *cli, struct log_options *ret_options)
     return parse_start(cli, &ret_options->start);
 }
 
-int log_put(const struct log_options *o, enum merge_stream stream, const char *data, size_t size)
+int log_put(struct log_options *o, enum merge_stream stream, const char *data, size_t size)
 {
     int fd = stream == MERGE_STDERR && o->wanted[MERGE_STDOUT] ? STDERR_FILENO : STDOUT_FILENO;
 
+    if (size)
+        o->mid_line[stream] = data[size - 1] != '\n';
     return write_all(fd, data, size);
 }
 
-void log_tell_gap(const char *task, enum merge_stream stream, int64_t first, uint64_t segments,
-                  bool damaged)
+void log_tell_gap(struct log_options *o, const char *task, enum merge_stream stream, int64_t first,
+                  uint64_t segments, bool damaged)
 {
     const char *name = merge_stream_name(stream);
 
+    if (o->mid_line[stream])
+        (void)log_put(o, stream, "\n", 1);
     if (damaged)
         (void)cli_fail(0, "the rest of %s.%s.%lld is missing here: the file is damaged", task, name,
                        (long long)first);
     else if (segments == 1)
-        (void)cli_fail(0, "%s.%s.%lld is missing here: it was removed before it could be read",
+        (void)cli_fail(0,
+                       "%s.%s.%lld is missing here: it was removed before it could be read, or "
+                       "could not be written",
                        task, name, (long long)first);
     else
         (void)cli_fail(0,
                        "%s.%s.%lld to .%lld are missing here: they were removed before they could "
-                       "be read",
+                       "be read, or could not be written",
                        task, name, (long long)first, (long long)first + (long long)segments - 1);
 }

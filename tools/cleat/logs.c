@@ -44,7 +44,7 @@ static int on_frame(void *arg, const struct log_frame *f)
     int r;
 
     if (f->event) {
-        log_tell_gap(l->name, f->stream, f->number, f->lost_segments,
+        log_tell_gap(&l->options, l->name, f->stream, f->number, f->lost_segments,
                      !strcmp(f->event, "file damaged"));
         return 0;
     }
