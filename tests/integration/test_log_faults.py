@@ -112,6 +112,13 @@ def test_a_full_disk(executor, box, on_full):
             said = re.search(r"(\d+) bytes were lost from (\S+Z) to (\S+Z)", messages(one, LOST)[-1])
             assert said and said[2] <= said[3]
             assert said[0] in (one.task_dir / "executor.out").read_text()
+            shown = subprocess.run([BUILD / "bin/cleat", "logcat", one.log_dir, "t"],
+                                   capture_output=True, text=True, check=True)  # fmt: skip
+            shown_lines = shown.stdout.splitlines()
+            torn = [i for i, line in enumerate(shown_lines) if len(line) != width - 1]
+            # Two never make one: a line that was cut is shown so, and why if another one follows.
+            assert all(len(shown_lines[i]) < width - 1 for i in torn)
+            assert shown.stderr.count("is missing here") == len(set(torn) - {len(shown_lines) - 1})
 
 
 @contextmanager
