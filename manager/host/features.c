@@ -239,6 +239,24 @@ static void warn_of_disk(struct warnings *w, const struct job_group *group,
             group->name);
 }
 
+/* Whoever asks for so many segments expects to find them. */
+static void warn_of_logs(struct warnings *w, const struct job_group *group)
+{
+    double share_mb = (double)group->disk.size_mb / (double)group->n_tasks;
+
+    for (size_t t = 0; t < group->n_tasks; t++) {
+        const struct job_task *def = &group->tasks[t];
+        double stream_mb = (double)def->logs.max_files * (double)def->logs.max_file_size_mb;
+
+        if (!def->logs.disabled && stream_mb > share_mb)
+            warn(w,
+                 "Task \"%s\": max_files × max_file_size of its logs is %.0f MiB for each stream, "
+                 "but both together are kept below %.0f MiB, its share of the group's "
+                 "ephemeral_disk: the oldest segments go before there are so many",
+                 def->name, stream_mb, share_mb);
+    }
+}
+
 static const char *reserved(double kept, char buf[40])
 {
     (void)snprintf(buf, 40, kept > 0 ? ", %.0f of them reserved" : "", kept);
@@ -339,8 +357,10 @@ char *features_warnings(const struct job *job, const struct config *config,
     struct warnings w = {0};
     char *all;
 
-    for (size_t g = 0; g < job->n_groups; g++)
+    for (size_t g = 0; g < job->n_groups; g++) {
         warn_of_disk(&w, &job->groups[g], attributes);
+        warn_of_logs(&w, &job->groups[g]);
+    }
     for (size_t g = 0; g < job->n_groups; g++)
         for (size_t t = 0; t < job->groups[g].n_tasks; t++) {
             warn_of_task(&w, &job->groups[g].tasks[t], config, attributes);

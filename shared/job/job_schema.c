@@ -236,7 +236,7 @@ static const struct schema_field logs_fields[] = {
                  .def = "-1", .sparse = true, .check = check_compress_after),
     SCHEMA_FIELD(ENUM, job_logs, on_full, "on_full", "OnFull", .def = "drop",
                  .names = on_full_names, .sparse = true),
-    SCHEMA_LATER("enabled", "Enabled", .neutral = "[true]"),
+    SCHEMA_LATER("enabled", "Enabled", .neutral = "[true]", .why = "use \"disabled = true\""),
 };
 
 static const struct schema logs_schema = {

@@ -76,6 +76,8 @@ def test_help_without_a_command(box):
         (["job", "rnu"], "run"),
         (["job", "run"], "FILE"),
         (["alloc", "logs"], "ID"),
+        (["alloc", "logs", "-task", "one", "abcd1234", "two"], 'two tasks are named, "one" and "two"'),
+        (["logcat", "-n", "1", "/tmp"], "TASK"),
         (["job", "stop", "a", "b"], "b"),
         (["job", "status", "-jsno"], "jsno"),
         (["alloc", "logs", "-n", "x", "id"], "x"),

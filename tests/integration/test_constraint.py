@@ -138,7 +138,10 @@ def test_no_room_on_the_disk(manager):
     why = 'Group "g" is not placed: the dimension "disk" is exhausted: ephemeral_disk asks for 1073741824 MiB'
     assert why in warnings and "(1 allocation of an older version runs on instead)" in warnings
     assert "bounds its logs only" in warnings
+    assert "of its logs" not in warnings
     assert 'the dimension "disk"' in manager.get("/v1/job/job")["StatusDescription"]
     assert manager.wait_running(small) == pid
+    warnings = manager.call("PUT", "/v1/jobs", {"Job": sized(20)})["Warnings"]
+    assert "max_file_size of its logs is 100 MiB for each stream" in warnings and "below 20 MiB" in warnings
     new = manager.run_one(sized(20))
     assert new != small and manager.wait_running(new) != pid

@@ -390,3 +390,8 @@ def test_logcat(manager, cli):
     follower.wait_out("new\n")
     logs.rename(manager.dir / "moved")
     assert follower.end() == 4
+    logs = manager.dir / "moved"
+    follower = cli(manager, "logcat", "-f", "-n", 1, logs, "t")
+    follower.wait_out("new\n")
+    shutil.rmtree(logs)
+    assert follower.end() == 4

@@ -505,6 +505,7 @@ static void test_hcl_refusals(void **state)
         {TASK("logs { max_files = 0 }"), -EINVAL,
          "\"max_files\" is less than the least allowed, 1"},
         {TASK("logs { max_file_size = 0 }"), -EINVAL, "\"max_file_size\" is less than"},
+        {TASK("logs { enabled = false }"), -ENOTSUP, "use \"disabled = true\""},
         {TASK("logs { disabled = 1 }"), -EINVAL,
          "\"disabled\" must be true or false, not a number"},
         {TASK("logs { compress = \"zip\" }"), -EINVAL, "\"none\" or \"gzip\""},

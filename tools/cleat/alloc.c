@@ -306,7 +306,7 @@ static int alloc_pause(struct cli *cli)
         return cli_usage(cli, "-state is pause or run, not \"%s\"", state);
     r = find_alloc_id(cli, cli->args[0], &id);
     if (!r)
-        r = find_task_name(cli, id, cli->n_args > 1 ? cli->args[1] : cli->task, &name);
+        r = find_task_name(cli, id, cli->task, &name);
     if (r || cli->status)
         return r ? r : show_pause(cli, id, name);
     body = json_pack("{s:s, s:s}", "Task", name, "ScheduleState", state);

@@ -20,7 +20,8 @@
 #include "tools/cleat/output.h"
 
 enum {
-    BLOCK = 64 << 10
+    BLOCK = 64 << 10,
+    LOOK_MS = 1000, /* for a directory that was removed */
 };
 
 static int cannot(const char *what, const char *dir)
@@ -132,25 +133,37 @@ static int show(struct log_options *o, struct log_merge *m, const char *task)
     return CLI_OK;
 }
 
-/* Waits for a change. */
-static int await(int inotify, const char *dir)
+static int is_gone(const char *dir)
 {
-    char events[16 << 10] __attribute__((aligned(__alignof__(struct inotify_event))));
-    ssize_t n = read(inotify, events, sizeof(events));
+    return cli_fail(CLI_NOT_FOUND, "%s was removed or renamed", dir);
+}
 
+/* Waits for a change. Of a directory that is open inotify does not tell that it was removed: one
+ * has to look. */
+static int await(int inotify, int dirfd, const char *dir)
+{
+    struct pollfd poller = {.fd = inotify, .events = POLLIN};
+    char events[16 << 10] __attribute__((aligned(__alignof__(struct inotify_event))));
+    struct stat st;
+    ssize_t n;
+
+    if (poll(&poller, 1, LOOK_MS) == 0)
+        return fstat(dirfd, &st) == 0 && st.st_nlink == 0 ? is_gone(dir) : CLI_OK;
+    n = read(inotify, events, sizeof(events));
     if (n < 0 && errno != EINTR)
         return cannot("follow", dir);
     for (ssize_t at = 0; at < n;) {
         const struct inotify_event *event = (const struct inotify_event *)(events + at);
 
         if (event->mask & (IN_MOVE_SELF | IN_DELETE_SELF | IN_IGNORED))
-            return cli_fail(CLI_NOT_FOUND, "%s was removed or renamed", dir);
+            return is_gone(dir);
         at += (ssize_t)(sizeof(*event) + event->len);
     }
     return CLI_OK;
 }
 
-static int follow(struct log_options *o, struct log_merge *m, const char *dir, const char *task)
+static int follow(struct log_options *o, struct log_merge *m, int dirfd, const char *dir,
+                  const char *task)
 {
     autofd int inotify = inotify_init1(IN_CLOEXEC);
     int r;
@@ -161,7 +174,7 @@ static int follow(struct log_options *o, struct log_merge *m, const char *dir, c
         return cannot("follow", dir);
     do
         r = show(o, m, task);
-    while (!r && !(r = await(inotify, dir)));
+    while (!r && !(r = await(inotify, dirfd, dir)));
     return r;
 }
 
@@ -182,8 +195,13 @@ static int logcat(struct cli *cli)
     struct err e = ERR_INIT;
     int r = log_options_parse(cli, &o);
 
-    if (r || !task)
-        return r ? r : list(cli, dir);
+    if (r)
+        return r;
+    if (!task && (cli->follow || cli->tail || cli->lines || cli->bytes || cli->since))
+        return cli_usage(
+            cli, "-f, -tail, -n, -c and -since need a TASK; without one, segments are listed");
+    if (!task)
+        return list(cli, dir);
     autofd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return cannot("open", dir);
@@ -192,7 +210,7 @@ static int logcat(struct cli *cli)
     if (merge_open(&m, fd, task, starts, &e) < 0 || (!cli->follow && merge_stop_at_end(&m, &e) < 0))
         r = cli_fail(CLI_FAILED, "%s", e.text);
     else
-        r = cli->follow ? follow(&o, &m, dir, task) : show(&o, &m, task);
+        r = cli->follow ? follow(&o, &m, fd, dir, task) : show(&o, &m, task);
     if (!r && !anything_there(&m))
         r = cli_fail(CLI_NOT_FOUND, "%s has no log segments of a task \"%s\"", dir, task);
     merge_close(&m);
@@ -204,7 +222,7 @@ const struct command log_commands[] = {
      "Show a task's log from a directory, without a manager",
      "\nDIR is the alloc/logs of an allocation, or a copy of it. Without TASK, lists the segments "
      "in\nit. Order and options are those of cleat alloc logs, but -f ends only when it is "
-     "interrupted.\n",
+     "interrupted,\nor DIR is removed or renamed.\n",
      "/var/lib/cleat/allocs/3f2a.../alloc/logs\n-stderr -n 100 /mnt/backup/logs web", logcat},
     {0},
 };

@@ -157,14 +157,13 @@ static int read_all(struct logs *l)
 int alloc_logs(struct cli *cli)
 {
     autofree char *id = NULL, *name = NULL, *task = NULL;
-    const char *wanted = cli->task ? cli->task : cli->n_args > 1 ? cli->args[1] : NULL;
     struct logs l = {.cli = cli};
     int r = log_options_parse(cli, &l.options);
 
     if (!r)
         r = find_alloc_id(cli, cli->args[0], &id);
     if (!r)
-        r = find_task_name(cli, id, wanted, &name);
+        r = find_task_name(cli, id, cli->task, &name);
     if (r)
         return r;
     task = http_escape(name);

@@ -333,7 +333,18 @@ static int parse_options(struct cli *cli, int argc, char **argv)
     return -1;
 }
 
-static int check_args(const struct cli *cli)
+/* Where the second argument may be a task, it is another way to say -task. */
+static int take_task(struct cli *cli)
+{
+    if (cli->command->max_args != 2 || cli->n_args < 2 || !strstr(cli->command->options, " task "))
+        return CLI_OK;
+    if (cli->task)
+        return cli_usage(cli, "two tasks are named, \"%s\" and \"%s\"", cli->task, cli->args[1]);
+    cli->task = cli->args[1];
+    return CLI_OK;
+}
+
+static int check_args(struct cli *cli)
 {
     /* Another program's arguments may be empty. */
     int n_checked = cli->command->max_args == ARGS_ANY ? cli->command->min_args : cli->n_args;
@@ -346,7 +357,7 @@ static int check_args(const struct cli *cli)
     for (int i = 0; i < cli->n_args && i < n_checked; i++)
         if (!*cli->args[i])
             return cli_usage(cli, "cleat %s: an argument is empty", cli->name);
-    return CLI_OK;
+    return take_task(cli);
 }
 
 /* The command that the words begin with, and how many of them are its name. */

@@ -20,10 +20,9 @@
 /* The allocation's id, and the task's name or NULL. */
 static int find_whom(const struct cli *cli, char **ret_id, char **ret_task)
 {
-    const char *wanted = cli->n_args > 1 ? cli->args[1] : cli->task;
     int r = find_alloc_id(cli, cli->args[0], ret_id);
 
-    return r || !wanted ? r : find_task_name(cli, *ret_id, wanted, ret_task);
+    return r || !cli->task ? r : find_task_name(cli, *ret_id, cli->task, ret_task);
 }
 
 /* Takes over `body`. */
@@ -55,7 +54,7 @@ int alloc_restart(struct cli *cli)
     autofree char *id = NULL, *task = NULL;
     int r;
 
-    if (cli->all_tasks && (cli->n_args > 1 || cli->task))
+    if (cli->all_tasks && cli->task)
         return cli_usage(cli, "-all-tasks leaves no choice of a task");
     r = find_whom(cli, &id, &task);
     if (!r)
