@@ -47,7 +47,7 @@ static const char help[] =
     "  -max-file-size SIZE    of one log file (10MiB)\n"
     "  -max-log-size SIZE     of the log files of both streams together\n"
     "  -max-age TIME          finished log files older than this go\n"
-    "  -compress gzip         compress finished log files, -compress-after TIME (1m)\n"
+    "  -compress gzip|none    compress finished log files, -compress-after TIME (1m)\n"
     "  -on-full drop|block    when a log file cannot be written: drop output and count it (drop),\n"
     "                         or let the task wait until it can\n"
     "  -cpu MHZ, -memory SIZE limits, kept by a cgroup of the task's own;\n"
@@ -145,15 +145,101 @@ static int add_mount(struct run_options *o, char *text, struct err *e)
     return 0;
 }
 
+static int parse_duration(const char *text, uint64_t *ret_ns, const char *option, struct err *e)
+{
+    if (duration_parse(text, ret_ns) == 0)
+        return 0;
+    return err_set(e, -EINVAL, "-%s: \"%s\" is no duration such as 90s or 2h30m", option, text);
+}
+
+/* The unit follows without a space: without one it would count bytes, which is likely a slip. */
+static int parse_size(const char *text, uint64_t least, uint64_t *ret, const char *option,
+                      struct err *e)
+{
+    if (size_parse(text, ret) < 0)
+        return err_set(e, -EINVAL, "-%s: \"%s\" is no size such as 512KiB or 10MiB", option, text);
+    if (*ret >= least)
+        return 0;
+    return err_set(e, -EINVAL,
+                   "-%s: %s is less than %s; without a unit it counts bytes, and the unit "
+                   "follows without a space, as in 32MiB",
+                   option, text, least < MEMORY_MIN ? "1KiB" : "1MiB");
+}
+
+/* Whether `text` is the second of two words. */
+static int parse_choice(const char *text, const char *first, const char *second, bool *ret_second,
+                        const char *option, struct err *e)
+{
+    *ret_second = strcmp(text, second) == 0;
+    if (*ret_second || strcmp(text, first) == 0)
+        return 0;
+    return err_set(e, -EINVAL, "-%s: \"%s\" is neither %s nor %s", option, text, first, second);
+}
+
+/* -ENOENT: it is none of them. */
+static int set_log_option(struct spec_logs *logs, const char *name, const char *value,
+                          struct err *e)
+{
+    bool second = false;
+    uint64_t n = 0;
+    int r;
+
+    if (strcmp(name, "max-files") == 0) {
+        r = parse_count(value, UINT32_MAX, &n, name, e);
+        logs->max_files = (uint32_t)n;
+        return r || n ? r : err_set(e, -EINVAL, "-max-files: 0 keeps no log; leave -log-dir out");
+    }
+    if (strcmp(name, "max-file-size") == 0)
+        return parse_size(value, FILE_SIZE_MIN, &logs->max_file_size, name, e);
+    if (strcmp(name, "max-log-size") == 0)
+        return parse_size(value, 0, &logs->max_total_bytes, name, e);
+    if (strcmp(name, "max-age") == 0) {
+        r = parse_duration(value, &logs->max_age_ns, name, e);
+        return r || logs->max_age_ns >= 1000000000
+                   ? r
+                   : err_set(e, -EINVAL, "-max-age: %s is less than 1s", value);
+    }
+    if (strcmp(name, "compress") == 0) {
+        r = parse_choice(value, "none", "gzip", &second, name, e);
+        logs->compress = second ? SPEC_COMPRESS_GZIP : SPEC_COMPRESS_NONE;
+        return r;
+    }
+    if (strcmp(name, "compress-after") == 0)
+        return parse_duration(value, &logs->compress_after_ns, name, e);
+    if (strcmp(name, "on-full") == 0) {
+        r = parse_choice(value, "drop", "block", &second, name, e);
+        logs->on_full = second ? SPEC_ON_FULL_BLOCK : SPEC_ON_FULL_DROP;
+        return r;
+    }
+    return -ENOENT;
+}
+
+/* The name begins those of the log files, which shippers skip where they are hidden. */
+static int set_name(struct exec_spec *spec, char *value, struct err *e)
+{
+    spec->task = value;
+    if (*value && *value != '.' && !strpbrk(value, "/\n"))
+        return 0;
+    return err_set(e, -EINVAL,
+                   "-name: \"%s\" cannot begin the name of a log file: it is empty, begins with a "
+                   "dot, or has a \"/\" or a newline in it",
+                   value);
+}
+
 static int set_option(struct run_options *o, const char *name, char *value, struct err *e)
 {
     struct exec_spec *spec = &o->spec;
+    bool second = false;
     uint64_t n = 0;
-    int r = 0;
+    int r = set_log_option(&spec->logs, name, value, e);
 
-    if (strncmp(name, "max-", 4) == 0 || strncmp(name, "compress", 8) == 0 ||
-        strcmp(name, "on-full") == 0)
+    if (r != -ENOENT) {
         o->for_logs = name;
+        if (strcmp(name, "compress-after") == 0)
+            o->compress_after = true;
+        return r;
+    }
+    r = 0;
     if (strcmp(name, "isolation") == 0) {
         o->isolation = value;
     } else if (strcmp(name, "root") == 0) {
@@ -162,37 +248,12 @@ static int set_option(struct run_options *o, const char *name, char *value, stru
         spec->log_dir = value;
         spec->logs.disabled = false;
     } else if (strcmp(name, "name") == 0) {
-        spec->task = value;
-    } else if (strcmp(name, "max-files") == 0) {
-        r = parse_count(value, UINT32_MAX, &n, name, e);
-        spec->logs.max_files = (uint32_t)n;
-    } else if (strcmp(name, "max-file-size") == 0) {
-        r = size_parse(value, &spec->logs.max_file_size);
-        if (!r && spec->logs.max_file_size < FILE_SIZE_MIN)
-            return err_set(e, -EINVAL, "-max-file-size: %s is less than 1KiB", value);
-    } else if (strcmp(name, "max-log-size") == 0) {
-        r = size_parse(value, &spec->logs.max_total_bytes);
-    } else if (strcmp(name, "max-age") == 0) {
-        r = duration_parse(value, &spec->logs.max_age_ns);
-    } else if (strcmp(name, "compress") == 0) {
-        spec->logs.compress = SPEC_COMPRESS_GZIP;
-        r = strcmp(value, "gzip") == 0 ? 0 : -EINVAL;
-    } else if (strcmp(name, "compress-after") == 0) {
-        r = duration_parse(value, &spec->logs.compress_after_ns);
-    } else if (strcmp(name, "on-full") == 0) {
-        bool block = strcmp(value, "block") == 0;
-
-        spec->logs.on_full = block ? SPEC_ON_FULL_BLOCK : SPEC_ON_FULL_DROP;
-        r = block || strcmp(value, "drop") == 0 ? 0 : -EINVAL;
+        return set_name(spec, value, e);
     } else if (strcmp(name, "cpu") == 0) {
         r = parse_count(value, 262144, &spec->cpu_shares, name, e);
     } else if (strcmp(name, "memory") == 0) {
-        r = size_parse(value, &spec->memory_bytes);
-        if (!r && spec->memory_bytes && spec->memory_bytes < MEMORY_MIN)
-            return err_set(e, -EINVAL,
-                           "-memory: %s is less than 1MiB; without a unit it counts bytes, and the "
-                           "unit follows without a space, as in 32MiB",
-                           value);
+        if (size_parse(value, &spec->memory_bytes) < 0 || spec->memory_bytes) /* 0: no limit */
+            r = parse_size(value, MEMORY_MIN, &spec->memory_bytes, name, e);
     } else if (strcmp(name, "pids") == 0) {
         r = parse_count(value, UINT32_MAX, &spec->limits.pids, name, e);
     } else if (strcmp(name, "cpus") == 0) {
@@ -210,18 +271,17 @@ static int set_option(struct run_options *o, const char *name, char *value, stru
         return add_mount(o, value, e);
     } else if (strcmp(name, "seccomp") == 0) {
         o->seccomp = value;
-        r = strcmp(value, "unconfined") == 0 || strcmp(value, "default") == 0 ? 0 : -EINVAL;
+        r = parse_choice(value, "default", "unconfined", &second, name, e);
     } else if (strcmp(name, "restart") == 0) {
         r = parse_count(value, UINT32_MAX, &n, name, e);
         spec->restart.attempts = (uint32_t)n;
     } else if (strcmp(name, "kill-signal") == 0) {
         spec->kill_signal = signal_parse(value);
-        r = spec->kill_signal < 0 ? spec->kill_signal : 0;
+        if (spec->kill_signal < 0)
+            return err_set(e, -EINVAL, "-kill-signal: there is no signal \"%s\"", value);
     } else if (strcmp(name, "kill-timeout") == 0) {
-        r = duration_parse(value, &spec->kill_timeout_ns);
+        r = parse_duration(value, &spec->kill_timeout_ns, name, e);
     }
-    if (r < 0 && !e->code)
-        return err_set(e, r, "-%s: \"%s\" cannot be understood; see -help", name, value);
     return r;
 }
 
@@ -358,6 +418,10 @@ static int complete(struct run_options *o, struct err *e)
 
     if (o->for_logs && spec->logs.disabled)
         return err_set(e, -EINVAL, "-%s needs -log-dir", o->for_logs);
+    if (o->compress_after && spec->logs.compress == SPEC_COMPRESS_NONE)
+        return err_set(e, -EINVAL, "-compress-after needs -compress gzip");
+    if (spec->logs.max_total_bytes && spec->logs.max_total_bytes < spec->logs.max_file_size)
+        return err_set(e, -EINVAL, "-max-log-size is less than one file, -max-file-size");
     if (!o->isolation)
         o->isolation = geteuid() == 0 ? "exec" : "none";
     if (strcmp(o->isolation, "exec") == 0)

@@ -24,6 +24,7 @@ struct run_options {
     const char *root;
     char *user;
     const char *seccomp;
+    bool compress_after;  /* it was given */
     const char *for_logs; /* the last option given that means something with -log-dir only */
     size_t n_env;
     char *env[RUN_ENV_MAX + 2]; /* the large ones last, so that the rest is on one page */
