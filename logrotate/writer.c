@@ -23,6 +23,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "shared/cleanup.h"
@@ -48,12 +49,26 @@ static void drop_out(const struct log_writer *w, int64_t number)
         (void)unlink_segment(w, number, SEGMENT_GZIP);
 }
 
+/* Whether more than a line can be written. A broken line ends a segment: where each try found room
+ * for a few bytes only, it would take a number, and push out one of the segments before the loss. A
+ * quota of a directory is part of what fstatfs(2) tells. */
+static bool has_room(const struct log_writer *w)
+{
+    struct statfs st;
+
+    return fstatfs(w->dirfd, &st) < 0 ||
+           (uint64_t)(geteuid() == 0 ? st.f_bfree : st.f_bavail) * (uint64_t)st.f_frsize >=
+               writer_line_window(w);
+}
+
 static int create_next(struct log_writer *w)
 {
     int64_t number = w->number + w->broken; /* a number left out tells readers */
     char file[SEGMENT_NAME_MAX + 1];
     int fd;
 
+    if (w->broken && !has_room(w))
+        return -ENOSPC;
     do {
         segment_file(file, w->name, ++number);
         fd = openat(w->dirfd, file, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0644);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int (*syscall_verdict)(const char *name);
@@ -19,6 +21,8 @@ int __real_unlinkat(int dirfd, const char *path, int flags);
 int __wrap_renameat(int from_fd, const char *from, int to_fd, const char *to);
 int __real_renameat(int from_fd, const char *from, int to_fd, const char *to);
 int __wrap_fdatasync(int fd);
+int __wrap_fstatfs(int fd, struct statfs *st);
+int __real_fstatfs(int fd, struct statfs *st);
 
 /* The verdict; errno is set to one that is an errno. */
 static int ask(const char *name)
@@ -51,6 +55,16 @@ int __wrap_openat(int dirfd, const char *path, int flags, ...)
         va_end(ap);
     }
     return ask("openat") > 0 ? -1 : __real_openat(dirfd, path, flags, mode);
+}
+
+int __wrap_fstatfs(int fd, struct statfs *st)
+{
+    bool full = ask("fstatfs") > 0;
+    int r = __real_fstatfs(fd, st);
+
+    if (full)
+        st->f_bfree = st->f_bavail = 0;
+    return r;
 }
 
 int __wrap_unlinkat(int dirfd, const char *path, int flags)

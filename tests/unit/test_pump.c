@@ -165,6 +165,33 @@ static void test_no_line_is_made_of_two(void **state)
     assert_int_equal(lost_bytes, 2);
 }
 
+/* With room for a few bytes now and then each try would take a number, and max_files is of numbers.
+ */
+static void test_a_line_that_was_cut_waits_for_more_room(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    put(fd, "whole\ntor");
+    turn();
+    fault = ENOSPC;
+    put(fd, "n\n");
+    turn();
+    fault = 0;
+    full = true;
+    for (int i = 0; i < 10; i++) {
+        put(fd, "lost\n");
+        turn();
+    }
+    assert_int_equal(pump.writer.number, 0);
+    full = false;
+    put(fd, "next\n");
+    turn();
+    expect("whole\ntornext\n");
+    assert_int_equal(pump.writer.number, 2);
+    assert_int_equal(lost_bytes, 52);
+}
+
 /* Without newlines one does not wait for one. */
 static void test_a_stream_without_lines_resumes(void **state)
 {
@@ -685,6 +712,7 @@ int main(void)
         TEST(test_what_is_dropped_is_counted),
         TEST(test_tries_are_apart),
         TEST(test_no_line_is_made_of_two),
+        TEST(test_a_line_that_was_cut_waits_for_more_room),
         TEST(test_a_stream_without_lines_resumes),
         TEST(test_a_loss_before_anything_was_written),
         TEST(test_the_clock_is_put_back),
