@@ -81,6 +81,7 @@ def test_help_without_a_command(box):
         (["job", "stop", "a", "b"], "b"),
         (["job", "status", "-jsno"], "jsno"),
         (["alloc", "logs", "-n", "x", "id"], "x"),
+        (["alloc", "logs", "-f=maybe", "id"], "-f=maybe: write true or false"),
     ],
 )
 def test_wrong_use(box, words, hint):
@@ -104,6 +105,13 @@ def test_options_that_nomad_has(manager, web):
     assert manager.cli("node", "status", "-self").stdout
     done = manager.cli("alloc", "logs", "-job", "web", check=False)
     assert done.returncode == 2 and "job status JOB" in done.stderr
+
+
+@pytest.mark.parametrize("word", ["false", "0", "F"])
+def test_a_flag_can_be_switched_off(manager, web, word):
+    table = manager.cli("job", "status", "web").stdout
+    assert manager.cli("job", "status", f"-json={word}", "web").stdout == table
+    assert json.loads(manager.cli("job", "status", "-json=true", f"-short={word}", "web").stdout)
 
 
 def test_version(box):

@@ -22,7 +22,7 @@ static const struct command *const groups[] = {job_commands,   version_commands,
 static const struct option_help {
     const char *name;
     char letter;
-    const char *arg; /* NULL: none; "=BOOL": true, unless it says =false */
+    const char *arg; /* NULL: none but "=BOOL", which all of these take */
     bool common;
     const char *text;
 } options[] = {
@@ -154,33 +154,43 @@ static void print_overview(FILE *out)
                 out);
 }
 
-/* "-t" is true, "-t=false" and "-t=0" are not. */
-static bool is_true(const char *value)
+/* Whether a flag is set ("-t=true") or not ("-t=false"), in the spellings of Go's flag package,
+ * which Nomad's users know; a NULL leaves on as it is. Returns false if value is none of them. */
+static bool parse_flag(const char *value, bool *on)
 {
-    return !value || (strcmp(value, "false") != 0 && strcmp(value, "0") != 0);
+    static const char *const words[] = {"false", "true", "0",     "1",    "f",     "t",
+                                        "F",     "T",    "FALSE", "TRUE", "False", "True"};
+
+    for (size_t i = 0; value && i < ARRAY_LEN(words); i++) {
+        if (strcmp(value, words[i]) != 0)
+            continue;
+        *on = i % 2;
+        return true;
+    }
+    return !value;
 }
 
-/* Sets one option. */
-static void set_option(struct cli *cli, int letter, const char *value)
+/* Sets one option: a flag to on, one with an argument to value. */
+static void set_option(struct cli *cli, int letter, const char *value, bool on)
 {
     switch (letter) {
     case 'd':
-        cli->detach = true;
+        cli->detach = on;
         break;
     case 'o':
-        cli->from_stdout = true;
+        cli->from_stdout = on;
         break;
     case 'z':
         cli->since = value;
         break;
     case 'e':
-        cli->from_stderr = true;
+        cli->from_stderr = on;
         break;
     case 'f':
-        cli->follow = true;
+        cli->follow = on;
         break;
     case 't':
-        cli->tail = true;
+        cli->tail = on;
         break;
     case 'n':
         cli->lines = value;
@@ -192,10 +202,10 @@ static void set_option(struct cli *cli, int letter, const char *value)
         cli->task = value;
         break;
     case 'i':
-        cli->stdin_ = is_true(value);
+        cli->stdin_ = on;
         break;
     case 'T':
-        cli->tty = is_true(value);
+        cli->tty = on;
         cli->set_tty = true;
         break;
     case 'F':
@@ -208,16 +218,16 @@ static void set_option(struct cli *cli, int letter, const char *value)
         cli->signal = value;
         break;
     case 'A':
-        cli->all_tasks = true;
+        cli->all_tasks = on;
         break;
     case 'p':
-        cli->status = true;
+        cli->status = on;
         break;
     case 'u':
-        cli->stats = true;
+        cli->stats = on;
         break;
     case 's':
-        cli->stat = true;
+        cli->stat = on;
         break;
     case 'I':
         cli->token = value;
@@ -237,19 +247,19 @@ static void set_option(struct cli *cli, int letter, const char *value)
         cli->check_index = value;
         break;
     case 'U':
-        cli->purge = true;
+        cli->purge = on;
         break;
     case 'R':
-        cli->force = true;
+        cli->force = on;
         break;
     case 'D':
-        cli->diffs = true;
+        cli->diffs = on;
         break;
     case 'E':
         cli->version = value;
         break;
     case 'j':
-        cli->json = true;
+        cli->json = on;
         break;
     case 'a':
         cli->address = value;
@@ -259,9 +269,7 @@ static void set_option(struct cli *cli, int letter, const char *value)
 
 static int argument_of(const struct option_help *option)
 {
-    if (!option->arg)
-        return no_argument;
-    return option->arg[0] == '=' ? optional_argument : required_argument;
+    return !option->arg || option->arg[0] == '=' ? optional_argument : required_argument;
 }
 
 /* What Nomad calls otherwise, or has and we have not. */
@@ -300,15 +308,17 @@ static int parse_options(struct cli *cli, int argc, char **argv)
 {
     const char *order = cli->command->max_args == ARGS_ANY ? "+" : "";
     struct option known[ARRAY_LEN(options) + 1] = {{0}};
+    int index, letter;
     size_t n = 0;
-    int letter;
 
     for (size_t i = 0; i < ARRAY_LEN(options); i++)
         if (has_option(cli->command, &options[i]))
             known[n++] =
                 (struct option){options[i].name, argument_of(&options[i]), NULL, options[i].letter};
     optind = 0; /* glibc: start anew */
-    while ((letter = getopt_long_only(argc, argv, order, known, NULL)) != -1) {
+    while ((letter = getopt_long_only(argc, argv, order, known, &index)) != -1) {
+        bool on = true;
+
         if (letter == '?') {
             tell_other_option(argv[optind - 1]);
             (void)fprintf(stderr, "help:  cleat %s -h\n", cli->name);
@@ -318,6 +328,8 @@ static int parse_options(struct cli *cli, int argc, char **argv)
             print_help(cli);
             return CLI_OK;
         }
+        if (known[index].has_arg == optional_argument && !parse_flag(optarg, &on))
+            return cli_usage(cli, "-%s=%s: write true or false", known[index].name, optarg);
         if (letter == 'M') {
             if (cli->n_meta == ARRAY_LEN(cli->meta))
                 return cli_usage(cli, "more than %zu of -meta", ARRAY_LEN(cli->meta));
@@ -325,7 +337,7 @@ static int parse_options(struct cli *cli, int argc, char **argv)
         } else if ((letter == 'V' || letter == 'W') && cli->n_inputs == ARRAY_LEN(cli->inputs)) {
             return cli_usage(cli, "more than %zu of -var and -var-file", ARRAY_LEN(cli->inputs));
         } else {
-            set_option(cli, letter, optarg);
+            set_option(cli, letter, optarg, on);
         }
     }
     cli->args = argv + optind;
