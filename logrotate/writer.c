@@ -51,12 +51,13 @@ static void drop_out(const struct log_writer *w, int64_t number)
 
 /* Whether more than a line can be written. A broken line ends a segment: where each try found room
  * for a few bytes only, it would take a number, and push out one of the segments before the loss. A
- * quota of a directory is part of what fstatfs(2) tells. */
+ * quota of a directory is part of what fstatfs(2) tells; of ramfs and of a tmpfs without a limit it
+ * tells 0 of 0 blocks. */
 static bool has_room(const struct log_writer *w)
 {
     struct statfs st;
 
-    return fstatfs(w->dirfd, &st) < 0 ||
+    return fstatfs(w->dirfd, &st) < 0 || !st.f_blocks ||
            (uint64_t)(geteuid() == 0 ? st.f_bfree : st.f_bavail) * (uint64_t)st.f_frsize >=
                writer_line_window(w);
 }

@@ -23,12 +23,12 @@ struct pump pump;
 uint64_t lost_bytes, reported;
 unsigned int heard[PUMP_GAVE_UP + 1];
 int fault;
-bool full;
+bool full, unlimited;
 
 static int verdict(const char *name)
 {
     if (strcmp(name, "fstatfs") == 0)
-        return full ? ENOSPC : SYSCALL_GO_ON;
+        return unlimited ? ENOSYS : full ? ENOSPC : SYSCALL_GO_ON;
     return strcmp(name, "write") == 0 || strcmp(name, "openat") == 0 ? fault : SYSCALL_GO_ON;
 }
 
@@ -54,7 +54,7 @@ int pump_set_up(void **state)
     loop = ev_loop_new(EVFLAG_NOENV);
     lost_bytes = reported = 0;
     fault = 0;
-    full = false;
+    full = unlimited = false;
     memset(heard, 0, sizeof(heard));
     syscall_verdict = verdict;
     pump_init(&pump, loop, &dir, NAME, &spec.logs, &lost_bytes, on_news, NULL);

@@ -21,8 +21,8 @@ extern struct ev_loop *loop;
 extern struct pump pump;
 extern uint64_t lost_bytes, reported; /* the latter by PUMP_MENDED and PUMP_GAVE_UP */
 extern unsigned int heard[PUMP_GAVE_UP + 1];
-extern int fault; /* what writing and making files fails with */
-extern bool full; /* so says the file system */
+extern int fault;            /* what writing and making files fails with */
+extern bool full, unlimited; /* what the file system says of itself */
 
 /* For cmocka. */
 int pump_set_up(void **state);

@@ -11,6 +11,6 @@ enum {
 };
 
 /* Asked before each write, openat, unlinkat, renameat and fdatasync; it may also not come
- * back (longjmp, _exit). Asked for fstatfs, an errno means that the file system is full. NULL: all
- * go on. */
+ * back (longjmp, _exit). Asked for fstatfs, an errno means that the file system is full, ENOSYS
+ * that it has no size. NULL: all go on. */
 extern int (*syscall_verdict)(const char *name);

@@ -192,6 +192,25 @@ static void test_a_line_that_was_cut_waits_for_more_room(void **state)
     assert_int_equal(lost_bytes, 52);
 }
 
+/* ramfs, or a tmpfs with size=0, where what failed was something else. */
+static void test_where_there_is_no_limit_there_is_room(void **state)
+{
+    autofd int fd = attach();
+
+    (void)state;
+    unlimited = true;
+    put(fd, "whole\ntor");
+    turn();
+    fault = EIO;
+    put(fd, "n\n");
+    turn();
+    fault = 0;
+    put(fd, "next\n");
+    turn();
+    expect("whole\ntornext\n");
+    assert_int_equal(lost_bytes, 2);
+}
+
 /* Without newlines one does not wait for one. */
 static void test_a_stream_without_lines_resumes(void **state)
 {
@@ -713,6 +732,7 @@ int main(void)
         TEST(test_tries_are_apart),
         TEST(test_no_line_is_made_of_two),
         TEST(test_a_line_that_was_cut_waits_for_more_room),
+        TEST(test_where_there_is_no_limit_there_is_room),
         TEST(test_a_stream_without_lines_resumes),
         TEST(test_a_loss_before_anything_was_written),
         TEST(test_the_clock_is_put_back),
