@@ -243,7 +243,7 @@ static bool is_short(const struct part *part)
 {
     struct statvfs fs;
 
-    return fstatvfs(part->fd, &fs) == 0 &&
+    return fstatvfs(part->fd, &fs) == 0 && fs.f_blocks &&
            (uint64_t)fs.f_bavail * fs.f_frsize < part->size - (uint64_t)part->freed;
 }
 

@@ -65,7 +65,7 @@ int64_t fit_free_mb(const struct config *config)
     struct statvfs fs;
     int64_t free_mb;
 
-    if (statvfs(dir, &fs) < 0)
+    if (statvfs(dir, &fs) < 0 || !fs.f_blocks)
         return -1;
     free_mb = (int64_t)((uint64_t)fs.f_bavail * fs.f_frsize >> 20) - config->reserved.disk_mb;
     return free_mb > 0 ? free_mb : 0;

@@ -13,7 +13,7 @@
 char *fit_why_not(const struct job *job, const struct config *config);
 
 /* MiB that allocations may still take: what is free on their file system, but for what is reserved.
- * Negative where nobody knows. */
+ * Negative where nobody knows: ramfs and a tmpfs without a limit say 0 of 0. */
 int64_t fit_free_mb(const struct config *config);
 
 /* As Nomad says that a disk is too small for another allocation of `group`, malloc'ed. NULL: it is

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Constraints against the node of a real manager, and its changing."""
 import signal
+import subprocess
 
 from harness import wait_for
 from jobs import group, job, simple, task
@@ -145,3 +146,18 @@ def test_no_room_on_the_disk(manager):
     assert "max_file_size of its logs is 100 MiB for each stream" in warnings and "below 20 MiB" in warnings
     new = manager.run_one(sized(20))
     assert new != small and manager.wait_running(new) != pid
+
+
+def test_a_file_system_without_a_limit_has_room(box):
+    """It says that 0 of 0 blocks are free."""
+    manager = box.manager()
+    manager.data_dir.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=0", "tmpfs", manager.data_dir], check=True)
+    try:
+        manager.start()
+        sized = job(group(task("pause"), EphemeralDisk={"SizeMB": 500}), type="service")
+        manager.wait_running(manager.run_one(sized))
+        manager.stop_all()
+        manager.process = None
+    finally:
+        subprocess.run(["umount", "-R", manager.data_dir], check=True)
