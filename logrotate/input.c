@@ -54,14 +54,25 @@ static void gunzip_free(struct gunzip *gz)
     free(gz);
 }
 
+/* pread(2) as input_read(): what the disk, or the server, does not give any more is damaged, too.
+ */
+static ssize_t read_at(int fd, void *buf, size_t size, uint64_t at)
+{
+    ssize_t n = pread(fd, buf, size, (off_t)at);
+
+    if (n < 0)
+        return errno == EIO || errno == ESTALE ? -EBADMSG : -errno;
+    return n;
+}
+
 /* Reads the next block when the last one is used up. The file's end comes before the member's: it
  * is cut off, -EBADMSG. */
 static int refill(struct gunzip *gz, int fd)
 {
-    ssize_t n = gz->z.avail_in ? 1 : pread(fd, gz->packed, sizeof(gz->packed), (off_t)gz->at);
+    ssize_t n = gz->z.avail_in ? 1 : read_at(fd, gz->packed, sizeof(gz->packed), gz->at);
 
     if (n <= 0)
-        return n < 0 ? -errno : -EBADMSG;
+        return n < 0 ? (int)n : -EBADMSG;
     if (!gz->z.avail_in) {
         gz->z.next_in = gz->packed;
         gz->z.avail_in = (unsigned int)n;
@@ -109,9 +120,7 @@ ssize_t input_read(struct segment_input *in, char *buf, size_t size)
 
     if (size > INPUT_STEP)
         size = INPUT_STEP;
-    n = in->gz ? read_packed(in, buf, size) : pread(in->fd, buf, size, (off_t)in->offset);
-    if (n < 0 && !in->gz)
-        return -errno;
+    n = in->gz ? read_packed(in, buf, size) : read_at(in->fd, buf, size, in->offset);
     if (n > 0)
         in->offset += (uint64_t)n;
     return n;
@@ -151,8 +160,13 @@ static int open_regular(int dirfd, const char *file)
     if (!S_ISREG(st.st_mode))
         return -EINVAL;
     (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", path);
-    fd = open(link, O_RDONLY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    /* O_NONBLOCK: a lease (fcntl(2)) that a task put on a file of its own must not hold us up. */
+    fd = open(link, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) /* there is no /proc */
+        fd = openat(dirfd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EAGAIN ? -EINVAL : -errno;
+    return fd;
 }
 
 int input_open(struct segment_input *in, int dirfd, const char *name, int64_t number)

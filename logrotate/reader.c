@@ -10,8 +10,8 @@
  *
  * The next number is tried by name. The directory is listed only where that cannot tell: once at
  * the end of each segment, and while the current one has lost its name or something odd has the
- * next one's. So a follower of a quiet stream costs a read and an open per wake-up, and a task that
- * fills the directory with files costs its readers little.
+ * next one's. So a follower of a quiet stream costs a read and two opens per wake-up, and a task
+ * that fills the directory with files costs its readers little.
  */
 #include "logrotate/reader.h"
 
@@ -121,8 +121,11 @@ static int open_next(struct log_reader *r, struct segment_input *in, int64_t *re
     struct next next = {.after = r->number, .lowest = r->number + 1};
     int rc = input_open(in, r->dirfd, r->name, next.lowest);
 
-    if (rc == -ENOENT && r->newest && has_a_name(r))
-        return rc;
+    if (rc == -ENOENT && r->newest && has_a_name(r)) {
+        rc = input_open(in, r->dirfd, r->name, ++next.lowest); /* one is left out after a loss */
+        if (rc == -ENOENT)
+            return rc;
+    }
     while (rc == -ENOENT || rc == -EINVAL) {
         next.lowest = -1;
         rc = segment_scan(r->dirfd, r->name, find_lowest, &next);
@@ -183,12 +186,34 @@ static int read_here(struct log_reader *r, char *buf, size_t size, size_t *ret_n
     return READER_DATA;
 }
 
+/* Whether the segment goes on in another file of its name: in a copy that rsync(1) brings up to
+ * date. */
+static bool go_on_in_copy(struct log_reader *r)
+{
+    struct segment_input in = SEGMENT_INPUT_INIT;
+    struct stat st;
+
+    if (r->in.fd < 0 || r->in.gz || has_a_name(r) ||
+        input_open(&in, r->dirfd, r->name, r->number) < 0)
+        return false;
+    if (in.gz || fstat(in.fd, &st) < 0 || (uint64_t)st.st_size <= r->in.offset) {
+        input_close(&in);
+        return false;
+    }
+    in.offset = r->in.offset;
+    input_close(&r->in);
+    r->in = in;
+    return true;
+}
+
 static int read_or_move_on(struct log_reader *r, char *buf, size_t size, size_t *ret_n)
 {
     struct segment_input next = SEGMENT_INPUT_INIT;
     int64_t number = r->number;
     int rc = read_here(r, buf, size, ret_n);
 
+    if (rc == READER_IDLE && go_on_in_copy(r))
+        return READER_BUSY;
     if (rc != READER_IDLE || r->number >= r->end_number)
         return rc;
     rc = open_next(r, &next, &number);

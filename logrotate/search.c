@@ -204,8 +204,8 @@ static int find_lines(struct reader_search *s, struct log_reader *r, char *block
     if (!len)
         return go_on(s, r);
     n = pread(r->in.fd, block, len, (off_t)(s->at - len));
-    if (n <= 0) /* somebody truncated it: all of it, then */
-        return n < 0 ? -errno : skip_to(s, r, 0, 0);
+    if (n <= 0) /* somebody truncated it, or the disk does not give it: all there is, then */
+        return skip_to(s, r, 0, 0);
     s->at -= len;
     len = (size_t)n;
     see_last_byte(s, block[len - 1]);

@@ -14,12 +14,11 @@
 #include "logrotate/segment.h"
 #include "shared/clock.h"
 
-/* A file, in the order in which files go. */
+/* A file of a stream. */
 struct victim {
-    uint64_t time_ns;
-    size_t stream;
-    int64_t number;
+    int64_t number; /* -1: none */
     enum segment_form form;
+    uint64_t time_ns;
     uint64_t size;
 };
 
@@ -31,26 +30,21 @@ struct survey {
     uint64_t now_ns;
     struct trim_result result;
     uint64_t total;
-    struct victim passed; /* only what comes after it can be the oldest */
-    struct victim oldest; /* size 0 and number -1: none */
+    struct victim passed[TRIM_STREAMS]; /* only what comes after it can be the oldest */
+    struct victim oldest[TRIM_STREAMS]; /* of each stream */
 };
 
+/* By number: the clock may have been put back since. */
 static bool is_before(const struct victim *a, const struct victim *b)
 {
-    if (a->time_ns != b->time_ns)
-        return a->time_ns < b->time_ns;
-    if (a->stream != b->stream)
-        return a->stream < b->stream;
-    if (a->number != b->number)
-        return a->number < b->number;
-    return a->form < b->form;
+    return a->number != b->number ? a->number < b->number : a->form < b->form;
 }
 
-static int remove_file(const struct survey *s, const struct victim *v)
+static int remove_file(const struct survey *s, size_t stream, const struct victim *v)
 {
     char file[SEGMENT_NAME_MAX + 1];
 
-    segment_file_as(file, s->streams[v->stream].name, v->number, v->form);
+    segment_file_as(file, s->streams[stream].name, v->number, v->form);
     return unlinkat(s->dirfd, file, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
@@ -59,7 +53,7 @@ static int look_at(const struct survey *s, struct victim *v)
     char file[SEGMENT_NAME_MAX + 1];
     struct stat st;
 
-    segment_file_as(file, s->streams[v->stream].name, v->number, v->form);
+    segment_file_as(file, s->streams[s->stream].name, v->number, v->form);
     if (fstatat(s->dirfd, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
     v->size = (uint64_t)st.st_size;
@@ -80,7 +74,7 @@ static bool is_overdue(const struct survey *s, const struct victim *v)
     const struct trim_rules *rules = s->rules;
 
     return (rules->max_files &&
-            v->number <= s->streams[v->stream].live - (int64_t)rules->max_files) ||
+            v->number <= s->streams[s->stream].live - (int64_t)rules->max_files) ||
            (rules->max_age_ns && v->time_ns + rules->max_age_ns <= s->now_ns);
 }
 
@@ -101,18 +95,18 @@ static void plan(struct survey *s, const struct victim *v)
 static int on_found(void *arg, int64_t number, enum segment_form form)
 {
     struct survey *s = arg;
-    struct victim v = {.stream = s->stream, .number = number, .form = form};
+    struct victim v = {.number = number, .form = form}, *oldest = &s->oldest[s->stream];
 
     if (form == SEGMENT_PARTIAL || look_at(s, &v) < 0)
         return 0;
     if (number < s->streams[s->stream].live) {
         if (is_overdue(s, &v)) {
-            (void)remove_file(s, &v);
+            (void)remove_file(s, s->stream, &v);
             return 0;
         }
         plan(s, &v);
-        if (is_before(&s->passed, &v) && (s->oldest.number < 0 || is_before(&v, &s->oldest)))
-            s->oldest = v;
+        if (is_before(&s->passed[s->stream], &v) && (oldest->number < 0 || is_before(&v, oldest)))
+            *oldest = v;
     }
     s->total += v.size;
     return 0;
@@ -123,30 +117,42 @@ static int scan_all(struct survey *s, size_t n)
     int r = 0;
 
     s->result = (struct trim_result){0};
-    s->oldest = (struct victim){.number = -1};
     s->total = 0;
-    for (s->stream = 0; r == 0 && s->stream < n; s->stream++)
+    for (s->stream = 0; r == 0 && s->stream < n; s->stream++) {
+        s->oldest[s->stream] = (struct victim){.number = -1};
         if (s->streams[s->stream].live >= 0)
             r = segment_scan(s->dirfd, s->streams[s->stream].name, on_found, s);
+    }
     return r;
+}
+
+/* The stream whose oldest segment was written before those of the others. n: none has any. */
+static size_t find_stream(const struct survey *s, size_t n)
+{
+    size_t found = n;
+
+    for (size_t i = 0; i < n; i++)
+        if (s->oldest[i].number >= 0 &&
+            (found == n || s->oldest[i].time_ns < s->oldest[found].time_ns))
+            found = i;
+    return found;
 }
 
 int trim_look(int dirfd, const struct trim_rules *rules, const struct trim_stream *streams,
               size_t n, uint64_t now_ns, struct trim_result *ret_result)
 {
-    struct survey s = {.dirfd = dirfd,
-                       .rules = rules,
-                       .streams = streams,
-                       .now_ns = now_ns,
-                       .passed = {.number = -1}};
+    struct survey s = {.dirfd = dirfd, .rules = rules, .streams = streams, .now_ns = now_ns};
     uint64_t spared = 0; /* size of what could not be removed */
+    size_t from;
     int r;
 
+    for (size_t i = 0; i < n; i++)
+        s.passed[i].number = -1;
     while ((r = scan_all(&s, n)) == 0 && rules->max_total_bytes &&
-           s.total > rules->max_total_bytes + spared && s.oldest.number >= 0) {
-        if (remove_file(&s, &s.oldest) < 0)
-            spared += s.oldest.size;
-        s.passed = s.oldest;
+           s.total > rules->max_total_bytes + spared && (from = find_stream(&s, n)) < n) {
+        if (remove_file(&s, from, &s.oldest[from]) < 0)
+            spared += s.oldest[from].size;
+        s.passed[from] = s.oldest[from];
     }
     if (r == 0)
         *ret_result = s.result;

@@ -14,9 +14,14 @@
 struct trim_rules {
     uint32_t max_files;         /* for what came back behind the writer's back */
     uint64_t max_age_ns;        /* since a segment was last written */
-    uint64_t max_total_bytes;   /* all streams together, live segments too; oldest go first */
+    uint64_t max_total_bytes;   /* all streams together, live segments too; oldest go first,
+                                 * each stream's by number */
     bool compress;              /* finished segments get compressed … */
     uint64_t compress_after_ns; /* … so long after they were last written */
+};
+
+enum {
+    TRIM_STREAMS = 2 /* at most */
 };
 
 struct trim_stream {

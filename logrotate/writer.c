@@ -28,6 +28,10 @@
 
 #include "shared/cleanup.h"
 
+enum {
+    ROOM_TRIES = 32, /* about a minute of the pump's */
+};
+
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -57,25 +61,53 @@ static bool has_room(const struct log_writer *w)
 {
     struct statfs st;
 
-    return fstatfs(w->dirfd, &st) < 0 || !st.f_blocks ||
-           (uint64_t)(geteuid() == 0 ? st.f_bfree : st.f_bavail) * (uint64_t)st.f_frsize >=
-               writer_line_window(w);
+    return fstatfs(w->dirfd, &st) < 0 || !st.f_blocks || st.f_frsize <= 0 ||
+           (uint64_t)(geteuid() == 0 ? st.f_bfree : st.f_bavail) >
+               writer_line_window(w) / (uint64_t)st.f_frsize;
+}
+
+/* Whether a broken line's segment is to wait. What the file system says is not always so (blocks
+ * reserved for this user, a soft quota): the more often it was believed, the longer, but never for
+ * good. */
+static bool waits_for_room(struct log_writer *w)
+{
+    if (has_room(w)) {
+        w->refused = 0;
+        return false;
+    }
+    w->refused++;
+    return w->refused < ROOM_TRIES || (w->refused & (w->refused - 1));
+}
+
+/* The first name after *number that is free. Returns a descriptor. */
+static int create_after(const struct log_writer *w, int64_t *number)
+{
+    char file[SEGMENT_NAME_MAX + 1];
+    int fd;
+
+    do {
+        segment_file(file, w->name, ++*number);
+        fd = openat(w->dirfd, file, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    } while (fd < 0 && errno == EEXIST);
+    return fd < 0 ? -errno : fd;
 }
 
 static int create_next(struct log_writer *w)
 {
-    int64_t number = w->number + w->broken; /* a number left out tells readers */
-    char file[SEGMENT_NAME_MAX + 1];
+    const int64_t last = w->number + w->broken; /* a number left out tells readers */
+    int64_t number = last;
     int fd;
 
-    if (w->broken && !has_room(w))
+    if (w->broken && waits_for_room(w))
         return -ENOSPC;
-    do {
-        segment_file(file, w->name, ++number);
-        fd = openat(w->dirfd, file, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    } while (fd < 0 && errno == EEXIST);
+    fd = create_after(w, &number);
+    if (fd == -ENOSPC || fd == -EDQUOT) { /* no inode: what this one pushes out has one */
+        drop_out(w, number - (int64_t)w->max_files);
+        number = last;
+        fd = create_after(w, &number);
+    }
     if (fd < 0)
-        return -errno;
+        return fd;
     close_fd(&w->fd);
     for (int64_t old = w->number; old < number; old++)
         drop_out(w, old + 1 - (int64_t)w->max_files);
@@ -87,7 +119,8 @@ static int create_next(struct log_writer *w)
     return 0;
 }
 
-/* Opens segment w->number to go on in it. -ENOENT also where something else has its name. */
+/* Opens segment w->number to go on in it. -ENOENT also where something else has its name, or it is
+ * another's: if the directory is, too, making the next one tells. */
 static int continue_newest(struct log_writer *w)
 {
     char file[SEGMENT_NAME_MAX + 1];
@@ -97,8 +130,11 @@ static int continue_newest(struct log_writer *w)
     segment_file(file, w->name, w->number);
     /* O_NONBLOCK: a FIFO without a reader must not hold us up. */
     fd = openat(w->dirfd, file, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 &&
+        (errno == ELOOP || errno == EISDIR || errno == ENXIO || errno == EACCES || errno == EPERM))
+        return -ENOENT;
     if (fd < 0)
-        return errno == ELOOP || errno == EISDIR || errno == ENXIO ? -ENOENT : -errno;
+        return -errno;
     if (fstat(fd, &st) < 0)
         return -errno;
     if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
@@ -250,6 +286,10 @@ ssize_t writer_write(struct log_writer *w, const char *data, size_t size, bool m
         if (part == PART_LEAVE)
             break;
         r = part == PART_ROTATE ? create_next(w) : write_all(w, rest, len, ret_done);
+        if (r == -EFBIG && w->size > 0) { /* RLIMIT_FSIZE, or the file system's limit */
+            w->max_size = w->size;
+            r = 0;
+        }
     }
     if (r < 0)
         close_fd(&w->fd);

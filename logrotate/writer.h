@@ -23,13 +23,14 @@ struct log_writer {
     const char *name; /* borrowed */
     uint64_t max_size;
     uint32_t max_files;
-    int fd;           /* live segment, O_APPEND, -1 while closed */
-    int64_t number;   /* of the live segment */
-    uint64_t size;    /* of the live segment */
-    bool line_open;   /* the last byte written was not a newline */
-    bool broken;      /* … and the rest of that line was dropped */
-    uint64_t written; /* bytes written since writer_open() */
-    uint64_t lost;    /* bytes dropped by writer_drop() */
+    int fd;               /* live segment, O_APPEND, -1 while closed */
+    int64_t number;       /* of the live segment */
+    uint64_t size;        /* of the live segment */
+    bool line_open;       /* the last byte written was not a newline */
+    bool broken;          /* … and the rest of that line was dropped */
+    unsigned int refused; /* times in a row that it had to wait for room */
+    uint64_t written;     /* bytes written since writer_open() */
+    uint64_t lost;        /* bytes dropped by writer_drop() */
 };
 
 #define LOG_WRITER_INIT                                                                            \
@@ -51,7 +52,8 @@ void writer_set_limits(struct log_writer *w, uint64_t max_size, uint32_t max_fil
 /* Writes from `data`. `more`: further bytes are at hand, so a partial line near the cut may be left
  * for the caller to offer again with what follows; never more than writer_line_window() bytes are.
  * Returns the number of bytes consumed (all of `size` when !more), or a negative errno when the
- * next byte cannot be written now (-ENOSPC, -EDQUOT, -EIO, -EROFS …). *ret_done is the number of
+ * next byte cannot be written now (-ENOSPC, -EDQUOT, -EIO, -EROFS …; a segment that may not get
+ * larger is followed by the next, and later ones end there). *ret_done is the number of
  * bytes consumed in either case. After an error a later call simply tries again. No bytes: only
  * opens the segment that the next ones go to. */
 ssize_t writer_write(struct log_writer *w, const char *data, size_t size, bool more,

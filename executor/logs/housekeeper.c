@@ -163,7 +163,7 @@ static void look(struct housekeeper *h)
                                      .compress = h->limits->compress == SPEC_COMPRESS_GZIP,
                                      .compress_after_ns = h->limits->compress_after_ns};
     uint64_t now_ns = clock_now_ns(CLOCK_REALTIME), due_ns, child_ns;
-    struct trim_stream streams[STREAMS_MAX];
+    struct trim_stream streams[TRIM_STREAMS];
     struct trim_result result;
     int r;
 

@@ -77,20 +77,34 @@ def output(one, name="t.stdout"):
     return b"".join(pieces[n] for n in sorted(pieces)).decode()
 
 
+@contextmanager
+def follower(one, shown):
+    """A reader that is there all the time; what it says goes to the files shown[0] and shown[1]."""
+    with open(shown[0], "wb") as out, open(shown[1], "wb") as told, subprocess.Popen(
+        [BUILD / "bin/cleat", "logcat", "-f", one.log_dir, "t"], stdout=out, stderr=told
+    ) as reader:
+        try:
+            yield
+        finally:
+            reader.kill()
+
+
 @pytest.mark.parametrize("on_full", [DROP, BLOCK], ids=["drop", "block"])
 def test_a_full_disk(executor, box, on_full):
     """The task is left alone; what is there, and what is said to be lost, is all it wrote, in order."""
-    lines, width = 80000, 100
+    lines, width, later = 80000, 100, 250  # the latter for longer than two tries are apart
     one = executor()
     go = box.dir / "go"
     os.mkfifo(go)
     one.spec["args"] = ["/bin/sh", "-c", f"{PAYLOAD} lines:2000:0:100; read x <{go}; "
-                        f"{PAYLOAD} lines:{lines}:0:{width}; read x <{go}; exit 3"]  # fmt: skip
+                        f"{PAYLOAD} lines:{lines}:0:{width}; read x <{go}; "
+                        f"{PAYLOAD} lines:{later}:10:{width}; exit 3"]  # fmt: skip
     one.spec["logs"].update(on_full=on_full, max_files=1000)
-    with small_disk(one, 16):
+    followed = [box.dir / "followed", box.dir / "told"]
+    with small_disk(one, 16), follower(one, followed):
         one.start()
         pid = one.wait_pid()
-        wait_for(lambda: len(one.output()) >= 2000 * width, "the first lines")
+        wait_for(lambda: followed[0].stat().st_size >= 2000 * width, "the first lines")
         ballast = fill(one.log_dir)
         go.write_text("\n")
         wait_for(lambda: messages(one, LOST, BLOCKED), "the full disk to be told")
@@ -104,10 +118,10 @@ def test_a_full_disk(executor, box, on_full):
         assert (code, status["exit_code"]) == (0, 3)
         segments = sorted(one.log_dir.glob("t.stdout.*"), key=lambda p: int(p.suffix[1:]))
         size = sum(p.stat().st_size for p in segments)
-        assert size + status["log_lost_bytes"] == (lines + 2000) * width
+        assert size + status["log_lost_bytes"] == (2000 + lines + later) * width
         if on_full == BLOCK:
             assert status["log_lost_bytes"] == 0
-            assert numbers(one.output()) == [*range(2000), *range(lines)]
+            assert numbers(one.output()) == [*range(2000), *range(lines), *range(later)]
         else:
             said = re.search(r"(\d+) bytes were lost from (\S+Z) to (\S+Z)", messages(one, LOST)[-1])
             assert said and said[2] <= said[3]
@@ -115,10 +129,13 @@ def test_a_full_disk(executor, box, on_full):
             shown = subprocess.run([BUILD / "bin/cleat", "logcat", one.log_dir, "t"],
                                    capture_output=True, text=True, check=True)  # fmt: skip
             shown_lines = shown.stdout.splitlines()
+            assert shown_lines[-1].startswith(str(later - 1))
             torn = [i for i, line in enumerate(shown_lines) if len(line) != width - 1]
-            # Two never make one: a line that was cut is shown so, and why if another one follows.
+            # Two never make one: a line that was cut is shown so, and why.
             assert all(len(shown_lines[i]) < width - 1 for i in torn)
-            assert shown.stderr.count("is missing here") == len(set(torn) - {len(shown_lines) - 1})
+            assert shown.stderr.count("is missing here") == len(torn) == 1
+            wait_for(lambda: followed[0].stat().st_size >= len(shown.stdout), "the follower")
+            assert [path.read_text() for path in followed] == [shown.stdout, shown.stderr]
 
 
 @contextmanager

@@ -21,6 +21,8 @@ int __real_unlinkat(int dirfd, const char *path, int flags);
 int __wrap_renameat(int from_fd, const char *from, int to_fd, const char *to);
 int __real_renameat(int from_fd, const char *from, int to_fd, const char *to);
 int __wrap_fdatasync(int fd);
+ssize_t __wrap_pread(int fd, void *data, size_t size, off_t at);
+ssize_t __real_pread(int fd, void *data, size_t size, off_t at);
 int __wrap_fstatfs(int fd, struct statfs *st);
 int __real_fstatfs(int fd, struct statfs *st);
 
@@ -41,6 +43,11 @@ ssize_t __wrap_write(int fd, const void *data, size_t size)
     if (verdict > 0)
         return -1;
     return __real_write(fd, data, verdict == SYSCALL_SHORT ? (size + 1) / 2 : size);
+}
+
+ssize_t __wrap_pread(int fd, void *data, size_t size, off_t at)
+{
+    return ask("pread") > 0 ? -1 : __real_pread(fd, data, size, at);
 }
 
 int __wrap_openat(int dirfd, const char *path, int flags, ...)

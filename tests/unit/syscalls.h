@@ -10,7 +10,7 @@ enum {
     SYSCALL_SHORT = -1 /* write(2) writes the first half only, others go on */
 };
 
-/* Asked before each write, openat, unlinkat, renameat and fdatasync; it may also not come
+/* Asked before each write, pread, openat, unlinkat, renameat and fdatasync; it may also not come
  * back (longjmp, _exit). Asked for fstatfs, an errno means that the file system is full, ENOSYS
  * that it has no size. NULL: all go on. */
 extern int (*syscall_verdict)(const char *name);

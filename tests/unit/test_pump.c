@@ -192,6 +192,27 @@ static void test_a_line_that_was_cut_waits_for_more_room(void **state)
     assert_int_equal(lost_bytes, 52);
 }
 
+/* It may be said of a file system that has room: by and by one tries. */
+static void test_a_file_system_is_not_believed_for_ever(void **state)
+{
+    autofd int fd = attach();
+    unsigned int tries = 1;
+    size_t done;
+
+    (void)state;
+    put(fd, "tor");
+    turn();
+    fault = ENOSPC;
+    put(fd, "n\n");
+    turn();
+    fault = 0;
+    full = true;
+    for (; writer_write(&pump.writer, "next\n", 5, false, &done) == -ENOSPC; tries++)
+        assert_true(tries < 100);
+    assert_int_equal(tries, 32);
+    assert_int_equal(pump.writer.number, 2);
+}
+
 /* ramfs, or a tmpfs with size=0, where what failed was something else. */
 static void test_where_there_is_no_limit_there_is_room(void **state)
 {
@@ -732,6 +753,7 @@ int main(void)
         TEST(test_tries_are_apart),
         TEST(test_no_line_is_made_of_two),
         TEST(test_a_line_that_was_cut_waits_for_more_room),
+        TEST(test_a_file_system_is_not_believed_for_ever),
         TEST(test_where_there_is_no_limit_there_is_room),
         TEST(test_a_stream_without_lines_resumes),
         TEST(test_a_loss_before_anything_was_written),

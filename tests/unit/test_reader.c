@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -116,6 +118,18 @@ static void expect_gap(struct log_reader *r, int64_t first, uint64_t segments, b
     assert_int_equal(r->lost_first, first);
     assert_int_equal(r->lost_segments, segments);
     assert_int_equal(r->damaged, damaged);
+}
+
+/* `text`, and then the gap of segment 1. */
+static void expect_before_gap(struct log_reader *r, const char *text)
+{
+    char buf[64];
+    size_t n;
+
+    assert_int_equal(read_some(r, buf, sizeof(buf), &n), READER_DATA);
+    assert_int_equal(n, strlen(text));
+    assert_memory_equal(buf, text, n);
+    expect_gap(r, 1, 1, false);
 }
 
 static void test_offsets(void **state)
@@ -501,6 +515,87 @@ static pid_t start_writer(uint32_t lines)
     _exit(0);
 }
 
+/* The writer leaves a number out after a loss, while the segment before keeps its name. */
+static void test_a_follower_goes_on_after_a_loss(void **state)
+{
+    struct log_reader r;
+    size_t n;
+    char c;
+
+    (void)state;
+    put_segment(0, "one\ntw", 6);
+    open_at(&r, READER_START, 0);
+    expect(&r, "one\ntw");
+    assert_int_equal(read_some(&r, &c, 1, &n), READER_IDLE);
+    put_segment(2, "four\n", 5);
+    expect_gap(&r, 1, 1, false);
+    expect(&r, "four\n");
+    put_segment(3, "five\n", 5);
+    expect(&r, "five\n");
+    reader_close(&r);
+}
+
+/* As rsync does: a file that grew is replaced by a new one. */
+static void test_follows_a_copy_that_is_brought_up_to_date(void **state)
+{
+    struct log_reader r;
+
+    (void)state;
+    put_segment(0, "one\n", 4);
+    open_at(&r, READER_START, 0);
+    expect(&r, "one\n");
+    logdir_put(&d, "new", "one\ntwo\nthree\n", 14);
+    assert_int_equal(renameat(d.fd, "new", d.fd, NAME ".0"), 0);
+    put_segment(1, "four\n", 5);
+    expect(&r, "two\nthree\nfour\n");
+    logdir_put(&d, "new", "four\nfive\n", 10);
+    assert_int_equal(renameat(d.fd, "new", d.fd, NAME ".1"), 0);
+    expect(&r, "five\n");
+    reader_close(&r);
+}
+
+/* Opening it would take 45 seconds (/proc/sys/fs/lease-break-time). */
+static void test_a_lease_is_in_the_way(void **state)
+{
+    autofd int fd = -1;
+    struct log_reader r;
+
+    (void)state;
+    put_segment(0, "one\n", 4);
+    put_segment(1, "two\n", 4);
+    put_segment(2, "three\n", 6);
+    fd = openat(d.fd, NAME ".1", O_RDWR | O_CLOEXEC);
+    (void)signal(SIGIO, SIG_IGN);
+    assert_int_equal(fcntl(fd, F_SETLEASE, F_WRLCK), 0);
+    open_at(&r, READER_START, 0);
+    expect_before_gap(&r, "one\n");
+    expect(&r, "three\n");
+    reader_close(&r);
+}
+
+static int io_error;
+
+static int read_verdict(const char *name)
+{
+    return strcmp(name, "pread") == 0 ? io_error : SYSCALL_GO_ON;
+}
+
+static void test_what_the_disk_does_not_give(void **state)
+{
+    struct log_reader r;
+
+    (void)state;
+    put_segment(0, "one\n", 4);
+    put_segment(1, "two\n", 4);
+    open_at(&r, READER_START, 0);
+    io_error = EIO;
+    syscall_verdict = read_verdict;
+    expect_gap(&r, 0, 1, true);
+    syscall_verdict = NULL;
+    expect(&r, "two\n");
+    reader_close(&r);
+}
+
 /* Listing a directory while entries come may miss one of them and show a later one. */
 static void test_misses_no_segment_that_comes(void **state)
 {
@@ -550,6 +645,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stop_at_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_segments, setup, teardown),
         cmocka_unit_test_setup_teardown(test_misses_no_segment_that_comes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_follower_goes_on_after_a_loss, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_follows_a_copy_that_is_brought_up_to_date, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_lease_is_in_the_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_the_disk_does_not_give, setup, teardown),
         cmocka_unit_test_setup_teardown(test_odd_entries, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refuses, setup, teardown),
     };

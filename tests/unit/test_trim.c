@@ -83,6 +83,28 @@ static void test_age(void **state)
     assert_true(result.next_ns == NOW + SECOND);
 }
 
+/* What was written before the clock was put back is as old as its number. */
+static void test_the_clock_was_put_back(void **state)
+{
+    const struct trim_rules rules = {.max_total_bytes = 500};
+
+    (void)state;
+    for (int i = 0; i < 9; i++) {
+        char file[32];
+
+        (void)snprintf(file, sizeof(file), "t.stdout.%d", i);
+        put(file, i < 4 ? -7200 + i : 100 - i);
+    }
+    put("t.stdout.9", 0);
+    (void)look(&rules);
+    for (int i = 0; i < 10; i++) {
+        char file[32];
+
+        (void)snprintf(file, sizeof(file), "t.stdout.%d", i);
+        assert_int_equal(logdir_has(&d, file), i >= 5);
+    }
+}
+
 static void test_nothing_to_come(void **state)
 {
     const struct trim_rules rules = {
@@ -194,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_age, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_clock_was_put_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nothing_to_come, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compression, setup, teardown),
         cmocka_unit_test_setup_teardown(test_count, setup, teardown),

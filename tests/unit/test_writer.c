@@ -347,24 +347,70 @@ static void write_over_fault(const struct logdir *dir, int code, void (*mend)(vo
     writer_close(&w);
 }
 
-static struct rlimit file_limit;
-
-static void lift_file_limit(void)
-{
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &file_limit), 0);
-}
-
+/* The first line that meets the limit is cut; nothing is lost, and later ones are whole. */
 static void test_file_size_limit(void **state)
 {
-    struct rlimit small;
+    struct rlimit none, small;
+    struct log_writer w = LOG_WRITER_INIT;
+    char data[20000];
+    size_t done, at = 0;
+    struct err e;
 
     (void)state;
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = i % 100 == 99 ? '\n' : (char)('a' + i / 100 % 26);
     (void)signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &file_limit), 0);
-    small = file_limit;
-    small.rlim_cur = 50 * 1024 + 37;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &none), 0);
+    small = none;
+    small.rlim_cur = 4937;
+    assert_int_equal(writer_open(&w, d.fd, NAME, 8192, 100, &e), 0);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    write_over_fault(&d, -EFBIG, lift_file_limit);
+    assert_int_equal(writer_write(&w, data, sizeof(data), false, &done), sizeof(data));
+    assert_int_equal(done, sizeof(data));
+    for (int64_t i = 0; i <= w.number; i++) {
+        char file[SEGMENT_NAME_MAX + 1];
+        autofree char *part = NULL;
+        size_t n;
+
+        segment_file(file, NAME, i);
+        part = logdir_get(&d, file, &n);
+        assert_true(n <= 4937 && at + n <= sizeof(data));
+        assert_memory_equal(part, data + at, n);
+        at += n;
+        assert_int_equal(at % 100, i ? 0 : 37);
+    }
+    assert_int_equal(at, sizeof(data));
+
+    small.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_int_equal(writer_write(&w, data, 100, false, &done), -EFBIG);
+    assert_int_equal(done, 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    assert_int_equal(writer_write(&w, data, 100, false, &done), 100);
+    writer_close(&w);
+}
+
+/* The newest segment is another user's, the directory is everybody's. */
+static void test_a_segment_of_another_user(void **state)
+{
+    struct log_writer w = LOG_WRITER_INIT;
+    size_t done;
+    struct err e;
+    int r;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    logdir_put(&d, NAME ".4", "theirs\n", 7);
+    assert_int_equal(fchmodat(d.fd, NAME ".4", 0400, 0), 0);
+    assert_int_equal(fchmod(d.fd, 0777), 0);
+    assert_int_equal(seteuid(65534), 0);
+    r = writer_open(&w, d.fd, NAME, 8192, 100, &e);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(r, 0);
+    assert_int_equal(w.number, 5);
+    assert_int_equal(writer_write(&w, "ours\n", 5, false, &done), 5);
+    writer_close(&w);
 }
 
 static struct logdir full;
@@ -392,6 +438,31 @@ static void test_disk_full(void **state)
     assert_int_equal(umount2(d.path, 0), 0);
 }
 
+/* The next segment can have the inode of the one that it pushes out. */
+static void test_no_free_inode(void **state)
+{
+    struct log_writer w = LOG_WRITER_INIT;
+    struct logdir few = d;
+    size_t done;
+    struct err e;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(unshare(CLONE_NEWNS), 0);
+    assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    assert_int_equal(mount("tmpfs", d.path, "tmpfs", 0, "nr_inodes=3"), 0); /* one is the root's */
+    few.fd = open(d.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(writer_open(&w, few.fd, NAME, 10, 2, &e), 0);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(writer_write(&w, "123456789\n", 10, false, &done), 10);
+    assert_int_equal(w.number, 4);
+    assert_true(logdir_has(&few, NAME ".3") && logdir_has(&few, NAME ".4"));
+    writer_close(&w);
+    close_fd(&few.fd);
+    assert_int_equal(umount2(d.path, 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -409,6 +480,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_file_gone_after_error, setup, teardown),
         cmocka_unit_test_setup_teardown(test_file_size_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_disk_full, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_free_inode, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_segment_of_another_user, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
