@@ -166,11 +166,19 @@ int compress_due(int dirfd, const char *name, int64_t live, uint64_t before_ns)
     return first;
 }
 
-int compress_lock(int dirfd)
+int compress_lock(int dirfd, unsigned int tenths)
 {
+    const struct timespec tenth = {.tv_nsec = 100000000};
     autofd int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (fd < 0 || flock(fd, LOCK_EX) < 0)
+    if (fd < 0)
         return -errno;
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return -errno;
+        if (!tenths--)
+            return -EBUSY;
+        (void)nanosleep(&tenth, NULL);
+    }
     return take_fd(&fd);
 }

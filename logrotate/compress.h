@@ -19,6 +19,7 @@ int compress_due(int dirfd, const char *name, int64_t live, uint64_t before_ns);
 /* Removes what a killed compressor left behind. Only while none is at work. */
 void compress_clear_away(int dirfd, const char *name);
 
-/* Waits for its turn among all that compress in the directory. Returns a descriptor that holds the
- * lock until it is closed, or negative errno. */
-int compress_lock(int dirfd);
+/* Waits for its turn among all that compress in the directory, so many tenths of a second at most:
+ * a task may have the lock, and keep it. Returns a descriptor that holds the lock until it is
+ * closed, or negative errno, -EBUSY where the time is up. */
+int compress_lock(int dirfd, unsigned int tenths);

@@ -26,7 +26,7 @@
 #include "shared/sys.h"
 
 enum {
-    STREAMS_MAX = 2,
+    LOCK_TENTHS = 6000,    /* others, niced as well, may have much to do */
     IOPRIO_IDLE = 3 << 13, /* ioprio_set(2); libc has neither it nor its constants */
     IOPRIO_PROCESS = 1,
 };
@@ -43,7 +43,7 @@ static bool has_rules(const struct spec_logs *limits)
 
 static int compress_all(const struct housekeeper *h, uint64_t before_ns)
 {
-    autofd int lock = compress_lock(h->dir->fd);
+    autofd int lock = compress_lock(h->dir->fd, LOCK_TENTHS);
     int first = lock < 0 ? lock : 0;
 
     for (size_t i = 0; lock >= 0 && i < h->n_pumps; i++) {

@@ -55,7 +55,7 @@ static int dress(int base, const char *name, int model)
 
     if (fd < 0 || fstat(model, &as) < 0 || fstat(fd, &is) < 0)
         return -errno;
-    if (is.st_uid != geteuid() || (is.st_mode & 07777) != 0700)
+    if (is.st_uid != geteuid() || (is.st_mode & 0777) != 0700) /* S_ISGID is inherited */
         return -EEXIST;
     if (geteuid() == 0 && fchown(fd, as.st_uid, as.st_gid) < 0)
         return -errno;

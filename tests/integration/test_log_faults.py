@@ -271,7 +271,8 @@ def test_the_directory_is_removed_and_made_again(executor):
     assert "t.stdout.0" not in names  # numbers do not go back
 
 
-def test_a_removed_directory_is_made_again(executor, box):
+@pytest.mark.parametrize("mode", [0o755, 0o2755])
+def test_a_removed_directory_is_made_again(executor, box, mode):
     """In the directory that a task shares with others: as it was, and a link in its place is no place."""
     shared = box.dir / "shared"
     one = executor("lines:0:20", shared_dir=str(shared), log_dir=str(shared / "logs"))
@@ -279,6 +280,7 @@ def test_a_removed_directory_is_made_again(executor, box):
     one.log_dir.mkdir(parents=True)
     shutil.chown(one.log_dir, 65534, 65534)
     one.log_dir.chmod(0o777)
+    shared.chmod(mode)  # what is made below has the bit of the group, too
     one.start()
     pid = one.wait_pid()
     for number in 1, 2:

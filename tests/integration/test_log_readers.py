@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Reading logs while what they are read from changes: compressed, trimmed, replaced, restarted."""
 import contextlib
+import fcntl
 import gzip
 import json
 import os
 import resource
 import select
 import shutil
+import struct
 import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -350,6 +353,43 @@ def test_followers_that_do_not_read_cost_little_memory(manager):
             stack.enter_context(manager.stream(logs_path(alloc_id, plain=plain)))
         assert manager.get("/v1/agent/health")  # each has had its turn
         assert resident(pid) - before < 30 * 256 * 1024 * SLOW
+
+
+def test_logcat_with_nothing_to_wait_by(box):
+    """The user has no inotify instance left (in a user namespace of its own, for nobody else)."""
+    logs = box.dir / "logs"
+    logs.mkdir()
+    live = logs / "t.stdout.0"
+    live.write_text("one\n")
+    command = 'echo 0 >/proc/sys/user/max_inotify_instances; exec "$0" logcat -f "$1" t'
+    follower = subprocess.Popen(["unshare", "-Ur", "sh", "-c", command, BUILD / "bin/cleat", logs],
+                                stdout=subprocess.PIPE, text=True)  # fmt: skip
+    try:
+        assert follower.stdout.readline() == "one\n"
+        with open(live, "a") as f:
+            f.write("two\n")
+        assert follower.stdout.readline() == "two\n"
+    finally:
+        follower.kill()
+        follower.communicate()
+
+
+def test_logcat_into_a_pipe_that_does_not_block(box):
+    logs = box.dir / "logs"
+    logs.mkdir()
+    (logs / "t.stdout.0").write_text("x" * 99 + "\n" * 5000 + "end\n" * 100000)
+    ours, its = os.pipe()
+    os.set_blocking(its, False)
+    reader = subprocess.Popen([BUILD / "bin/cleat", "logcat", logs, "t"], stdout=its)
+    os.close(its)
+    try:
+        wait_for(lambda: fcntl.ioctl(ours, termios.FIONREAD, bytes(4)) == struct.pack("i", 65536), "a full pipe")
+        with open(ours) as pipe:
+            assert pipe.read() == (logs / "t.stdout.0").read_text()
+        assert reader.wait() == 0
+    finally:
+        reader.kill()
+        reader.wait()
 
 
 def test_logcat(manager, cli):

@@ -231,27 +231,28 @@ static void test_one_at_a_time(void **state)
 
     (void)state;
     assert_int_equal(pipe(ends), 0);
-    lock = compress_lock(d.fd);
+    lock = compress_lock(d.fd, 0);
     assert_true(lock >= 0);
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
         close_fd(&lock); /* the parent holds it on */
         (void)!write(ends[1], "1", 1);
-        lock = compress_lock(d.fd);
+        lock = compress_lock(d.fd, 600);
         (void)!write(ends[1], "2", 1);
         _exit(lock < 0);
     }
     close_fd(&ends[1]);
     assert_int_equal(read(ends[0], &byte, 1), 1);
     assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+    assert_int_equal(compress_lock(d.fd, 1), -EBUSY);
     close_fd(&lock);
     assert_int_equal(read(ends[0], &byte, 1), 1);
     assert_int_equal(byte, '2');
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     close_fd(&ends[0]);
-    assert_int_equal(compress_lock(-1), -EBADF);
+    assert_int_equal(compress_lock(-1, 0), -EBADF);
 }
 
 int main(void)

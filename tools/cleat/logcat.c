@@ -138,8 +138,8 @@ static int is_gone(const char *dir)
     return cli_fail(CLI_NOT_FOUND, "%s was removed or renamed", dir);
 }
 
-/* Waits for a change. Of a directory that is open inotify does not tell that it was removed: one
- * has to look. */
+/* Waits for a change, at most a second. Of a directory that is open inotify does not tell that it
+ * was removed: one has to look. */
 static int await(int inotify, int dirfd, const char *dir)
 {
     struct pollfd poller = {.fd = inotify, .events = POLLIN};
@@ -162,16 +162,24 @@ static int await(int inotify, int dirfd, const char *dir)
     return CLI_OK;
 }
 
-static int follow(struct log_options *o, struct log_merge *m, int dirfd, const char *dir,
-                  const char *task)
+/* -1: the user has no more of them, and await() takes its time. */
+static int watch(const char *dir)
 {
     autofd int inotify = inotify_init1(IN_CLOEXEC);
-    int r;
 
     if (inotify < 0 ||
         inotify_add_watch(inotify, dir,
                           IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_MOVE_SELF | IN_DELETE_SELF) < 0)
-        return cannot("follow", dir);
+        return -1;
+    return take_fd(&inotify);
+}
+
+static int follow(struct log_options *o, struct log_merge *m, int dirfd, const char *dir,
+                  const char *task)
+{
+    autofd int inotify = watch(dir);
+    int r;
+
     do
         r = show(o, m, task);
     while (!r && !(r = await(inotify, dirfd, dir)));

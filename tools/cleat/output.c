@@ -6,6 +6,7 @@
 #include "tools/cleat/output.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,7 +101,9 @@ int write_all(int fd, const char *data, size_t size)
     while (size) {
         ssize_t n = write(fd, data, size);
 
-        if (n < 0 && errno != EINTR)
+        if (n < 0 && errno == EAGAIN) /* whoever has the pipe or terminal, too, made it so */
+            (void)poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+        else if (n < 0 && errno != EINTR)
             return -errno;
         if (n > 0) {
             data += n;
