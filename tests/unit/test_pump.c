@@ -142,6 +142,17 @@ static void test_tries_are_apart(void **state)
     expect("three\n");
 }
 
+/* "whole", and "torn" of which the "n" is lost. */
+static void tear(int fd)
+{
+    put(fd, "whole\ntor");
+    turn();
+    fault = ENOSPC;
+    put(fd, "n\n");
+    turn();
+    fault = 0;
+}
+
 /* The segment with the torn line is left, and the next begins with a line. */
 static void test_no_line_is_made_of_two(void **state)
 {
@@ -150,12 +161,7 @@ static void test_no_line_is_made_of_two(void **state)
     size_t size;
 
     (void)state;
-    put(fd, "whole\ntor");
-    turn();
-    fault = ENOSPC;
-    put(fd, "n\n");
-    turn();
-    fault = 0;
+    tear(fd);
     put(fd, "next\n");
     turn();
     first = logdir_get(&logs, NAME ".0", &size);
@@ -172,12 +178,7 @@ static void test_a_line_that_was_cut_waits_for_more_room(void **state)
     autofd int fd = attach();
 
     (void)state;
-    put(fd, "whole\ntor");
-    turn();
-    fault = ENOSPC;
-    put(fd, "n\n");
-    turn();
-    fault = 0;
+    tear(fd);
     full = true;
     for (int i = 0; i < 10; i++) {
         put(fd, "lost\n");
@@ -200,12 +201,7 @@ static void test_a_file_system_is_not_believed_for_ever(void **state)
     size_t done;
 
     (void)state;
-    put(fd, "tor");
-    turn();
-    fault = ENOSPC;
-    put(fd, "n\n");
-    turn();
-    fault = 0;
+    tear(fd);
     full = true;
     for (; writer_write(&pump.writer, "next\n", 5, false, &done) == -ENOSPC; tries++)
         assert_true(tries < 100);
@@ -220,12 +216,7 @@ static void test_where_there_is_no_limit_there_is_room(void **state)
 
     (void)state;
     unlimited = true;
-    put(fd, "whole\ntor");
-    turn();
-    fault = EIO;
-    put(fd, "n\n");
-    turn();
-    fault = 0;
+    tear(fd);
     put(fd, "next\n");
     turn();
     expect("whole\ntornext\n");
