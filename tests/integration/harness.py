@@ -335,7 +335,7 @@ class Box:
         self.env.pop("CLEAT_ADDR", None)
 
     def expect_continue(self):
-        """For managers that get SIGCONT beside SIGTERM. The leak check, which is the last act of a process, has it
+        """For processes that get SIGCONT when they end. The leak check, which is the last act of a process, has it
         stopped by a tracer; a SIGCONT just then takes the stop away, and both wait for ever."""
         self.env["ASAN_OPTIONS"] += ":detect_leaks=0"
 

@@ -254,8 +254,10 @@ def test_in_a_registration_of_many(manager):
         manager.wait_running(alloc["ID"])
 
 
-def test_while_executors_do_not_answer(manager):
+def test_while_executors_do_not_answer(box):
     """To a stop, a restart and an upgrade."""
+    box.expect_continue()  # from the kernel when the manager goes (setpgid(2), orphaned), and from us
+    manager = box.manager().start()
     jobs = [simple("pause", id=f"job{n}", type="service") for n in range(3)]
     allocs = [manager.run_one(j) for j in jobs]
     for alloc_id in allocs:
