@@ -53,10 +53,10 @@ static void drop_out(const struct log_writer *w, int64_t number)
         (void)unlink_segment(w, number, SEGMENT_GZIP);
 }
 
-/* Whether more than a line can be written. A broken line ends a segment: where each try found room
- * for a few bytes only, it would take a number, and push out one of the segments before the loss. A
- * quota of a directory is part of what fstatfs(2) tells; of ramfs and of a tmpfs without a limit it
- * tells 0 of 0 blocks. */
+/* Whether more than a line can be written. A gap ends a segment: where each try found room for a
+ * few bytes only, it would take numbers, and push out segments from before the loss. A quota of a
+ * directory is part of what fstatfs(2) tells; of ramfs and of a tmpfs without a limit it tells 0 of
+ * 0 blocks. */
 static bool has_room(const struct log_writer *w)
 {
     struct statfs st;
@@ -66,7 +66,7 @@ static bool has_room(const struct log_writer *w)
                writer_line_window(w) / (uint64_t)st.f_frsize;
 }
 
-/* Whether a broken line's segment is to wait. What the file system says is not always so (blocks
+/* Whether the segment after a gap is to wait. What the file system says is not always so (blocks
  * reserved for this user, a soft quota): the more often it was believed, the longer, but never for
  * good. */
 static bool waits_for_room(struct log_writer *w)
@@ -94,11 +94,11 @@ static int create_after(const struct log_writer *w, int64_t *number)
 
 static int create_next(struct log_writer *w)
 {
-    const int64_t last = w->number + w->broken; /* a number left out tells readers */
+    const int64_t last = w->number + w->gap; /* a number left out tells readers */
     int64_t number = last;
     int fd;
 
-    if (w->broken && waits_for_room(w))
+    if (w->gap && waits_for_room(w))
         return -ENOSPC;
     fd = create_after(w, &number);
     if (fd == -ENOSPC || fd == -EDQUOT) { /* no inode: what this one pushes out has one */
@@ -114,8 +114,10 @@ static int create_next(struct log_writer *w)
     w->fd = fd;
     w->number = number;
     w->size = 0;
-    if (w->broken)
-        w->line_open = w->broken = false;
+    if (w->gap) {
+        w->line_open = w->gap = false;
+        w->after_gap = number;
+    }
     return 0;
 }
 
@@ -229,7 +231,7 @@ static enum part next_part(const struct log_writer *w, const char *data, size_t 
     size_t fits, whole;
 
     *ret_len = size;
-    if (w->broken)
+    if (w->gap)
         return PART_ROTATE;
     if (left >= window && size <= left - window)
         return PART_WRITE; /* far from the cut: not looked at */
@@ -299,7 +301,7 @@ ssize_t writer_write(struct log_writer *w, const char *data, size_t size, bool m
 void writer_drop(struct log_writer *w, uint64_t size)
 {
     w->lost += size;
-    w->broken = w->line_open;
+    w->gap = w->size > 0 || w->number != w->after_gap;
 }
 
 void writer_look_again(struct log_writer *w)

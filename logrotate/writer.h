@@ -27,7 +27,8 @@ struct log_writer {
     int64_t number;       /* of the live segment */
     uint64_t size;        /* of the live segment */
     bool line_open;       /* the last byte written was not a newline */
-    bool broken;          /* … and the rest of that line was dropped */
+    bool gap;             /* bytes were dropped after what the live segment holds */
+    int64_t after_gap;    /* the last segment that has a number left out before it, or -1 */
     unsigned int refused; /* times in a row that it had to wait for room */
     uint64_t written;     /* bytes written since writer_open() */
     uint64_t lost;        /* bytes dropped by writer_drop() */
@@ -35,7 +36,7 @@ struct log_writer {
 
 #define LOG_WRITER_INIT                                                                            \
     {                                                                                              \
-        .dirfd = -1, .fd = -1, .number = -1                                                        \
+        .dirfd = -1, .fd = -1, .number = -1, .after_gap = -1                                       \
     }
 
 /* Opens (or continues) the newest segment of `name` in `dirfd` and trims: segments numbered
@@ -59,8 +60,8 @@ void writer_set_limits(struct log_writer *w, uint64_t max_size, uint32_t max_fil
 ssize_t writer_write(struct log_writer *w, const char *data, size_t size, bool more,
                      size_t *ret_done);
 
-/* Accounts for `size` bytes the caller had to throw away. Where they were to go on in the middle of
- * a line, what is written next goes to a new segment, with one number left out before it: pieces of
+/* Accounts for `size` bytes the caller had to throw away. What is written next goes to a new
+ * segment, with one number left out before it: readers see that something is missing, and pieces of
  * two lines never look like one. */
 void writer_drop(struct log_writer *w, uint64_t size);
 
@@ -86,7 +87,7 @@ static inline uint64_t writer_room(const struct log_writer *w)
 {
     uint64_t kept = w->size + writer_line_window(w);
 
-    return w->fd < 0 || w->broken || kept > w->max_size ? 0 : w->max_size - kept;
+    return w->fd < 0 || w->gap || kept > w->max_size ? 0 : w->max_size - kept;
 }
 
 /* Accounts for `size` bytes, more than none, that are in the live segment; `last` of them. */
