@@ -17,6 +17,7 @@ from jobs import simple
 from loki import Loki
 
 LINES, WIDTH = (1000000 if SOAK else 50000), 100
+OTHERS = 20  # allocations
 UNPACKED = TOP / "build-deps"  # by tools/install-deps
 
 
@@ -159,10 +160,12 @@ def compressed_beside(manager, alloc_id):
 @pytest.mark.timeout(900 if SOAK else 60)
 @pytest.mark.parametrize("kind", HERE, ids=lambda kind: kind.name)
 def test_every_line_arrives_once(manager, kind):
-    """Over a restart of the shipper, too."""
+    """Over a restart of the shipper, and of other allocations, too: more than a shipper can watch that
+    takes inotify instances for each."""
     shipper = kind(manager)
     shipper.start()
     try:
+        others = manager.run(simple("print:other", "pause", id="others", driver="raw_exec", count=OTHERS))
         alloc_id = manager.run_one(
             simple("both", f"lines:{LINES}:0:{WIDTH}", "pause", driver="raw_exec",
                    LogConfig={"MaxFiles": 1000, "MaxFileSizeMB": 1})
@@ -172,15 +175,18 @@ def test_every_line_arrives_once(manager, kind):
         wait_for(shipper.lines, f"the first lines; {shipper.log.read_text()}", 30)
         shipper.stop()
         shipper.start()
-        wait_for(lambda: shipper.lines() >= 2 * LINES, "all lines to be shipped", 600)
+        wait_for(lambda: shipper.lines() >= 2 * LINES + OTHERS, "all lines to be shipped", 600)
     finally:
         shipper.close()
     assert len(manager.segments(alloc_id)) > LINES * WIDTH >> 20
-    seen, wrong, last = collections.Counter(), [], {}
+    seen, wrong, last, heard = collections.Counter(), [], {}, []
     with open(shipper.out) as file:
         for line in file:
             record = json.loads(line)
             text = record["message"]
+            if record["alloc"] in others:
+                heard.append((record["alloc"], record["task"], text))
+                continue
             number = int(text.partition(".")[0].split()[0])
             seen[record["stream"], number] += 1
             place = record["stream"], record["segment"]
@@ -191,5 +197,6 @@ def test_every_line_arrives_once(manager, kind):
             if len(text) != WIDTH - 1 or (record["alloc"], record["task"]) != (alloc_id, "t"):
                 wrong.append(record)
     assert wrong == []
+    assert sorted(heard) == sorted((other, "t", "other") for other in others)
     assert set(seen) == {(s, n) for s in ("stdout", "stderr") for n in range(LINES)}
     assert seen.total() - len(seen) <= shipper.twice * len(manager.segments(alloc_id))
