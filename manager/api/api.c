@@ -46,9 +46,9 @@ int api_new(struct ev_loop *loop, struct manager *manager, const struct config *
         return err_sys(e, -ENOMEM, "cannot start the API");
     *api = (struct api){.loop = loop, .manager = manager, .config = config};
     ev_timer_init(&api->told, on_told, 0., 0.);
-    r = watch_hub_new(loop, &api->hub, e);
-    if (!r)
-        r = server_new(api, config->addresses, &api->server, e);
+    api->hub = watch_hub_new(loop);
+    r = api->hub ? server_new(api, config->addresses, &api->server, e)
+                 : err_sys(e, -ENOMEM, "cannot start the API");
     if (r) {
         api_free(api);
         return r;

@@ -323,7 +323,6 @@ void fs_stream(struct request *r)
     bool from_end, follow;
     const char *path;
     struct stat st;
-    struct err e = ERR_INIT;
     int fd;
 
     if (!request_param_u64(r, "offset", 0, &offset) || !param_limit(r, true, &limit) ||
@@ -346,9 +345,5 @@ void fs_stream(struct request *r)
     f->tail.follow = follow;
     f->tail.framed = true;
     (void)snprintf(f->tail.file, sizeof(f->tail.file), "%s", path);
-    if (tail_start(&f->tail, r, fd, &e)) {
-        close_fd(&f->fd);
-        free(f);
-        request_reply_err(r, &e);
-    }
+    tail_start(&f->tail, r, fd);
 }

@@ -99,9 +99,12 @@ static bool change_dir(struct log_tail *l)
     autofd int fd = alloc ? open_dir(l->tail.request, alloc, log_dir, NULL) : -1;
 
     l->dir_suspect = false;
-    return fd >= 0 && !fstat(any->dirfd, &ours) && !fstat(fd, &now) &&
-           (ours.st_dev != now.st_dev || ours.st_ino != now.st_ino) &&
-           !merge_change_dir(&l->merge, fd, NULL) && !tail_rewatch(&l->tail, fd, NULL);
+    if (fd < 0 || fstat(any->dirfd, &ours) || fstat(fd, &now) ||
+        (ours.st_dev == now.st_dev && ours.st_ino == now.st_ino) ||
+        merge_change_dir(&l->merge, fd, NULL))
+        return false;
+    tail_rewatch(&l->tail, fd);
+    return true;
 }
 
 static ssize_t got_data(struct log_tail *l, enum merge_stream stream, size_t n,
@@ -289,7 +292,10 @@ static int start_watching(struct request *r, const struct alloc *alloc, struct l
 {
     autofd int parent = open_dir(r, alloc, "alloc", e);
 
-    return parent < 0 ? parent : watch_start(&l->parent, r->api->hub, parent, on_parent_changed, e);
+    if (parent < 0)
+        return parent;
+    watch_start(&l->parent, r->api->hub, parent, on_parent_changed);
+    return 0;
 }
 
 static int start(struct request *r, const struct alloc *alloc, const struct log_query *q,
@@ -315,7 +321,9 @@ static int start(struct request *r, const struct alloc *alloc, const struct log_
     rc = merge_open(&l->merge, dir, l->task, q->starts, e);
     if (!rc)
         rc = q->follow ? start_watching(r, alloc, l, e) : merge_stop_at_end(&l->merge, e);
-    return rc ? rc : tail_start(&l->tail, r, dir, e);
+    if (!rc)
+        tail_start(&l->tail, r, dir);
+    return rc;
 }
 
 void fs_logs(struct request *r)

@@ -140,23 +140,20 @@ static void on_heartbeat(struct ev_loop *loop, ev_timer *w, int revents)
     request_wake(t->request);
 }
 
-int tail_rewatch(struct tail *t, int fd, struct err *e)
+void tail_rewatch(struct tail *t, int fd)
 {
     watch_stop(&t->watch);
-    return watch_start(&t->watch, t->request->api->hub, fd, on_file_changed, e);
+    watch_start(&t->watch, t->request->api->hub, fd, on_file_changed);
 }
 
-int tail_start(struct tail *t, struct request *r, int fd, struct err *e)
+void tail_start(struct tail *t, struct request *r, int fd)
 {
-    int rc = t->follow ? watch_start(&t->watch, r->api->hub, fd, on_file_changed, e) : 0;
-
-    if (rc)
-        return rc;
+    if (t->follow)
+        watch_start(&t->watch, r->api->hub, fd, on_file_changed);
     t->request = r;
     t->source = (struct source){.read = tail_read, .free = tail_free};
     ev_timer_init(&t->heartbeat, on_heartbeat, heartbeat_s, heartbeat_s);
     if (t->follow && t->framed && !t->quiet)
         ev_timer_start(r->api->loop, &t->heartbeat);
     request_reply_source(r, "text/plain", &t->source); /* frames are no single JSON document */
-    return 0;
 }

@@ -45,11 +45,10 @@ struct tail {
 };
 
 /* Follows another file from now on. */
-int tail_rewatch(struct tail *t, int fd, struct err *e);
+void tail_rewatch(struct tail *t, int fd);
 
-/* Makes `t` the reply of `r`. Follows the open `fd` when t->follow. On failure the owner still has
- * it, and nothing was started. */
-int tail_start(struct tail *t, struct request *r, int fd, struct err *e);
+/* Makes `t` the reply of `r`. Follows the open `fd` when t->follow. */
+void tail_start(struct tail *t, struct request *r, int fd);
 
 /* Writes one frame and returns its length; 0 when memory is short. `data` may lie at the very end
  * of `buf`, if that has room for the whole frame. */

@@ -3,7 +3,8 @@
  * The kernel gives two watches on one file the same number, so a watch is taken away only with its
  * last follower. Events are not counted or told apart: a follower looks for itself, and reading it
  * all at once keeps a fast writer from costing a call per write. An overflow of the queue wakes
- * everyone.
+ * everyone. Where the user has no inotify instance or watch left (another's log shipper may have
+ * them all), what is not watched is looked at each second.
  *
  * The list of followers may change while it is walked only by watch_stop() of the one that is
  * called; callbacks only ask for a later write, so not even that happens.
@@ -14,17 +15,22 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
 #include "shared/cleanup.h"
+#include "shared/log.h"
 
 struct watch_hub {
     struct ev_loop *loop;
-    int fd;
+    int fd; /* -1: not had yet */
     ev_io io;
+    ev_timer poll; /* active while there are watches with the number -1 */
     struct watch *watches;
 };
+
+static const ev_tstamp poll_s = 1.0;
 
 /* IN_ATTRIB: the number of links changed, which is all an open file's removal shows. */
 static const uint32_t mask = IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF;
@@ -55,25 +61,24 @@ static void on_inotify(struct ev_loop *loop, ev_io *io, int revents)
     }
 }
 
-int watch_hub_new(struct ev_loop *loop, struct watch_hub **ret_hub, struct err *e)
+static void on_poll(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)loop;
+    (void)revents;
+    wake(container_of(timer, struct watch_hub, poll), -1);
+}
+
+struct watch_hub *watch_hub_new(struct ev_loop *loop)
 {
     struct watch_hub *hub = calloc(1, sizeof(*hub));
 
     if (!hub)
-        return err_sys(e, -ENOMEM, "cannot follow files");
+        return NULL;
     hub->loop = loop;
-    hub->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (hub->fd < 0) {
-        int r = err_sys(e, -errno,
-                        "cannot follow files (inotify); if it is a limit, raise "
-                        "fs.inotify.max_user_instances");
-        free(hub);
-        return r;
-    }
-    ev_io_init(&hub->io, on_inotify, hub->fd, EV_READ);
-    ev_io_start(loop, &hub->io);
-    *ret_hub = hub;
-    return 0;
+    hub->fd = -1;
+    ev_init(&hub->io, on_inotify);
+    ev_timer_init(&hub->poll, on_poll, poll_s, poll_s);
+    return hub;
 }
 
 struct watch_hub *watch_hub_free(struct watch_hub *hub)
@@ -81,6 +86,7 @@ struct watch_hub *watch_hub_free(struct watch_hub *hub)
     if (!hub)
         return NULL;
     ev_io_stop(hub->loop, &hub->io);
+    ev_timer_stop(hub->loop, &hub->poll);
     close_fd(&hub->fd);
     free(hub);
     return NULL;
@@ -91,22 +97,35 @@ void watch_hub_wake_all(struct watch_hub *hub)
     wake(hub, -1);
 }
 
-int watch_start(struct watch *w, struct watch_hub *hub, int fd, void (*changed)(struct watch *w),
-                struct err *e)
+/* Returns the watch's number, or -1 with errno. */
+static int add(struct watch_hub *hub, int fd)
 {
     char path[32];
 
+    if (hub->fd < 0) {
+        hub->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (hub->fd < 0)
+            return -1;
+        ev_io_set(&hub->io, hub->fd, EV_READ);
+        ev_io_start(hub->loop, &hub->io);
+    }
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    int wd = inotify_add_watch(hub->fd, path, mask);
-    if (wd < 0)
-        return err_sys(e, -errno, "cannot follow the file%s",
-                       errno == ENOSPC ? "; raise fs.inotify.max_user_watches" : "");
-    *w = (struct watch){.hub = hub, .changed = changed, .wd = wd, .next = hub->watches};
+    return inotify_add_watch(hub->fd, path, mask);
+}
+
+void watch_start(struct watch *w, struct watch_hub *hub, int fd, void (*changed)(struct watch *w))
+{
+    *w = (struct watch){.hub = hub, .changed = changed, .wd = add(hub, fd), .next = hub->watches};
+    if (w->wd < 0 && !ev_is_active(&hub->poll)) {
+        log_warn("no inotify (%s): who follows a file is told once a second; raise %s",
+                 strerror(errno),
+                 errno == ENOSPC ? "fs.inotify.max_user_watches" : "fs.inotify.max_user_instances");
+        ev_timer_again(hub->loop, &hub->poll);
+    }
     w->link = &hub->watches;
     if (w->next)
         w->next->link = &w->next;
     hub->watches = w;
-    return 0;
 }
 
 void watch_stop(struct watch *w)
@@ -122,5 +141,8 @@ void watch_stop(struct watch *w)
     for (const struct watch *other = hub->watches; other; other = other->next)
         if (other->wd == w->wd)
             return;
-    (void)inotify_rm_watch(hub->fd, w->wd);
+    if (w->wd < 0)
+        ev_timer_stop(hub->loop, &hub->poll);
+    else
+        (void)inotify_rm_watch(hub->fd, w->wd);
 }

@@ -9,6 +9,7 @@ import resource
 import shutil
 import struct
 import subprocess
+import sys
 import termios
 import time
 from pathlib import Path
@@ -348,15 +349,35 @@ def test_followers_that_do_not_read_cost_little_memory(manager):
         assert resident(pid) - before < 30 * 256 * 1024 * SLOW
 
 
+# Puts a command where there is no inotify instance, or watch, to be had.
+WITHOUT_INOTIFY = [sys.executable, Path(__file__).with_name("without_inotify.py")]
+
+
+@pytest.mark.parametrize("what", ["instances", "watches"])
+def test_followers_with_nothing_to_wait_by(box, what):
+    manager = box.manager().start([*WITHOUT_INOTIFY, what])
+    go = box.dir / "go"
+    os.mkfifo(go)
+    script = f"echo one; read x <{go}; echo two; read x <{go}"
+    alloc_id = manager.run_one(simple("-c", script, command="/bin/sh", driver="raw_exec"))
+    manager.wait_running(alloc_id)
+    with manager.stream(logs_path(alloc_id, follow="true")) as reply:
+        assert read_lines(reply, 1) == "one\n"
+        go.write_text("\n")
+        assert read_lines(reply, 1) == "two\n"
+        go.write_text("\n")
+        assert reply.read() == b""  # it ends with the task
+    said = manager.log().splitlines()
+    assert len([line for line in said if f"raise fs.inotify.max_user_{what}" in line]) == 1
+
+
 def test_logcat_with_nothing_to_wait_by(box):
-    """The user has no inotify instance left (in a user namespace of its own, for nobody else)."""
     logs = box.dir / "logs"
     logs.mkdir()
     live = logs / "t.stdout.0"
     live.write_text("one\n")
-    command = 'echo 0 >/proc/sys/user/max_inotify_instances; exec "$0" logcat -f "$1" t'
-    follower = subprocess.Popen(["unshare", "-Ur", "sh", "-c", command, BUILD / "bin/cleat", logs],
-                                stdout=subprocess.PIPE, text=True)  # fmt: skip
+    command = [*WITHOUT_INOTIFY, "instances", BUILD / "bin/cleat", "logcat", "-f", logs, "t"]
+    follower = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert follower.stdout.readline() == "one\n"
         with open(live, "a") as f:
