@@ -89,4 +89,5 @@ def test_files_are_read_where_the_command_runs(manager):
     text = f'job "f" {{\n type = "batch"\n task "t" {{\n driver = "raw_exec"\n config {{\n command = "/bin/echo"\n args = [file("{manager.dir}/motd")]\n }}\n }}\n}}\n'
     manager.cli("run", "-", stdin=text)
     (alloc,) = manager.get("/v1/job/f/allocations")
+    manager.wait_client(alloc["ID"], "complete")
     assert manager.output(alloc["ID"]) == "from a file\n"

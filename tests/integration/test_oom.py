@@ -3,7 +3,7 @@
 import pytest
 
 import jobs
-from harness import PAYLOAD, PAYLOAD_IN_ROOT
+from harness import PAYLOAD, PAYLOAD_IN_ROOT, wait_for
 
 SMALL = {"CPU": 100, "MemoryMB": 16}
 
@@ -41,7 +41,7 @@ def test_a_child_is_an_event_and_no_death(manager, driver):
     assert "1 of the task's processes" in event["DisplayMessage"]
     state = manager.task(alloc)
     assert state["State"] == "running" and not state["OOMKilled"]
-    assert manager.output(alloc) == "code=137\n"
+    wait_for(lambda: manager.output(alloc) == "code=137\n", "the shell to go on")
     manager.stop("job")
     assert not manager.wait_dead(alloc)["OOMKilled"]
 

@@ -50,6 +50,7 @@ def started(manager, alloc_id):
     """Waits until the task has said so; returns the types of its events, each once, in their order."""
     wait_for(lambda: "started" in manager.output(alloc_id), f"the task to start\n{manager.log()}")
     assert manager.output(alloc_id) == "from the server\nstarted\n"
+    manager.wait_event(alloc_id, "Started")
     told = manager.task(alloc_id)["Events"]
     assert [e["Time"] for e in told] == sorted(e["Time"] for e in told)
     return list(dict.fromkeys(e["Type"] for e in told if e["Type"] != "Driver"))
