@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A manager under test, in a directory of its own, and how to talk to it."""
+import contextlib
 import http.client
 import json
 import os
@@ -9,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -34,6 +36,9 @@ HIDE_CGROUP2 = [
     "sh",
 ]  # fmt: skip
 
+# Puts a command where there is no inotify instance, or watch, to be had.
+WITHOUT_INOTIFY = [sys.executable, Path(__file__).with_name("without_inotify.py")]
+
 
 def has_v1():
     return any(root.name == "freezer" for root in leftovers.cgroup_roots())
@@ -48,6 +53,17 @@ def wait_for(condition, what, timeout=20):
             return value
         assert time.monotonic() < deadline, f"waited {timeout * SLOW} s in vain for {what}"
         select.select([], [], [], 0.01)
+
+
+def pass_gate(fifo):
+    """Lets the task go on that waits, or is going to wait, for the end of what it reads from this FIFO. (One that
+    went on after a byte could come to its next gate before this end is closed, and find that open, too.)"""
+
+    def reader_is_there():
+        with contextlib.suppress(OSError):
+            return [os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)]
+
+    os.close(wait_for(reader_is_there, "the task to come to its gate", 60)[0])
 
 
 def process_gone(pid):
@@ -332,8 +348,9 @@ class Manager:
         self.terminate()
 
 
-# What the leak check, which is the last act of a process, says when that is killed meanwhile.
-KILLED_AT_EXIT = re.compile(r"(==\d+==Unable to get registers from thread \d+\.\n)+")
+# What the leak check, which is the last act of a process, says when that is killed meanwhile: this, or
+# nothing in a file that it has just made.
+KILLED_AT_EXIT = re.compile(r"(==\d+==Unable to get registers from thread \d+\.\n)*")
 
 
 class Box:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bare import STOP
-from harness import BUILD, PAYLOAD, process_gone, sleeps_on, switches, wait_for
+from harness import BUILD, PAYLOAD, pass_gate, process_gone, sleeps_on, switches, wait_for
 from jobs import simple
 from test_upgrade import UPGRADE_FAILED, upgrade
 
@@ -96,8 +96,8 @@ def test_a_full_disk(executor, box, on_full):
     one = executor()
     go = box.dir / "go"
     os.mkfifo(go)
-    one.spec["args"] = ["/bin/sh", "-c", f"{PAYLOAD} lines:2000:0:100; read x <{go}; "
-                        f"{PAYLOAD} lines:{lines}:0:{width}; read x <{go}; "
+    one.spec["args"] = ["/bin/sh", "-c", f"{PAYLOAD} lines:2000:0:100; cat {go}; "
+                        f"{PAYLOAD} lines:{lines}:0:{width}; cat {go}; "
                         f"{PAYLOAD} lines:{later}:10:{width}; exit 3"]  # fmt: skip
     one.spec["logs"].update(on_full=on_full, max_files=1000)
     followed = [box.dir / "followed", box.dir / "told"]
@@ -106,14 +106,14 @@ def test_a_full_disk(executor, box, on_full):
         pid = one.wait_pid()
         wait_for(lambda: followed[0].stat().st_size >= 2000 * width, "the first lines")
         ballast = fill(one.log_dir)
-        go.write_text("\n")
+        pass_gate(go)
         wait_for(lambda: messages(one, LOST, BLOCKED), "the full disk to be told")
         assert "No space left" in messages(one, LOST, BLOCKED)[0]
         assert not process_gone(pid)
         ballast.unlink()
         if on_full == BLOCK:
             wait_for(lambda: "nothing was lost" in messages(one, BLOCKED)[-1], "the end of it")
-        go.write_text("\n")
+        pass_gate(go)
         code, status = one.end()
         assert (code, status["exit_code"]) == (0, 3)
         segments = sorted(one.log_dir.glob("t.stdout.*"), key=lambda p: int(p.suffix[1:]))

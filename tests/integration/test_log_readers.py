@@ -9,14 +9,13 @@ import resource
 import shutil
 import struct
 import subprocess
-import sys
 import termios
 import time
 from pathlib import Path
 
 import pytest
 
-from harness import BUILD, SLOW, ApiError, sleeps_on, wait_for
+from harness import BUILD, SLOW, WITHOUT_INOTIFY, ApiError, pass_gate, sleeps_on, wait_for
 from jobs import simple
 from test_log_soak import SmallSegments, lines
 from test_logs import count_fds, log_config, logs_path, numbered, read_lines
@@ -349,23 +348,19 @@ def test_followers_that_do_not_read_cost_little_memory(manager):
         assert resident(pid) - before < 30 * 256 * 1024 * SLOW
 
 
-# Puts a command where there is no inotify instance, or watch, to be had.
-WITHOUT_INOTIFY = [sys.executable, Path(__file__).with_name("without_inotify.py")]
-
-
 @pytest.mark.parametrize("what", ["instances", "watches"])
 def test_followers_with_nothing_to_wait_by(box, what):
     manager = box.manager().start([*WITHOUT_INOTIFY, what])
     go = box.dir / "go"
     os.mkfifo(go)
-    script = f"echo one; read x <{go}; echo two; read x <{go}"
+    script = f"echo one; cat {go}; echo two; cat {go}"
     alloc_id = manager.run_one(simple("-c", script, command="/bin/sh", driver="raw_exec"))
     manager.wait_running(alloc_id)
     with manager.stream(logs_path(alloc_id, follow="true")) as reply:
         assert read_lines(reply, 1) == "one\n"
-        go.write_text("\n")
+        pass_gate(go)
         assert read_lines(reply, 1) == "two\n"
-        go.write_text("\n")
+        pass_gate(go)
         assert reply.read() == b""  # it ends with the task
     said = manager.log().splitlines()
     assert len([line for line in said if f"raise fs.inotify.max_user_{what}" in line]) == 1

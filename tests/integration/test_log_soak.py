@@ -12,7 +12,7 @@ import msgpack
 import pytest
 
 import records
-from harness import BUILD, SLOW, SOAK, Manager, wait_for
+from harness import BUILD, SLOW, SOAK, Manager, pass_gate, wait_for
 from jobs import simple
 from test_log_faults import BLOCK, DROP, fill, small_disk
 from test_logs import cpu_ticks
@@ -94,16 +94,6 @@ def upgrade(state_dir):
 
     wait_for(told, "the upgrade or the end")
     return True
-
-
-def pass_gate(fifo):
-    """Lets the task go on that waits, or is going to wait, to read this FIFO."""
-
-    def reader_is_there():
-        with contextlib.suppress(OSError):
-            return [os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)]
-
-    os.close(wait_for(reader_is_there, "the task to come to its gate", 60)[0])
 
 
 @pytest.mark.timeout(600 if SOAK else 60)

@@ -284,7 +284,8 @@ def test_lists_in_pages(manager):
 
 
 def test_lists_are_filtered(manager, web):
-    manager.run({**simple("exit:0", id="b"), "Meta": {"team": "a b", "long": "a" * 40 + "!"}})
+    [other] = manager.run({**simple("exit:0", id="b"), "Meta": {"team": "a b", "long": "a" * 40 + "!"}})
+    manager.wait_client(other, "complete")
 
     def jobs(text):
         return ids(get(manager, "/v1/jobs", filter=text)[0])
