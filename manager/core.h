@@ -27,7 +27,8 @@ struct manager {
     json_t *config_pending; /* names of what a new configuration cannot change; NULL: none */
     char *config_error;     /* why the newest one was refused; NULL: it was not */
     char boot_id[BOOT_ID_BYTES];
-    uint64_t index; /* of the newest change */
+    uint64_t index;            /* of the newest change */
+    struct watch_hub *watches; /* of files that templates read */
 
     struct job_record *jobs; /* newest version of each, in no order */
     struct alloc *allocs;    /* oldest first */

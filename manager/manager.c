@@ -24,6 +24,7 @@
 #include "manager/host/fingerprint.h"
 #include "manager/host/host_stats.h"
 #include "manager/host/reap.h"
+#include "manager/host/watch.h"
 #include "manager/job/feasible.h"
 #include "manager/job/jobs.h"
 #include "manager/job/periodic.h"
@@ -186,7 +187,8 @@ int manager_new(struct ev_loop *loop, const struct config *config, struct manage
     ev_set_priority(&m->starter,
                     EV_MAXPRI); /* busy API clients must not keep tasks from starting */
     spawn_raise_limit();
-    r = open_state(m, e);
+    m->watches = watch_hub_new(loop);
+    r = m->watches ? open_state(m, e) : err_sys(e, -ENOMEM, "start the manager");
     if (r) {
         manager_free(m);
         return r;
@@ -254,6 +256,7 @@ struct manager *manager_free(struct manager *m)
         job_record_unref(record);
     }
     worker_forget_all(m->loop);
+    watch_hub_free(m->watches);
     json_decref(m->attributes);
     json_decref(m->config_pending);
     free(m->config_error);

@@ -11,7 +11,7 @@
 #include "manager/api/context.h"
 #include "manager/api/handlers.h"
 #include "manager/api/server.h"
-#include "manager/api/watch.h"
+#include "manager/host/watch.h"
 #include "shared/cleanup.h"
 
 void api_changed(struct api *api)

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "manager/api/request.h"
-#include "manager/api/watch.h"
+#include "manager/host/watch.h"
 
 enum {
     TAIL_FRAME_MAX = 64 << 10

@@ -222,11 +222,6 @@ static void plan_round(struct templates *t)
     arm(t, &t->again, delay);
 }
 
-static void on_file_changed(void *arg)
-{
-    plan_round(arg);
-}
-
 /* ---- the end of a round ---- */
 
 static void fail_prepare(struct templates *t, const char *text, bool may_pass)
@@ -276,7 +271,7 @@ static void take_files(struct templates *t, const json_t *message)
     bool once = templates_def(t, 0)->once && !t->preparing;
 
     t->stays = json_is_true(json_object_get(message, "stays"));
-    if (!once && templates_watch(t, json_object_get(message, "watch"), on_file_changed))
+    if (!once && templates_watch(t, json_object_get(message, "watch"), plan_round))
         plan_round(t);
 }
 

@@ -7,11 +7,12 @@
 #include <ev.h>
 #include <jansson.h>
 
-#include "manager/host/file_watch.h"
+#include "manager/host/watch.h"
 #include "manager/task/templates.h"
 #include "manager/worker.h"
 
 struct template_script; /* one that runs: templates_change.c */
+struct template_file;   /* one that is watched: templates_watch.c */
 
 struct templates {
     struct task *task;
@@ -24,8 +25,8 @@ struct templates {
     json_t *rendered; /* digests of the newest round, by template; null: not rendered yet */
     json_t *envs;     /* what those with env = true rendered */
     json_t *applied;  /* digests of what the running task has: also in its record */
-    struct file_watch **watches;
-    size_t n_watches;
+    struct template_file *files;
+    size_t n_files;
     ev_timer again;           /* the next round: after a change, or after a renderer died */
     uint64_t first_change_ns; /* CLOCK_MONOTONIC; 0: none since the last round */
     ev_timer splay;           /* before what follows from a change is done */
@@ -50,7 +51,8 @@ int templates_order(const struct templates *t, json_t **ret_order, struct err *e
 
 /* templates_watch.c: watches the files of a round ([{"path", "ino", "size", "mtime"}]) in place of
  * those before. True: one of them is another than it was when it was read. */
-bool templates_watch(struct templates *t, const json_t *files, void (*changed)(void *arg));
+bool templates_watch(struct templates *t, const json_t *files,
+                     void (*changed)(struct templates *t));
 void templates_unwatch(struct templates *t);
 
 /* templates_change.c: what follows from a round, after the splay; giving all of that up. */

@@ -9,7 +9,7 @@ import pytest
 
 import records
 from artifact_server import certificate
-from harness import BUILD, PAYLOAD_IN_ROOT, SLOW, wait_for
+from harness import BUILD, PAYLOAD_IN_ROOT, SLOW, WITHOUT_INOTIFY, wait_for
 from jobs import SECOND, job, group, restart, task
 from secret_servers import Consul, Vault
 from test_executor_crash import executor
@@ -159,9 +159,9 @@ def test_what_fails_while_it_runs_fails_the_task(quick, text, words):
 # Changes
 
 
-def start_with_file(manager, first="one", steps=("pause",), more="", **fields):
+def start_with_file(manager, first="one", steps=("pause",), more="", driver="exec", **fields):
     """A task whose template reads data/in, which is there before; returns its id and that file."""
-    alloc_id = run(manager, template(f'{{{{ file "/alloc/data/in" }}}}{more}', **fields), steps=steps)
+    alloc_id = run(manager, template(f'{{{{ file "/alloc/data/in" }}}}{more}', **fields), steps=steps, driver=driver)
     path = manager.alloc_dir(alloc_id) / "alloc/data/in"
     manager.wait_event(alloc_id, "Template")
     path.write_text(first)
@@ -178,6 +178,18 @@ def test_a_change_restarts_the_task_and_counts_nothing(quick):
         quick.wait_running(alloc_id)
         assert file_of(quick, alloc_id, "local/out").read_text() == f"change {n}"
     assert events(quick, alloc_id, "Restart Signaled")[0].startswith("Template with change_mode restart re-rendered")
+
+
+@pytest.mark.parametrize("what", ["instances", "watches"])
+def test_changes_where_nothing_can_be_watched(box, what):
+    manager = box.manager(config=QUICK % "").start([*WITHOUT_INOTIFY, what])
+    alloc_id, path = start_with_file(manager, driver="raw_exec")
+    for n in range(1, 3):
+        replace(path, f"change {n}")
+        wait_for(lambda: restarts(manager, alloc_id) == n, f"restart {n}")
+        manager.wait_running(alloc_id)
+        assert file_of(manager, alloc_id, "local/out").read_text() == f"change {n}"
+    assert f"raise fs.inotify.max_user_{what}" in manager.log()
 
 
 def test_a_change_that_renders_the_same_is_none(quick):

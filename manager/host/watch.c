@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
  * The kernel gives two watches on one file the same number, so a watch is taken away only with its
- * last follower. Events are not counted or told apart: a follower looks for itself, and reading it
- * all at once keeps a fast writer from costing a call per write. An overflow of the queue wakes
- * everyone. Where the user has no inotify instance or watch left (another's log shipper may have
- * them all), what is not watched is looked at each second.
+ * last follower; one mask for all, for a second one would replace the first. Events are not counted
+ * or told apart: a follower looks for itself, and reading it all at once keeps a fast writer from
+ * costing a call per write. An overflow of the queue wakes everyone. Where the user has no inotify
+ * instance or watch left (another's log shipper may have them all), what is not watched is looked
+ * at each second. The descriptor is there while something is watched.
  *
  * The list of followers may change while it is walked only by watch_stop() of the one that is
  * called; callbacks only ask for a later write, so not even that happens.
  */
-#include "manager/api/watch.h"
+#include "manager/host/watch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -24,21 +26,28 @@
 
 struct watch_hub {
     struct ev_loop *loop;
-    int fd; /* -1: not had yet */
+    int fd; /* -1: not now */
     ev_io io;
-    ev_timer poll; /* active while there are watches with the number -1 */
+    ev_timer poll; /* active while there are watches without a number */
     struct watch *watches;
 };
 
 static const ev_tstamp poll_s = 1.0;
 
 /* IN_ATTRIB: the number of links changed, which is all an open file's removal shows. */
-static const uint32_t mask = IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF;
+static const uint32_t mask = IN_CLOSE_WRITE | IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ATTRIB |
+                             IN_MOVE_SELF | IN_DELETE_SELF;
+
+void watch_hub_wake_all(struct watch_hub *hub)
+{
+    for (struct watch *w = hub->watches; w; w = w->next)
+        w->changed(w);
+}
 
 static void wake(struct watch_hub *hub, int wd)
 {
     for (struct watch *w = hub->watches; w; w = w->next)
-        if (wd < 0 || w->wd == wd)
+        if (w->wd == wd)
             w->changed(w);
 }
 
@@ -54,8 +63,10 @@ static void on_inotify(struct ev_loop *loop, ev_io *io, int revents)
     for (ssize_t at = 0; at < n;) {
         const struct inotify_event *event = (const struct inotify_event *)(buf + at);
 
-        if (event->wd != last && !(event->mask & IN_IGNORED))
-            wake(hub, event->mask & IN_Q_OVERFLOW ? -1 : event->wd);
+        if (event->mask & IN_Q_OVERFLOW)
+            watch_hub_wake_all(hub);
+        else if (event->wd != last && !(event->mask & IN_IGNORED))
+            wake(hub, event->wd);
         last = event->wd;
         at += (ssize_t)(sizeof(*event) + event->len);
     }
@@ -81,20 +92,21 @@ struct watch_hub *watch_hub_new(struct ev_loop *loop)
     return hub;
 }
 
+static void close_hub(struct watch_hub *hub)
+{
+    ev_io_stop(hub->loop, &hub->io);
+    ev_timer_stop(hub->loop, &hub->poll);
+    close_fd(&hub->fd);
+}
+
 struct watch_hub *watch_hub_free(struct watch_hub *hub)
 {
     if (!hub)
         return NULL;
-    ev_io_stop(hub->loop, &hub->io);
-    ev_timer_stop(hub->loop, &hub->poll);
-    close_fd(&hub->fd);
+    assert(!hub->watches);
+    close_hub(hub);
     free(hub);
     return NULL;
-}
-
-void watch_hub_wake_all(struct watch_hub *hub)
-{
-    wake(hub, -1);
 }
 
 /* Returns the watch's number, or -1 with errno. */
@@ -117,7 +129,7 @@ void watch_start(struct watch *w, struct watch_hub *hub, int fd, void (*changed)
 {
     *w = (struct watch){.hub = hub, .changed = changed, .wd = add(hub, fd), .next = hub->watches};
     if (w->wd < 0 && !ev_is_active(&hub->poll)) {
-        log_warn("no inotify (%s): who follows a file is told once a second; raise %s",
+        log_warn("no inotify (%s): changes of files are looked for once a second; raise %s",
                  strerror(errno),
                  errno == ENOSPC ? "fs.inotify.max_user_watches" : "fs.inotify.max_user_instances");
         ev_timer_again(hub->loop, &hub->poll);
@@ -138,6 +150,10 @@ void watch_stop(struct watch *w)
     if (w->next)
         w->next->link = w->link;
     w->hub = NULL;
+    if (!hub->watches) {
+        close_hub(hub);
+        return;
+    }
     for (const struct watch *other = hub->watches; other; other = other->next)
         if (other->wd == w->wd)
             return;
