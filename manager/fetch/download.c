@@ -172,8 +172,8 @@ static int begin_body(struct transfer *t)
     else
         (void)snprintf(t->validator, sizeof(t->validator), "%s", t->modified);
     t->ranges = t->accepts || status == 206;
-    part_note(t->part, t->ranges && is_told_apart(t), t->validator);
     t->total = length >= 0 ? t->part->size + (uint64_t)length : 0;
+    part_note(t->part, t->ranges && is_told_apart(t), t->validator, t->total);
     t->with->report.total = t->with->all ? t->with->all : t->total;
     return check_size(t, t->total);
 }

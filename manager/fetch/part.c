@@ -20,6 +20,8 @@
 
 enum {
     FREE_AT_ONCE = 32 << 20,
+    TO_COME = 1 << 30, /* where nobody says how much */
+    EXPANSION = 4,     /* so many times its own size is what an archive holds, mostly less */
     NOTE_MAX = 512,
 };
 
@@ -66,9 +68,10 @@ static bool write_note(const struct part *part)
     return fd >= 0 && n < (int)sizeof(text) && write(fd, text, (size_t)n) == n;
 }
 
-void part_note(struct part *part, bool may_go_on, const char *version)
+void part_note(struct part *part, bool may_go_on, const char *version, uint64_t total)
 {
     (void)pthread_mutex_lock(&part->lock);
+    part->total = total;
     if (!part->noted || strcmp(part->version, version) != 0 || !may_go_on) {
         drop_note(part);
         (void)snprintf(part->version, sizeof(part->version), "%s", version);
@@ -106,6 +109,7 @@ static int find_left(struct part *part)
     if (fstat(part->fd, &st) < 0 || !S_ISREG(st.st_mode))
         return -EINVAL;
     part->left = st.st_size > 0 ? (uint64_t)st.st_size - 1 : 0;
+    part->total = part->left;
     return 0;
 }
 
@@ -238,13 +242,16 @@ bool part_is_stale(struct part *part, const struct part_reader *reader)
     return stale;
 }
 
-/* With `lock`. */
+/* With `lock`. Whether the disk may get full with what is still to come and to be unpacked: all of
+ * it, for until the next look any amount of it may have come. */
 static bool is_short(const struct part *part)
 {
+    uint64_t to_come = part->total >= part->size ? part->total - part->size : TO_COME;
+    uint64_t to_unpack = EXPANSION * (part->size + to_come - (uint64_t)part->freed);
     struct statvfs fs;
 
     return fstatvfs(part->fd, &fs) == 0 && fs.f_blocks &&
-           (uint64_t)fs.f_bavail * fs.f_frsize < part->size - (uint64_t)part->freed;
+           (uint64_t)fs.f_bavail * fs.f_frsize < to_come + to_unpack;
 }
 
 /* With `lock`, for nobody may take the file for a whole beginning from here on. What still is in

@@ -34,6 +34,7 @@ struct part {
     pthread_mutex_t lock; /* of what follows and `noted` */
     pthread_cond_t changed;
     uint64_t size;
+    uint64_t total;      /* that there is to be; less than `size`: not known */
     unsigned beginnings; /* how often it was begun anew */
     bool whole, given_up;
     bool refused; /* by the reader: no more of it is needed */
@@ -63,8 +64,9 @@ int part_begin_anew(struct part *part);
 /* -ECANCELED: the reader wants no more. */
 int part_add(struct part *part, const void *data, size_t size);
 
-/* Whether a later attempt may go on with it, and the version it is to ask for then ("": any). */
-void part_note(struct part *part, bool may_go_on, const char *version);
+/* Whether a later attempt may go on with it, and the version it is to ask for then ("": any); how
+ * many bytes it will have (0: not known). */
+void part_note(struct part *part, bool may_go_on, const char *version, uint64_t total);
 
 /* Nothing will be added; `whole`: nothing is missing either. */
 void part_end(struct part *part, bool whole);

@@ -66,7 +66,8 @@ class Fetch:
         assert (self.outside / "file").read_text() == "untouched"
 
     def good(self, source, *args, **order):
-        assert self.run(source, *args, **order) == (0, "", None)
+        result = self.run(source, *args, **order)
+        assert result == (0, "", None), result
 
     def bad(self, source, *words, recoverable=True, **order):
         code, text, again = self.run(source, **order)

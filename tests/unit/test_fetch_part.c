@@ -180,7 +180,7 @@ static void test_a_note_speaks_of_what_is_there(void **state)
     long_version[sizeof(long_version) - 1] = '\0';
     assert_int_equal(part_open("key", &part, &e), 0);
     assert_int_equal(part_begin_anew(&part), 0);
-    part_note(&part, true, long_version);
+    part_note(&part, true, long_version, 0);
     assert_int_equal(part_add(&part, "123", 3), 0);
     part_deinit(&part);
 
@@ -191,7 +191,7 @@ static void test_a_note_speaks_of_what_is_there(void **state)
     assert_int_equal(access(PART_NOTE, F_OK), -1);
     assert_int_equal(stat(PART_FILE, &st), 0);
     assert_int_equal(st.st_size, 0);
-    part_note(&part, false, "");
+    part_note(&part, false, "", 0);
     assert_int_equal(access(PART_NOTE, F_OK), -1);
     part_deinit(&part);
     assert_int_equal(unlink(PART_FILE), 0);
