@@ -115,8 +115,9 @@ def kill_descendants():
 
 
 def rollup(pid):
-    """(PSS, private) of a process in KiB."""
-    pss = private = 0
+    """(PSS, private, anonymous) of a process in KiB. Only the last is its own affair: who else maps the same
+    files moves the others."""
+    pss = private = anonymous = 0
     with open(f"/proc/{pid}/smaps_rollup") as file:
         for line in file:
             key, _, rest = line.partition(":")
@@ -124,7 +125,9 @@ def rollup(pid):
                 pss = int(rest.split()[0])
             elif key in ("Private_Clean", "Private_Dirty"):
                 private += int(rest.split()[0])
-    return pss, private
+            elif key == "Anonymous":
+                anonymous = int(rest.split()[0])
+    return pss, private, anonymous
 
 
 def cpu_ms(pids):
