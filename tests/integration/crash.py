@@ -69,15 +69,9 @@ class World:
 
     def break_executor(self):
         """The first executor that is started runs under strace."""
-        program, script = self.manager.executor(), self.box.dir / "executor"
         strace = " ".join(f"'{word}'" for word in self.strace(EXECUTOR))
-        script.write_text(
-            f"#!/bin/sh\nmkdir {self.box.dir}/taken 2>/dev/null || exec {program} \"$@\"\n"
-            f"exec {strace} {program} \"$@\"\n"
-        )
-        script.chmod(0o755)
-        config = self.manager.config_path
-        config.write_text(config.read_text().replace(f'"{program}"', f'"{script}"'))
+        program = self.manager.executor()
+        self.manager.wrap_executor(f'! mkdir {self.box.dir}/taken 2>/dev/null || exec {strace} {program} "$@"')
 
     # The manager
 

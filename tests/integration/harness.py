@@ -169,6 +169,13 @@ class Manager:
         script.chmod(0o755)
         return script
 
+    def wrap_executor(self, script):
+        """What of sh(1) each executor runs first, with its arguments; before the start."""
+        program, path = self.executor(), self.box.dir / "executor"
+        path.write_text(f'#!/bin/sh\n{script}\nexec {program} "$@"\n')
+        path.chmod(0o755)
+        self.config_path.write_text(self.config_path.read_text().replace(f'"{program}"', f'"{path}"'))
+
     # The process
 
     def command(self):

@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 
 import pytest
 
@@ -140,26 +141,29 @@ def test_never_through_a_mount(gc_manager, box):
     assert (precious / "file").read_text() == "still here"
 
 
-def children(manager):
-    out = subprocess.run(["ps", "-o", "args=", "--ppid", str(manager.process.pid)], capture_output=True, text=True)
-    return sum(" remove " in line for line in out.stdout.splitlines())
-
-
-def test_parallel(gc_manager):
+def test_parallel(box):
     """system gc waits for all of them; at most gc_parallel_destroys children at a time."""
-    manager = gc_manager("gc_parallel_destroys = 3\ngc_max_allocs = 1000\n")
-    manager.run(simple(count=160, driver="raw_exec", config={
-        "command": "/bin/sh", "args": ["-c", "cd $NOMAD_ALLOC_DIR/data; seq 60 | xargs touch"]}))  # fmt: skip
+    manager = box.manager(config="gc_parallel_destroys = 3\ngc_max_allocs = 1000\n")
+    calls, go = box.dir / "calls", box.dir / "go"
+    calls.touch()
+    manager.wrap_executor(f"""[ "$1" != remove ] || {{
+        echo 1 >>{calls}; until [ -e {go} ]; do sleep 0.05; done
+        {manager.executor()} "$@"; status=$?; echo -1 >>{calls}; exit $status; }}""")
+    manager.start()
+    manager.run(simple(count=160, driver="raw_exec", config={"command": "/bin/true"}))
     wait_for(lambda: all(a["ClientStatus"] == "complete" for a in manager.get("/v1/allocations")), "the end of all",
              timeout=40)  # fmt: skip
-    most, left = 0, 1
-    while left:
-        with ThreadPoolExecutor() as pool:
-            gc = pool.submit(manager.cli, "system", "gc", "-json")
-            while not gc.done():
-                most = max(most, children(manager))
-        left = json.loads(gc.result().stdout)["Left"]
-    assert 1 <= most <= 3
+    wait_for(lambda: subprocess.run(["pgrep", "-P", str(manager.process.pid)], stdout=subprocess.DEVNULL).returncode,
+             "their executors to have gone")  # fmt: skip
+    with ThreadPoolExecutor() as pool:
+        gc = pool.submit(manager.cli, "system", "gc", "-json")
+        try:
+            wait_for(lambda: calls.read_text().count("1") == 3, "three children")
+            assert not gc.done()
+        finally:
+            go.touch()
+    assert json.loads(gc.result().stdout) == {"Removed": 160, "Left": 0}
+    assert max(accumulate(map(int, calls.read_text().split()))) == 3
     assert not list((manager.data_dir / "allocs").iterdir())
 
 

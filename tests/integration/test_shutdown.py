@@ -423,12 +423,8 @@ def test_with_a_full_disk(box):
 def test_a_manager_that_does_not_come_to_its_end_is_killed(box):
     """Here by a removal that takes for ever; it waits for its tasks longer than for that."""
     manager = box.manager(args=["-dev"])
-    script = box.dir / "executor"
-    script.write_text(f'#!/bin/sh\n[ "$1" != remove ] || {{ echo $$ >{box.dir}/removal; exec sleep 1000; }}\n'
-                      f'exec {manager.executor()} "$@"\n')  # fmt: skip
-    script.chmod(0o755)
-    text = manager.config_path.read_text().replace(f'"{manager.executor()}"', f'"{script}"')
-    manager.config_path.write_text(text.replace(f'data_dir = "{manager.data_dir}"', ""))
+    manager.wrap_executor(f'[ "$1" != remove ] || {{ echo $$ >{box.dir}/removal; exec sleep 1000; }}')
+    manager.config_path.write_text(manager.config_path.read_text().replace(f'data_dir = "{manager.data_dir}"', ""))
     manager.start()
     (left,) = re.findall(r" on (/tmp/cleat-dev-\w+), node", manager.log())
     try:

@@ -195,8 +195,8 @@ def test_switched_off_and_on(disk):
     end_all(disk, held, free)
     disk.remount("loop,prjquota")
     disk.start()
-    for alloc_id, number, mib in (held, FIRST, 20), (free, 0, None):
-        wait_for(lambda a=alloc_id: disk.output(a).count("ready") >= 2, "it to run again")
+    for alloc_id, lives, number, mib in (held, 3, FIRST, 20), (free, 2, 0, None):
+        wait_for(lambda a=alloc_id, n=lives: disk.output(a).count("ready") == n, "it to run again")
         assert project(disk.alloc_dir(alloc_id)) == number
         assert mib is None or quota(disk, alloc_id)[1] == mib
 
