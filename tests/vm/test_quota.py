@@ -227,12 +227,14 @@ def test_what_is_taken_over_counts(manager):
 
 def test_half_of_it_had_been_taken_over(manager):
     """As when a manager died meanwhile."""
-    slow = STAY.replace('trap "exit 0"', 'trap "sleep 1; exit 0"')
+    slow = STAY.replace('trap "exit 0"', 'trap "until [ -e go ]; do sleep 0.2; done; exit 0"')
     old, _ = run(manager, writer(KEEP + fill(5) + slow, Sticky=True))
     new = manager.run_one(writer("cat kept/deep/file; " + STAY, Sticky=True))
     wait_for(lambda: "Waiting" in str(manager.task(new).get("Events")), "it to wait")
     manager.kill9()
-    sh("chattr", "-p", FIRST + 1, manager.alloc_dir(old) / "alloc/data/f", manager.alloc_dir(old) / "t/local")
+    data = manager.alloc_dir(old) / "alloc/data"
+    sh("chattr", "-p", FIRST + 1, data / "f", manager.alloc_dir(old) / "t/local")
+    (data / "go").touch()
     manager.start()
     wait_for(lambda: "ready" in manager.output(new), f"it to be ready\n{manager.log()}")
     assert taken_over(manager, old, new) and "mine" in manager.output(new)
