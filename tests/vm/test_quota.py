@@ -36,6 +36,14 @@ def unmount(where):
     wait_for(lambda: subprocess.run(["umount", "-R", where], capture_output=True).returncode == 0, f"{where} to be free")
 
 
+def remount(image, where, options):
+    """Anew: as long as a mount namespace has a copy of the old mount, such as that of an executor that just starts
+    in another test, the file system is in use, and a new mount would have the options of the old."""
+    unmount(where)
+    wait_for(lambda: not sh("losetup", "-j", image), f"{image} to be let go of")
+    mount(image, where, options)
+
+
 @pytest.fixture
 def disk(request, box):
     """A manager, not started, whose data directory is a file system with project quotas."""
@@ -47,7 +55,7 @@ def disk(request, box):
     manager = box.manager()
     manager.data_dir.mkdir()
     mount(image, manager.data_dir, options)
-    manager.remount = lambda more: (unmount(manager.data_dir), mount(image, manager.data_dir, more))
+    manager.remount = lambda more: remount(image, manager.data_dir, more)
     yield manager
     if manager.process:
         manager.stop_all()
