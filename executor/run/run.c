@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,22 +28,29 @@ struct log_lock {
     int fd;
 };
 
-/* A full disk is no reason: the task can do without its logs, and is told of as it loses them. */
+/* By fcntl(2), not flock(2): no child that has not come to its exec yet holds on to it when this
+ * process is killed, so whoever starts a run anew need not wait. A full disk is no reason to fail:
+ * the task can do without its logs, and is told of as it loses them. */
 static int lock_logs(struct log_lock *lock, const struct exec_spec *spec, struct err *e)
 {
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     struct stat st = {0};
 
     if (asprintf(&lock->path, "%s/.%s.lock", spec->log_dir, spec->task) < 0)
         return err_sys(e, -ENOMEM, "lock the logs");
     while (st.st_nlink == 0) { /* it was removed by its last owner before it was ours */
         close_fd(&lock->fd);
-        lock->fd = open(lock->path, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+        lock->fd = open(lock->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
         if (lock->fd < 0)
             return errno == ENOSPC || errno == EDQUOT
                        ? 0
                        : err_sys(e, -errno, "write to -log-dir %s", spec->log_dir);
-        if (flock(lock->fd, LOCK_EX | LOCK_NB) < 0) {
+        if (fcntl(lock->fd, F_SETLK, &range) < 0) {
+            int r = -errno;
+
             close_fd(&lock->fd);
+            if (r != -EAGAIN && r != -EACCES)
+                return err_sys(e, r, "lock %s", lock->path);
             return err_set(e, -EBUSY,
                            "another run writes %s.stdout.N in %s: give this one another -name",
                            spec->task, spec->log_dir);

@@ -139,6 +139,19 @@ def test_two_runs_do_not_share_log_files(start, tmp_path):
     assert not (tmp_path / ".task.lock").exists()
 
 
+def test_log_files_of_a_killed_run_are_free_at_once(start, tmp_path):
+    """Also while what was to become its task still has its descriptors."""
+    words = ["-log-dir", tmp_path, "-isolation", "none", "--", "/bin/true"]
+    trace = tmp_path / "trace"
+    first = start(*words, wrapper=["strace", "-D", "-f", "-qq", "-o", trace, "-e", "trace=execve",
+                                   "-e", "inject=execve:delay_enter=5000000"])  # fmt: skip
+    wait_for(lambda: trace.exists() and 'execve("/bin/true"' in trace.read_text(), "the task to be at its exec")
+    first.kill()
+    first.wait()
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+
+
 TRAP = "trap 'echo caught; exit 4' INT"
 
 
