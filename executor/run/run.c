@@ -28,9 +28,20 @@ struct log_lock {
     int fd;
 };
 
+/* A full disk is no reason to fail: the task can do without its logs, and is told of as it loses
+ * them. */
+static int no_lock_file(const char *path, const char *log_dir, int error, struct err *e)
+{
+    if (error == -ENOSPC || error == -EDQUOT)
+        return 0;
+    if (error == -EACCES && access(path, F_OK) == 0)
+        return err_set(e, error,
+                       "%s is another user's: if none of their runs writes there, remove it", path);
+    return err_sys(e, error, "write to -log-dir %s", log_dir);
+}
+
 /* By fcntl(2), not flock(2): no child that has not come to its exec yet holds on to it when this
- * process is killed, so whoever starts a run anew need not wait. A full disk is no reason to fail:
- * the task can do without its logs, and is told of as it loses them. */
+ * process is killed, so whoever starts a run anew need not wait. */
 static int lock_logs(struct log_lock *lock, const struct exec_spec *spec, struct err *e)
 {
     struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -42,9 +53,7 @@ static int lock_logs(struct log_lock *lock, const struct exec_spec *spec, struct
         close_fd(&lock->fd);
         lock->fd = open(lock->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
         if (lock->fd < 0)
-            return errno == ENOSPC || errno == EDQUOT
-                       ? 0
-                       : err_sys(e, -errno, "write to -log-dir %s", spec->log_dir);
+            return no_lock_file(lock->path, spec->log_dir, -errno, e);
         if (fcntl(lock->fd, F_SETLK, &range) < 0) {
             int r = -errno;
 

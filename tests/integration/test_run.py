@@ -139,6 +139,20 @@ def test_two_runs_do_not_share_log_files(start, tmp_path):
     assert not (tmp_path / ".task.lock").exists()
 
 
+def test_log_files_that_another_user_may_write_are_not_touched(tmp_path):
+    lock = tmp_path / ".task.lock"
+    lock.touch(0o644)
+    words = ["-log-dir", tmp_path, "--", "/bin/true"]
+    for directory in tmp_path.parent, tmp_path.parent.parent, tmp_path.parent.parent.parent:
+        directory.chmod(0o755)
+    os.chown(tmp_path, 65534, 65534)
+    done = run(*words, wrapper=USER)
+    assert done.returncode == 125 and f"{lock} is another user's" in done.stderr
+    assert lock.exists()
+    lock.unlink()
+    assert run(*words, wrapper=USER).returncode == 0
+
+
 def test_log_files_of_a_killed_run_are_free_at_once(start, tmp_path):
     """Also while what was to become its task still has its descriptors."""
     words = ["-log-dir", tmp_path, "-isolation", "none", "--", "/bin/true"]
