@@ -139,13 +139,13 @@ def test_two_runs_do_not_share_log_files(start, tmp_path):
     assert not (tmp_path / ".task.lock").exists()
 
 
-def test_log_files_that_another_user_may_write_are_not_touched(tmp_path):
-    lock = tmp_path / ".task.lock"
+def test_log_files_that_another_user_may_write_are_not_touched(box):
+    logs = box.dir / "logs"
+    lock = logs / ".task.lock"
+    words = ["-log-dir", logs, "--", "/bin/true"]
+    logs.mkdir()
+    os.chown(logs, 65534, 65534)
     lock.touch(0o644)
-    words = ["-log-dir", tmp_path, "--", "/bin/true"]
-    for directory in tmp_path.parent, tmp_path.parent.parent, tmp_path.parent.parent.parent:
-        directory.chmod(0o755)
-    os.chown(tmp_path, 65534, 65534)
     done = run(*words, wrapper=USER)
     assert done.returncode == 125 and f"{lock} is another user's" in done.stderr
     assert lock.exists()
