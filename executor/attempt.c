@@ -147,9 +147,8 @@ static void take_failure(struct attempt *a, const struct report *report)
     stage_failed(a, stage, report->value, text);
 }
 
-/* Takes in all reports there are. The end of the socket without a failure means that execve(2)
- * closed it: the task runs. */
-static void take_reports(struct attempt *a)
+/* The end of the socket without a failure means that execve(2) closed it: the task runs. */
+void attempt_take_reports(struct attempt *a)
 {
     struct report report;
     int pidfd, r = 1;
@@ -183,7 +182,7 @@ static void on_reported(struct ev_loop *loop, struct ev_io *w, int revents)
 {
     (void)loop;
     (void)revents;
-    take_reports(container_of(w, struct attempt, reported));
+    attempt_take_reports(container_of(w, struct attempt, reported));
 }
 
 /* Signals */
@@ -238,7 +237,7 @@ static void on_child_dead(struct ev_loop *loop, struct ev_io *w, int revents)
 
     (void)loop;
     (void)revents;
-    take_reports(a);
+    attempt_take_reports(a);
     if (!cgroup_usable(&a->cgroup))
         (void)kill(-a->child_pid, SIGKILL);
     if (waitpid(a->child_pid, &wait_status, 0) < 0)

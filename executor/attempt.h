@@ -81,6 +81,9 @@ void attempt_init(struct attempt *a, struct ev_loop *loop, const struct exec_spe
 /* Starts attempt number `number`. A failure is told through the callbacks, possibly at once. */
 void attempt_start(struct attempt *a, uint32_t number);
 
+/* Takes in what the children have reported by now, without waiting for the loop. */
+void attempt_take_reports(struct attempt *a);
+
 /* There is a process that a signal could reach. */
 bool attempt_is_alive(const struct attempt *a);
 

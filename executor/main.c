@@ -62,17 +62,18 @@ static void ignore(int signo)
 }
 
 /* Handlers that do nothing, not SIG_IGN: execve(2) resets them, so the task starts with the
- * defaults without a system call per signal. */
+ * defaults without a system call per signal. Whichever comes before evloop_watch_signals() waits
+ * for it, blocked: a stop must not be lost because it comes early. */
 static void outlive_signals(void)
 {
     static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGXFSZ, SIGPWR};
     struct sigaction sa = {.sa_handler = ignore, .sa_flags = SA_RESTART};
-    sigset_t none;
+    sigset_t all;
 
+    sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
         (void)sigaction(signals[i], &sa, NULL);
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static int read_spec(int dir, struct exec_spec **ret_spec, struct err *e)
@@ -102,15 +103,21 @@ static void on_power_failure(struct ev_loop *loop, struct ev_signal *w, int reve
     supervisor_leave(w->data);
 }
 
-static int keep(struct ev_loop *loop, struct supervisor *s)
+/* A loop that watches for SIGPWR, before there is a task. */
+static struct ev_loop *make_loop(struct ev_signal *on_power)
 {
-    struct ev_signal on_power;
+    struct ev_loop *loop = evloop_new(EVFLAG_NOENV);
 
-    ev_signal_init(&on_power, on_power_failure, SIGPWR);
-    on_power.data = s;
-    ev_signal_start(loop, &on_power);
+    ev_signal_init(on_power, on_power_failure, SIGPWR);
+    evloop_watch_signals(loop, on_power, 1);
+    return loop;
+}
+
+static int keep(struct ev_loop *loop, struct ev_signal *on_power, struct supervisor *s)
+{
+    on_power->data = s;
     supervisor_run(s);
-    ev_signal_stop(loop, &on_power);
+    ev_signal_stop(loop, on_power);
     (void)supervisor_free(s);
     ev_loop_destroy(loop);
     return WIRE_EXIT_OK;
@@ -122,6 +129,7 @@ static int supervise(const char *path)
     struct exec_spec *spec = NULL;
     struct supervisor *s = NULL;
     struct err e = ERR_INIT;
+    struct ev_signal on_power;
     struct ev_loop *loop;
     int status_fd, r;
 
@@ -134,13 +142,14 @@ static int supervise(const char *path)
         return fail(&e, status_fd == -EBUSY ? WIRE_EXIT_LOCKED : WIRE_EXIT_STATE);
     if (read_spec(dir, &spec, &e) < 0)
         return fail(&e, WIRE_EXIT_STATE);
-    loop = evloop_new(EVFLAG_NOENV);
+    loop = make_loop(&on_power);
     r = record_check_order(spec, getenv(WIRE_ORDER_ENV), &e);
     if (r == 0)
         r = supervisor_new(loop, spec, dir, status_fd, &s, &e);
     if (r == 0)
-        return keep(loop, s);
+        return keep(loop, &on_power, s);
     (void)spec_free(spec);
+    ev_signal_stop(loop, &on_power);
     ev_loop_destroy(loop);
     return fail(&e, r == -EBUSY ? WIRE_EXIT_LOCKED : WIRE_EXIT_STATE);
 }
@@ -152,6 +161,7 @@ static int resume(const char *number, bool check)
     struct exec_spec *spec = NULL;
     struct supervisor *s = NULL;
     struct err e = ERR_INIT;
+    struct ev_signal on_power;
     struct task_status status;
     struct ev_loop *loop;
     struct handover h;
@@ -165,11 +175,11 @@ static int resume(const char *number, bool check)
     if (r == 0) {
         dir = h.state_dir;
         close_fd(&memfd);
-        loop = evloop_new(EVFLAG_NOENV);
+        loop = make_loop(&on_power);
         r = supervisor_resume(loop, &h, spec, &status, &s, &e);
         handover_free_held(&h);
     }
-    return r ? fail(&e, WIRE_EXIT_STATE) : keep(loop, s);
+    return r ? fail(&e, WIRE_EXIT_STATE) : keep(loop, &on_power, s);
 }
 
 int main(int argc, char **argv)

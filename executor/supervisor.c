@@ -424,6 +424,14 @@ static void on_upgrade_failed(void *arg, const char *why)
 
 /* Commands */
 
+/* Whoever asks for something may know that the task runs, by what it wrote, before its report was
+ * read here: it is to get its kill signal, not SIGKILL. */
+static void catch_up(struct supervisor *s)
+{
+    if (s->life.state == LIFE_STARTING)
+        attempt_take_reports(&s->attempt);
+}
+
 /* On record, so that a manager that comes later knows as well. */
 static void take_terms(struct supervisor *s, const struct spec_terms *terms)
 {
@@ -444,6 +452,7 @@ static void on_command(void *arg, const struct ctl_msg *msg)
 
     if (is_done(s) && msg->type != CTL_HELLO && msg->type != CTL_PING)
         return; /* the last on record is how it ended */
+    catch_up(s);
     switch (msg->type) {
     case CTL_HELLO:
     case CTL_PING:
@@ -625,6 +634,7 @@ void supervisor_run(struct supervisor *s)
 
 void supervisor_stop(struct supervisor *s)
 {
+    catch_up(s);
     feed(s, (struct life_input){.event = LIFE_EV_STOP});
 }
 
@@ -637,6 +647,7 @@ void supervisor_leave(struct supervisor *s)
 {
     if (s->life.wish == LIFE_WISH_STOP || is_done(s))
         return;
+    catch_up(s);
     s->leaving = true;
     set_paused(s, false, "Continued in order to stop");
     (void)snprintf(s->stop_reason, sizeof(s->stop_reason), "Stopped for now, with the machine");

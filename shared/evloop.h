@@ -5,6 +5,8 @@
 #pragma once
 
 #include <ev.h>
+#include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 
 static inline void evloop_no_op(struct ev_loop *loop, struct ev_periodic *w, int revents)
@@ -28,6 +30,18 @@ static inline struct ev_loop *evloop_new(unsigned flags)
     ev_periodic_start(loop, &never);
     ev_periodic_stop(loop, &never);
     return loop;
+}
+
+/* Starts watchers of signals and lets all signals through, those too that were blocked until now.
+ */
+static inline void evloop_watch_signals(struct ev_loop *loop, struct ev_signal *watchers, size_t n)
+{
+    sigset_t none;
+
+    for (size_t i = 0; i < n; i++)
+        ev_signal_start(loop, &watchers[i]);
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* The longest a timer is set to; executor/wait.c takes anything much longer for "no timer". */

@@ -118,21 +118,9 @@ static int exit_code(const struct supervisor *s)
     return error == -ENOENT ? EXEC_EXIT_NOT_FOUND : EXEC_EXIT_NOT_EXECUTABLE;
 }
 
-static void watch_signals(struct ev_loop *loop, struct ev_signal watchers[3], bool hangs_up,
-                          struct supervisor *s)
-{
-    ev_signal_init(&watchers[0], on_interrupt, SIGINT);
-    ev_signal_init(&watchers[1], on_stop_signal, SIGTERM);
-    ev_signal_init(&watchers[2], on_stop_signal, SIGHUP);
-    for (int i = 0; i < (hangs_up ? 3 : 2); i++) {
-        watchers[i].data = s;
-        ev_signal_start(loop, &watchers[i]);
-    }
-}
-
 static int run_spec(const struct exec_spec *wanted, bool hangs_up, struct err *e)
 {
-    struct ev_signal watchers[3];
+    struct ev_signal stops[3]; /* watched before there is a task: it may be stopped at once */
     struct exec_spec *spec = NULL;
     struct supervisor *s = NULL;
     struct ev_loop *loop;
@@ -141,12 +129,17 @@ static int run_spec(const struct exec_spec *wanted, bool hangs_up, struct err *e
     if (r < 0)
         return r;
     loop = evloop_new(EVFLAG_NOENV); /* the default one reaps all children itself */
+    ev_signal_init(&stops[0], on_interrupt, SIGINT);
+    ev_signal_init(&stops[1], on_stop_signal, SIGTERM);
+    ev_signal_init(&stops[2], on_stop_signal, SIGHUP);
+    evloop_watch_signals(loop, stops, hangs_up ? 3 : 2);
     r = supervisor_new(loop, spec, -1, -1, &s, e);
     if (r < 0) {
         (void)spec_free(spec);
         return r;
     }
-    watch_signals(loop, watchers, hangs_up, s);
+    for (size_t i = 0; i < ARRAY_LEN(stops); i++)
+        stops[i].data = s;
     supervisor_run(s);
     r = exit_code(s);
     (void)supervisor_free(s);

@@ -58,16 +58,16 @@ class Executor:
     def write_spec(self):
         records.write_statefile(self.state_dir / "spec", msgpack.packb(self.spec))
 
-    def start(self):
+    def start(self, **options):
         self.write_spec()
-        self.process = self.spawn()
+        self.process = self.spawn(**options)
         return self
 
-    def spawn(self, order=None):
+    def spawn(self, order=None, **options):
         env = {**self.box.env, **({"CLEAT_ORDER": order} if order else {})}
         return subprocess.Popen(
             [BUILD / "bin/cleat-executor", "supervise", self.state_dir],
-            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env,
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env, **options,
         )  # fmt: skip
 
     def end(self):

@@ -44,6 +44,16 @@ def has_v1():
     return any(root.name == "freezer" for root in leftovers.cgroup_roots())
 
 
+def waiting(signo):
+    """For preexec_fn: a program that finds this signal waiting for it, as one that comes right at its start does."""
+
+    def send():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signo})
+        signal.raise_signal(signo)
+
+    return send
+
+
 def wait_for(condition, what, timeout=20):
     """Polls until condition() is true, and returns its value. For what has no event to wait for."""
     deadline = time.monotonic() + timeout * SLOW

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import BUILD, SANITIZED, SLOW, wait_for
+from harness import BUILD, SANITIZED, SLOW, wait_for, waiting
 
 USER = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
@@ -169,18 +169,21 @@ def test_log_files_of_a_killed_run_are_free_at_once(start, tmp_path):
 TRAP = "trap 'echo caught; exit 4' INT"
 
 
-def wait_to_idle(one):
-    wait_for(lambda: Path(f"/proc/{one.pid}/stat").read_text().split()[2] == "S", "it to idle")
-
-
 def start_shell(start, prepare, *options, wrapper=()):
-    """A plain process that goes on for ever, and that its executor knows to be running."""
+    """A plain process that goes on for ever; its executor may still have to hear of its start."""
     script = f"{prepare}; echo ready; while :; do sleep 0.02; done"
     one = start("-isolation", "none", "-kill-timeout", "100ms", *options,
                 "--", "/bin/sh", "-c", script, wrapper=wrapper)  # fmt: skip
     assert one.stdout.readline() == "ready\n"
-    wait_to_idle(one)
     return one
+
+
+@pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_that_comes_before_the_task(signo):
+    """It is not lost, and what is started later has no signal blocked."""
+    assert run("--", "/bin/sleep", "1000", preexec_fn=waiting(signo)).returncode == 137
+    done = run("--", "/bin/grep", "SigBlk", "/proc/self/status")
+    assert int(done.stdout.split()[1], 16) == 0
 
 
 def test_a_hangup_stops_the_task(start):
@@ -193,7 +196,7 @@ def test_a_hangup_under_nohup_does_not(start):
     one = start_shell(start, "trap 'echo caught' INT; trap 'echo still here' USR1", wrapper=["nohup"])
     shell = int(Path(f"/proc/{one.pid}/task/{one.pid}/children").read_text())
     one.send_signal(signal.SIGHUP)
-    wait_to_idle(one)
+    wait_for(lambda: Path(f"/proc/{one.pid}/stat").read_text().split()[2] == "S", "it to idle")
     os.kill(shell, signal.SIGUSR1)
     assert one.stdout.readline() == "still here\n"
 

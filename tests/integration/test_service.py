@@ -10,7 +10,7 @@ import pytest
 
 import jobs
 import records
-from harness import BUILD, SLOW, process_gone, wait_for
+from harness import BUILD, SLOW, process_gone, wait_for, waiting
 
 
 class InitSystem:
@@ -136,6 +136,12 @@ def test_leaving(executor):
     one.process = one.spawn()
     wait_for(lambda: one.output() == "up\nend\nup\n", "the second start")
     assert one.status()["restarts"] == 1
+
+
+def test_leaving_before_the_task(executor):
+    one = executor("pause").start(preexec_fn=waiting(signal.SIGPWR))
+    code, status = one.end()
+    assert (code, status["state"]) == (0, "pending")
 
 
 def test_leaving_between_two_attempts(executor):
