@@ -23,8 +23,8 @@ FIELDS = {"executor": ("executor_pid", "executor_start"), "task": ("pid", "pid_s
 
 def make_job(kind, number, pause_ms, **fields):
     """stays: until it is stopped; ends: with 0, after a while; flaps: fails as often as it may."""
-    steps = {
-        "stays": ["quit:TERM:0", "account:local/account", "pause"],
+    steps = {  # the account comes first: it is to hold every exit that a step makes
+        "stays": ["account:local/account", "quit:TERM:0", "pause"],
         "ends": ["account:local/account", f"wait:{pause_ms}", "exit:0"],
         "flaps": ["account:local/account", f"wait:{pause_ms}", "exit:1"],
     }[kind]
